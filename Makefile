@@ -1,0 +1,59 @@
+# One way to do each thing. `make` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit integration format lock clean
+
+help: ## list the commands
+	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo ARGS=list                      the other stories that the demo can tell"
+	@echo "  make demo CLUSTER=name AWS_REGION=region CRONJOB=namespace/name"
+	@echo "  make demo KUBECONFIG=path CRONJOB=namespace/name"
+	@echo "                                           the same on a cluster of yours, as a dry run (CREATE=1: for real)"
+
+$(READY): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.13"; exit 1; }
+	@echo "Installing the Python packages into $(VENV), once (about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements/dev.txt \
+	  | awk '/^Collecting/ {printf "\r  %d packages", ++n; fflush()} END {print ""}'
+	@$(BIN)/python -c 'import kubernetes, moto, rich'
+	@touch $@
+
+demo: $(READY) ## see it happen: a local GitHub, AWS and cluster, the action between them
+	@$(BIN)/python -m sandbox.demo $(ARGS)
+
+test: lint types unit integration ## everything that needs Python packages only
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/zizmor --offline --quiet --no-progress .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/sandbox
+
+integration: $(READY)
+	$(BIN)/python -m pytest -q -n auto tests/integration
+
+format: $(READY) ## put the code into its usual form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## resolve requirements/*.in anew, with hashes (needs uv)
+	cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 runtime.in -o runtime.txt
+	cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 -c runtime.txt dev.in -o dev.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -1,0 +1,20 @@
+#!/usr/bin/python3 -I
+"""Where the container starts: signals first, then everything else."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+
+from run_cronjob import supervisor
+
+if __name__ == "__main__":
+    events = supervisor.listen()
+
+    from run_cronjob.main import main
+
+    status = main(os.environ, events)
+    sys.stdout.flush()
+    # No teardown: a worker may be waiting for an answer that nobody needs any more.
+    os._exit(status)

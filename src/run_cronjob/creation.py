@@ -1,0 +1,198 @@
+"""Exactly once: what follows when the answer to the creating POST is lost, or is a conflict.
+
+The name is chosen before the first POST, so that repeating it can't make a second Job; the request id on a
+Job tells whether it is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
+
+from run_cronjob import diagnosis, job
+from run_cronjob.errors import ActionError, ApiError, NoAnswer
+from run_cronjob.model import CreatedJob, Creation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from run_cronjob.model import Json
+    from run_cronjob.patience import Budget
+
+BUDGET_SECONDS = 45
+MOST_NAMES = 5
+"""So many names taken in a row are no chance."""
+
+
+class Post(Enum):
+    """What became of a POST that did not answer with a Job."""
+
+    UNREAD = auto()
+    """It had no effect, and another may."""
+    LOST = auto()
+    """It may have had its effect."""
+    TAKEN = auto()
+    """A Job of that name exists."""
+    REFUSED = auto()
+    """It had no effect, and no other will."""
+
+
+class Seen(Enum):
+    """What a look for the Job of that name found."""
+
+    OURS = auto()
+    STRANGERS = auto()
+    ABSENT = auto()
+    HIDDEN = auto()
+    """We have no right to look."""
+    UNKNOWN = auto()
+
+
+class Next(Enum):
+    """What to do about it."""
+
+    ACCEPT = auto()
+    BELIEVE = auto()
+    """Take it for ours though it can't be looked at, and say on what ground."""
+    REPEAT = auto()
+    RENAME = auto()
+    FAIL = auto()
+    """Tell the error: there is no Job."""
+    STAY_UNCERTAIN = auto()
+
+
+def needs_look(post: Post, *, lost: bool) -> bool:
+    """Whether `decide` depends on what a look finds."""
+    return post in {Post.LOST, Post.TAKEN} or (post is Post.REFUSED and lost)
+
+
+def decide(post: Post, seen: Seen, *, lost: bool, may_be_gone: bool) -> Next:
+    """The next step. `lost`: an earlier POST under this name may have had its effect.
+
+    `may_be_gone`: a Job of this CronJob can have run and been pruned already, so that absence proves nothing.
+    """
+    if post is Post.UNREAD:
+        return Next.REPEAT
+    if seen is Seen.OURS:
+        return Next.ACCEPT
+    if seen is Seen.STRANGERS:
+        return Next.RENAME
+    absent = seen is Seen.ABSENT and not may_be_gone
+    if post is Post.REFUSED:
+        # With an earlier POST open, our own Job may be what the refusal (a quota's, say) is about.
+        return Next.FAIL if absent or not lost else Next.STAY_UNCERTAIN
+    if post is Post.TAKEN:
+        if not lost:
+            return Next.RENAME
+        return Next.STAY_UNCERTAIN if seen is Seen.ABSENT else Next.BELIEVE
+    may_repeat = absent or (seen is Seen.HIDDEN and not may_be_gone)
+    return Next.REPEAT if may_repeat else Next.STAY_UNCERTAIN
+
+
+class Api(Protocol):
+    """What is needed of a cluster."""
+
+    def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
+        """Ask once; the answer and its warnings."""
+
+    def get_job(self, namespace: str, name: str) -> Json:
+        """The Job of that name."""
+
+
+class Record(Protocol):
+    """Keeps what is known of the Job, for whoever must tell of it if the work is cut short."""
+
+    def posting(self, name: str) -> None:
+        """A POST is about to be sent. Raises Interrupted, and nothing is to be sent, if work is to stop."""
+
+    def known(self, creation: Creation) -> None:
+        """That POST's fate."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to create."""
+
+    cronjob: Json
+    request_id: str
+    manifest: Callable[[str], Json]
+    """The Job under a name with the given suffix, empty at first."""
+    next_suffix: Callable[[], str]
+    """A random one, such as `-x7k2p`."""
+    name_is_fixed: bool
+    dry_run: bool
+
+
+def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> CreatedJob:
+    """The one Job of this request.
+
+    Raises ActionError, Interrupted, or the ApiError or NoAnswer of a POST after which there is no Job.
+    """
+    may_be_gone = job.may_be_pruned_within(plan.cronjob, BUDGET_SECONDS)
+    manifest = plan.manifest("")
+    names = 1
+    lost = False
+    while True:
+        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        record.posting(name)
+        try:
+            answer, warnings = api.create_job(manifest, dry_run=plan.dry_run)
+        except (ApiError, NoAnswer) as failure:
+            error = failure
+        else:
+            return CreatedJob(name, str(answer["metadata"].get("uid", "")), answer, warnings)
+
+        post = _judge(error, dry_run=plan.dry_run)
+        look = needs_look(post, lost=lost)
+        seen, uid = _look(api, plan, namespace, name) if look else (Seen.UNKNOWN, "")
+        step = decide(post, seen, lost=lost, may_be_gone=may_be_gone)
+        lost = lost or post is Post.LOST
+        if step is Next.REPEAT:
+            record.known(Creation.OPEN if lost else Creation.NONE)
+            if not budget.pause(error.retry_after if isinstance(error, ApiError) else None):
+                step = Next.STAY_UNCERTAIN if lost else Next.FAIL
+
+        match step:
+            case Next.ACCEPT:
+                return CreatedJob(name, uid, ground="it carries this request's id")
+            case Next.BELIEVE:
+                return CreatedJob(name, "", ground="its name was taken when the request was repeated")
+            case Next.STAY_UNCERTAIN:
+                raise ActionError(diagnosis.creation_uncertain(namespace, name, error, may_be_gone=may_be_gone))
+            case Next.FAIL:
+                record.known(Creation.NONE)
+                raise error
+            case Next.RENAME:
+                record.known(Creation.NONE)
+                if plan.name_is_fixed or names == MOST_NAMES:
+                    raise ActionError(diagnosis.name_taken(namespace, name, fixed=plan.name_is_fixed))
+                names += 1
+                lost = False
+                manifest = plan.manifest(plan.next_suffix())
+
+
+def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
+    if isinstance(error, NoAnswer):
+        if error.cause.is_final:
+            return Post.REFUSED
+        return Post.LOST if error.cause.sent and not dry_run else Post.UNREAD
+    if error.status == 409:
+        return Post.TAKEN if error.reason == "AlreadyExists" else Post.UNREAD
+    if error.status == 429:
+        return Post.UNREAD
+    if error.status >= 500 and not diagnosis.is_webhook_failure(error):
+        return Post.UNREAD if dry_run else Post.LOST
+    return Post.REFUSED
+
+
+def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
+    try:
+        found = api.get_job(namespace, name)
+    except ApiError as error:
+        return {404: Seen.ABSENT, 403: Seen.HIDDEN}.get(error.status, Seen.UNKNOWN), ""
+    except NoAnswer:
+        return Seen.UNKNOWN, ""
+    if job.is_ours(found, plan.cronjob, plan.request_id):
+        return Seen.OURS, str(found["metadata"].get("uid", ""))
+    return Seen.STRANGERS, ""

@@ -1,0 +1,105 @@
+"""Pure: the policies, entries and rules that let this action in, as text to paste.
+
+docs/setup.md shows the same with placeholders; here they are filled in for the case at hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from run_cronjob.model import Inputs, Json
+
+GROUP = "run-cronjob"
+"""The Kubernetes group of docs/setup.md: what the role is mapped to, and the rights are bound to."""
+
+CLUSTER_ROLE: Json = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": GROUP},
+    "rules": [
+        {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]},
+    ],
+}
+
+
+def rbac(namespace: str) -> str:
+    """The ClusterRole, and its binding to the group in one namespace, as YAML."""
+    binding: Json = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": GROUP, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GROUP},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
+    }
+    return yaml.safe_dump_all([CLUSTER_ROLE, binding], sort_keys=False).strip()
+
+
+def issuer(claims: Mapping[str, object]) -> str:
+    """The issuer as IAM writes it, without the scheme; GitHub.com's where the token can't be read."""
+    return str(claims.get("iss") or "https://token.actions.githubusercontent.com").removeprefix("https://")
+
+
+def provider_arn(role: str, issuer_name: str) -> str:
+    """The ARN of the issuer's OIDC provider, in the account of `role`."""
+    return f"{role.partition(':role/')[0]}:oidc-provider/{issuer_name}"
+
+
+def trust_statement(role: str, claims: Mapping[str, object]) -> str:
+    """The trust policy statement that lets in runs with this token's `sub`, in the form that it has.
+
+    A `sub` that names an environment says nothing of the branch, so `ref` is asked for beside it.
+    """
+    host = issuer(claims)
+    names = ["aud", "sub"] + (["ref"] if ":environment:" in str(claims.get("sub", "")) else [])
+    condition = {f"{host}:{name}": str(claims[name]) for name in names if claims.get(name)}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider_arn(role, host)},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": condition},
+    }
+    return json.dumps(statement, indent=2)
+
+
+def describe_cluster_statement(inputs: Inputs) -> str:
+    """The identity policy statement for eks:DescribeCluster of the cluster asked for."""
+    arn = re.match(r"arn:(?P<partition>[\w-]+):iam::(?P<account>\d+):", inputs.role_to_assume)
+    partition, account = (arn["partition"], arn["account"]) if arn else ("aws", "*")
+    resource = f"arn:{partition}:eks:{inputs.aws_region}:{account}:cluster/{inputs.cluster}"
+    statement = {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": resource}
+    return json.dumps(statement, indent=2)
+
+
+def cluster_entry(inputs: Inputs, caller: str) -> str:
+    """Both ways to let an AWS identity into an EKS cluster; `caller` is a role's or a session's ARN."""
+    role = role_of(caller) or "ARN-OF-THE-ROLE"
+    pathless = re.sub(r":role/(?:.*/)?", ":role/", role)
+    entry = [
+        {
+            "rolearn": pathless,
+            "username": f"{GROUP}:{{{{SessionName}}}}",
+            "groups": [GROUP],
+        }
+    ]
+    return (
+        "# an access entry:\n"
+        f"aws eks create-access-entry --region {inputs.aws_region} --cluster-name {inputs.cluster} \\\n"
+        f"  --principal-arn {role} --kubernetes-groups {GROUP}\n"
+        "\n"
+        "# or, in the ConfigMap kube-system/aws-auth, under mapRoles (which takes no role path):\n"
+        + yaml.safe_dump(entry, sort_keys=False).strip()
+    )
+
+
+def role_of(caller: str) -> str:
+    """The role's ARN behind a session's, which does not carry the role's path; other ARNs as they are."""
+    session = re.fullmatch(r"(arn:[\w-]+:)sts(::\d+:)assumed-role/([^/]+)/.*", caller)
+    return f"{session[1]}iam{session[2]}role/{session[3]}" if session else caller

@@ -1,0 +1,188 @@
+"""Pure: CronJob -> Job, and what else there is to know of either.
+
+The Job is the one that `kubectl create job NAME --from=cronjob/X` creates (kubernetes
+staging/src/k8s.io/kubectl/pkg/cmd/create/create_job.go, createJobFromCronJob), with our label and
+annotations in addition. The template travels as raw JSON, so that fields newer than any client survive.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from run_cronjob.model import CronJobFacts, Json, RunningJob
+from run_cronjob.text import clean, cut, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from run_cronjob.model import Trigger
+
+PREFIX = "run-cronjob/"
+REQUEST_ID = f"{PREFIX}request-id"
+HIDDEN = "***"
+_ANNOTATION_LENGTH = 1000
+"""Longer than any honest value; all annotations of an object share 256 KiB."""
+
+_TERMINAL = {"Complete", "Failed"}
+"""The only conditions that end a Job; SuccessCriteriaMet and FailureTarget are interim."""
+
+
+def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
+    """The Job to create from `cronjob`.
+
+    A template can't speak in our name: what it carries under our prefix is left out.
+    """
+    template = cronjob["spec"]["jobTemplate"]
+    carried = template.get("metadata") or {}
+    labels = _without_ours(carried.get("labels")) | {f"{PREFIX}cronjob": cronjob["metadata"]["name"]}
+    annotations = (
+        {"cronjob.kubernetes.io/instantiate": "manual"}
+        | _without_ours(carried.get("annotations"))
+        | _origin(trigger)
+        | {REQUEST_ID: request_id}
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": cronjob["metadata"]["namespace"],
+            "annotations": annotations,
+            "labels": labels,
+            # Without blockOwnerDeletion, which would need rights on cronjobs/finalizers.
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "CronJob",
+                    "name": cronjob["metadata"]["name"],
+                    "uid": cronjob["metadata"]["uid"],
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": copy.deepcopy(template.get("spec") or {}),
+    }
+
+
+def _without_ours(carried: dict[str, str] | None) -> dict[str, str]:
+    return {key: value for key, value in (carried or {}).items() if not key.startswith(PREFIX)}
+
+
+def _origin(trigger: Trigger) -> dict[str, str]:
+    values = {
+        "actor": trigger.actor,
+        "triggering-actor": trigger.triggering_actor,
+        "repository": trigger.repository,
+        "workflow": trigger.workflow,
+        "ref": trigger.ref,
+        "sha": trigger.sha,
+        "run-id": trigger.run_id,
+        "run-attempt": trigger.run_attempt,
+        "run-url": trigger.run_url,
+    }
+    return {PREFIX + key: cut(clean(value), _ANNOTATION_LENGTH) for key, value in values.items()}
+
+
+def is_from(job: Json, cronjob: Json) -> bool:
+    """Whether `cronjob` itself, not a namesake, owns `job`."""
+    return any(
+        owner.get("uid") == cronjob["metadata"]["uid"]
+        for owner in (job.get("metadata") or {}).get("ownerReferences") or []
+    )
+
+
+def is_ours(job: Json, cronjob: Json, request_id: str) -> bool:
+    """Whether `job` is the one that this very request created."""
+    annotations = (job.get("metadata") or {}).get("annotations") or {}
+    return annotations.get(REQUEST_ID) == request_id and is_from(job, cronjob)
+
+
+def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:
+    """The Jobs of `cronjob`, of any origin, that have no terminal condition; oldest first."""
+    running = [_running(job) for job in jobs if is_from(job, cronjob) and not _is_finished(job)]
+    return tuple(sorted(running, key=lambda job: (job.since, job.name)))
+
+
+def active(cronjob: Json) -> tuple[RunningJob, ...]:
+    """The unfinished Jobs that the CronJob's own status lists: scheduled ones, not those of people."""
+    listed = (cronjob.get("status") or {}).get("active") or []
+    return tuple(RunningJob(str(reference.get("name", ""))) for reference in listed)
+
+
+def _is_finished(job: Json) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(each.get("type") in _TERMINAL and each.get("status") == "True" for each in conditions)
+
+
+def _running(job: Json) -> RunningJob:
+    metadata = job["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return RunningJob(
+        name=str(metadata.get("name", "")),
+        since=str((job.get("status") or {}).get("startTime") or metadata.get("creationTimestamp") or ""),
+        by=str(annotations.get(f"{PREFIX}triggering-actor", "")),
+    )
+
+
+def facts(cronjob: Json) -> CronJobFacts:
+    """What the summary shows of `cronjob`."""
+    spec = cronjob["spec"]
+    job_spec = spec["jobTemplate"].get("spec") or {}
+    images = dict.fromkeys(str(each.get("image", "")) for each in _containers(job_spec))
+    return CronJobFacts(
+        schedule=str(spec.get("schedule", "")),
+        time_zone=str(spec.get("timeZone") or ""),
+        suspended=spec.get("suspend") is True,
+        template_suspended=job_spec.get("suspend") is True,
+        concurrency_policy=str(spec.get("concurrencyPolicy") or "Allow"),
+        images=tuple(images),
+    )
+
+
+def may_be_pruned_within(cronjob: Json, seconds: int) -> bool:
+    """Whether a Job of `cronjob` can have run, ended and been removed within `seconds` of its creation."""
+    spec = cronjob["spec"]
+    time_to_live = (spec["jobTemplate"].get("spec") or {}).get("ttlSecondsAfterFinished")
+    return (
+        spec.get("successfulJobsHistoryLimit") == 0
+        or spec.get("failedJobsHistoryLimit") == 0
+        or (time_to_live is not None and time_to_live <= seconds)
+    )
+
+
+def env_values(cronjob: Json) -> frozenset[str]:
+    """The literal values of all containers' environment variables: often passwords, so never shown."""
+    job_spec = cronjob["spec"]["jobTemplate"].get("spec") or {}
+    return frozenset(
+        str(variable["value"])
+        for container in _containers(job_spec)
+        for variable in container.get("env") or []
+        if variable.get("value")
+    )
+
+
+def without_env_values(manifest: Json, secrets: frozenset[str], known: tuple[str, ...]) -> Json:
+    """`manifest` for people to see: no env value, nor a text that repeats one."""
+    shown = copy.deepcopy(manifest)
+    for container in _containers(shown.get("spec") or {}):
+        for variable in container.get("env") or []:
+            if "value" in variable:
+                variable["value"] = HIDDEN
+    return {key: _redacted(value, secrets, known) for key, value in shown.items()}
+
+
+def _redacted(value: Any, secrets: frozenset[str], known: tuple[str, ...]) -> Any:  # noqa: ANN401  JSON
+    if isinstance(value, str):
+        return redact(value, secrets, known=known)
+    if isinstance(value, list):
+        return [_redacted(each, secrets, known) for each in value]
+    if isinstance(value, dict):
+        return {key: _redacted(each, secrets, known) for key, each in value.items()}
+    return value
+
+
+def _containers(job_spec: Json) -> Iterator[Json]:
+    pod_spec = (job_spec.get("template") or {}).get("spec") or {}
+    for kind in ("initContainers", "containers"):
+        yield from pod_spec.get(kind) or []

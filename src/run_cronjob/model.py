@@ -1,0 +1,207 @@
+"""Frozen values that travel between the rooms. No behaviour but what follows from a value alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+Json = dict[str, Any]
+"""An object of the Kubernetes API or a kubeconfig, as decoded JSON: unknown fields survive in it."""
+
+
+class Result(StrEnum):
+    """The `result` output: what became of the request."""
+
+    CREATED = "created"
+    DRY_RUN = "dry-run"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+    @property
+    def exit_status(self) -> int:
+        """0 where the developer got what they asked for."""
+        return 0 if self in {Result.CREATED, Result.DRY_RUN} else 1
+
+
+class IfRunning(StrEnum):
+    """What to do when a run of the CronJob is unfinished already."""
+
+    ALLOW = "allow"
+    WARN = "warn"
+    REFUSE = "refuse"
+    POLICY = "policy"
+
+
+class Creation(StrEnum):
+    """Whether there is a Job of this step in the cluster."""
+
+    NONE = "certainly not"
+    OPEN = "asked for, the answer is not in or was lost"
+    DONE = "yes"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Who asked, and from which workflow run. Every field is foreign text."""
+
+    actor: str = ""
+    triggering_actor: str = ""
+    repository: str = ""
+    workflow: str = ""
+    ref: str = ""
+    sha: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    server_url: str = "https://github.com"
+
+    @property
+    def person(self) -> str:
+        """Who pressed the button now; on a re-run that is not `actor`."""
+        return self.triggering_actor or self.actor or "someone"
+
+    @property
+    def run_url(self) -> str:
+        """The workflow run's page, empty outside a workflow."""
+        if not self.repository or not self.run_id:
+            return ""
+        return f"{self.server_url}/{quote(self.repository)}/actions/runs/{quote(self.run_id, safe='')}"
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """Where and with what the runner lets a job ask for its OIDC token."""
+
+    url: str
+    bearer: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the form and the workflow ask for; valid in itself."""
+
+    cronjob: str
+    namespace: str
+    """Empty with a kubeconfig only: then its context's, else `default`."""
+    cluster: str
+    aws_region: str
+    role_to_assume: str
+    role_session_name: str
+    role_duration_seconds: int
+    audience: str
+    kubeconfig: str = field(repr=False)
+    context: str
+    job_name: str
+    if_running: IfRunning
+    dry_run: bool
+    token_request: TokenRequest | None
+    trigger: Trigger
+    docs_url: str
+    """The docs folder of the version in use, for links."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An EKS cluster as DescribeCluster tells it; `ca_data` is base64 PEM, as a kubeconfig holds it."""
+
+    server: str
+    ca_data: str
+    version: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """A way into one cluster: a kubeconfig reduced to what we load, and what it is called."""
+
+    kubeconfig: Json = field(repr=False)
+    cluster: str
+    namespace: str
+    proxy_url: str = ""
+    """The kubeconfig's own `proxy-url`, which goes before the environment's."""
+    secrets: tuple[str, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True)
+class CronJobFacts:
+    """What a person wants to see of a CronJob."""
+
+    schedule: str
+    time_zone: str
+    suspended: bool
+    template_suspended: bool
+    concurrency_policy: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """An unfinished Job of the CronJob; `since` is RFC 3339, `by` empty where no person started it."""
+
+    name: str
+    since: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class CreatedJob:
+    """The Job as the API server answered it; `ground` tells on what it is believed where no answer came."""
+
+    name: str
+    uid: str
+    manifest: Json = field(repr=False, default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    ground: str = ""
+
+
+class Audience(StrEnum):
+    """Whom a problem concerns."""
+
+    DEVELOPER = "you"
+    PLATFORM = "your platform team"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failure as its reader needs it.
+
+    `reason` is the `reason` output and the heading in docs/troubleshooting.md. `what`, `why` and `fix` are
+    sentences of ours; names in them went through `text.quoted`. `said` is foreign, `paste` is to be copied.
+    """
+
+    reason: str
+    what: str
+    why: str
+    fix: str
+    concerns: Audience = Audience.PLATFORM
+    said: str = ""
+    paste: str = ""
+    paste_language: str = "yaml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything known so far; at the end, everything there is to tell."""
+
+    cronjob: str = ""
+    namespace: str = ""
+    cluster: str = ""
+    trigger: Trigger = field(default_factory=Trigger)
+    docs_url: str = ""
+    dry_run: bool = False
+    result: Result = Result.ERROR
+    stage: str = ""
+    """What was being done, in words that complete "while ..."."""
+    facts: CronJobFacts | None = None
+    running: tuple[RunningJob, ...] = ()
+    creation: Creation = Creation.NONE
+    job_name: str = ""
+    """The name tried last; that of a Job only with `Creation.DONE`."""
+    job_uid: str = ""
+    remarks: tuple[str, ...] = ()
+    """Warnings, each one sentence; foreign parts went through `text.quoted`."""
+    manifest: str = ""
+    """Of a dry run: the Job as YAML, without env values."""
+    problem: Problem | None = None

@@ -1,0 +1,63 @@
+"""How long to go on trying: a budget of time, and the pauses between attempts.
+
+A general retry library knows neither a budget shared by several requests nor the API server's Retry-After,
+and importing one costs more than all the requests together (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from run_cronjob.clock import Clock
+
+Answer = TypeVar("Answer")
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 8.0
+
+
+@dataclass
+class Budget:
+    """Seconds to spend from construction on; `pause` tells whether another attempt fits in."""
+
+    seconds: float
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self._end = self.clock.monotonic() + self.seconds
+        self._pauses = 0
+
+    def pause(self, at_least: float | None = None) -> bool:
+        """Sleep before another attempt; False, at once, where the budget would not outlast that.
+
+        `at_least` is the server's Retry-After, in seconds.
+        """
+        longest = min(FIRST_PAUSE_SECONDS * 2**self._pauses, LONGEST_PAUSE_SECONDS)
+        wait = max(longest * (0.5 + self.clock.random() / 2), at_least or 0.0)
+        if self.clock.monotonic() + wait >= self._end:
+            return False
+        self._pauses += 1
+        self.clock.sleep(wait)
+        return True
+
+
+def persist(
+    attempt: Callable[[], Answer],
+    budget: Budget,
+    is_passing: Callable[[Exception], bool],
+    retry_after: Callable[[Exception], float | None] = lambda _: None,
+) -> Answer:
+    """The answer of the first attempt that succeeds.
+
+    Raises what the last attempt raised, once it is no passing error or `budget` is spent.
+    """
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_passing(error) or not budget.pause(retry_after(error)):
+                raise

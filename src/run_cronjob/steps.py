@@ -1,0 +1,265 @@
+"""The stations of the road, one method each: what is done there, what the log says, what is told of a failure.
+
+boto3 and kubernetes take longer to import than to use. They are imported where they are needed first, when the
+signal handlers have long been listening and the inputs are known to be right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from run_cronjob import creation, diagnosis, job, kubeconfig, naming, oidc
+from run_cronjob.diagnosis import Situation
+from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused
+from run_cronjob.inputs import LABEL
+from run_cronjob.model import Access, Creation, IfRunning, Result
+from run_cronjob.patience import Budget
+from run_cronjob.text import quoted, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from run_cronjob.actions import Actions
+    from run_cronjob.aws import Aws
+    from run_cronjob.clock import Clock
+    from run_cronjob.cluster import Cluster
+    from run_cronjob.model import Inputs, Json, RunningJob
+    from run_cronjob.progress import Progress
+
+_READY = {"ACTIVE", "UPDATING"}
+_LARGEST_KUBECONFIG = 1_000_000
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""No vowels, no look-alikes: what Kubernetes' own generated names are made of."""
+_SUFFIX_LENGTH = 5
+_SHOWN_RUNS = 3
+
+
+@dataclass
+class Stage:
+    """What a station found, for its line in the log."""
+
+    found: str = ""
+
+
+class Steps:
+    """The road from inputs to a Job. What is learned on the way goes to `progress`."""
+
+    def __init__(self, inputs: Inputs, progress: Progress, actions: Actions, clock: Clock) -> None:
+        self._inputs = inputs
+        self._progress = progress
+        self._actions = actions
+        self._clock = clock
+        self._at = Situation(inputs, caller=inputs.role_to_assume)
+        self._aws: Aws | None = None
+
+    @contextlib.contextmanager
+    def _stage(self, title: str, doing: str) -> Iterator[Stage]:
+        """One line of the log; `doing` completes "while ..."."""
+        self._progress.learn(stage=doing)
+        began = self._clock.monotonic()
+        stage = Stage()
+        try:
+            yield stage
+        except (ApiError, AwsError, GitHubError, NoAnswer) as error:
+            self._log("✗", title, f"failed while {doing}", began)
+            raise ActionError(diagnosis.explain(error, self._at)) from error
+        except ActionError:
+            self._log("✗", title, f"stopped while {doing}", began)
+            raise
+        self._log("✓", title, stage.found, began)
+
+    def _log(self, sign: str, title: str, text: str, began: float) -> None:
+        self._actions.line(f"{sign} {title:<9} {text} ({self._clock.monotonic() - began:.2f} s)")
+
+    def reach(self) -> Access:
+        """A way into the cluster: the kubeconfig given, or one made for the EKS cluster."""
+        access = self._given_kubeconfig() if self._inputs.kubeconfig else self._eks()
+        namespace = self._inputs.namespace or access.namespace or "default"
+        if not LABEL.fullmatch(namespace):
+            raise ActionError(
+                diagnosis.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."])
+            )
+        self._at = replace(self._at, namespace=namespace, cluster=access.cluster)
+        self._progress.learn(namespace=namespace, cluster=access.cluster)
+        self._actions.mask(*access.secrets)
+        return access
+
+    def _given_kubeconfig(self) -> Access:
+        with self._stage("Access", "reading the kubeconfig") as stage:
+            text, folder = self._inputs.kubeconfig, Path.cwd()
+            if "\n" not in text and not text.lstrip().startswith("{"):
+                path = Path(text)
+                try:
+                    with path.open("rb") as file:
+                        text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
+                except OSError as error:
+                    raise ActionError(
+                        diagnosis.kubeconfig_unreadable(str(path), error.strerror or str(error))
+                    ) from error
+                folder = path.resolve().parent
+            access = kubeconfig.parse(text, self._inputs.context, folder)
+            stage.found = f"kubeconfig, context {quoted(access.cluster)}"
+            return access
+
+    def _eks(self) -> Access:
+        from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
+
+        inputs = self._inputs
+        aws = self._aws = Aws(inputs.aws_region, self._clock)
+        if inputs.role_to_assume:
+            with self._stage("AWS role", "assuming the AWS role") as stage:
+                credentials = aws.assume_role(
+                    inputs.role_to_assume,
+                    inputs.role_session_name,
+                    inputs.role_duration_seconds,
+                    self._id_token,
+                )
+                self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+                stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
+        with self._stage("Cluster", "finding the EKS cluster") as stage:
+            endpoint = aws.find_cluster(inputs.cluster)
+            if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
+                raise ActionError(diagnosis.cluster_not_ready(self._at, endpoint.status))
+            access = kubeconfig.for_eks(endpoint, aws.bearer_token(inputs.cluster), inputs.cluster)
+            stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
+        return access
+
+    def _id_token(self) -> str:
+        request = self._inputs.token_request
+        if not request:
+            raise ActionError(diagnosis.no_id_token_permission())
+        self._actions.hide(request.bearer)
+        token = oidc.id_token(request, self._inputs.audience, self._clock)
+        self._actions.mask(token)
+        self._at = replace(self._at, claims=oidc.claims(token))
+        return token
+
+    def connect(self, access: Access) -> Cluster:
+        """A client of the cluster; nothing is asked yet."""
+        from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
+
+        return Cluster(access, self._clock)
+
+    def find_cronjob(self, cluster: Cluster) -> Json:
+        """The CronJob, as raw JSON."""
+        with self._stage("CronJob", "reading the CronJob") as stage:
+            try:
+                cronjob = cluster.get_cronjob(self._at.namespace, self._inputs.cronjob)
+            except ApiError as error:
+                self._look_around(cluster, error)
+                raise
+            facts = job.facts(cronjob)
+            self._at = replace(self._at, env_values=job.env_values(cronjob))
+            self._progress.learn(facts=facts)
+            stage.found = f"{quoted(self._inputs.cronjob)}, schedule {quoted(facts.schedule)}"
+        if facts.suspended:
+            self._remark("The CronJob is suspended: its schedule starts nothing. This run starts all the same.")
+        if facts.template_suspended:
+            self._remark(
+                "The CronJob's template says `suspend: true`: the Job will wait until someone resumes it "
+                '(`kubectl patch job NAME --patch \'{"spec":{"suspend":false}}\'`).'
+            )
+        return cronjob
+
+    def _look_around(self, cluster: Cluster, error: ApiError) -> None:
+        """What helps to explain why the first request failed, as far as we may know it."""
+        with contextlib.suppress(ApiError, NoAnswer, AwsError):
+            if error.status == 401 and self._aws and not self._at.caller:
+                self._at = replace(self._at, caller=self._aws.caller())
+            if error.status == 404:
+                names = cluster.cronjob_names(self._at.namespace)
+                exists = bool(names) or cluster.has_namespace(self._at.namespace)
+                self._at = replace(self._at, cronjob_names=names, namespace_exists=exists)
+
+    def guard(self, cluster: Cluster, cronjob: Json) -> None:
+        """Look for unfinished runs, and refuse another where `if-running` says so."""
+        setting = self._inputs.if_running
+        if setting is IfRunning.ALLOW:
+            return
+        forbids = job.facts(cronjob).concurrency_policy == "Forbid"
+        refuses = setting is IfRunning.REFUSE or (setting is IfRunning.POLICY and forbids)
+        with self._stage("Guard", "looking for unfinished runs") as stage:
+            running, certain = self._running(cluster, cronjob)
+            self._progress.learn(running=running)
+            if running and refuses:
+                why = f"`if-running` is {quoted(setting.value)}, so that no two runs overlap."
+                raise Refused(diagnosis.already_running(self._inputs.cronjob, self._at.namespace, running, why))
+            if refuses and not certain:
+                raise ActionError(diagnosis.guard_is_blind(self._at.namespace, setting.value))
+            stage.found = f"{len(running) or 'no'} unfinished run{'s' if len(running) > 1 else ''}"
+            if not certain:
+                stage.found += " by the CronJob's own status; listing Jobs, also those people started, is not allowed"
+        if running:
+            listed = ", ".join(map(diagnosis.running_job, running[:_SHOWN_RUNS]))
+            more = f" and {len(running) - _SHOWN_RUNS} more" if len(running) > _SHOWN_RUNS else ""
+            self._remark(f"Another run is unfinished, and now they overlap: {listed}{more}.")
+
+    def _running(self, cluster: Cluster, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
+        """The unfinished runs, and whether that is certain to be all."""
+        try:
+            return job.unfinished(cluster.list_jobs(self._at.namespace), cronjob), True
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return job.active(cronjob), False
+
+    def create(self, cluster: Cluster, cronjob: Json) -> None:
+        """The Job, or with `dry-run` what it would be."""
+        inputs = self._inputs
+        request_id = str(uuid.uuid4())
+        values = naming.placeholder_values(
+            inputs.cronjob, self._clock.now(), inputs.trigger.run_id, inputs.trigger.run_attempt
+        )
+        rule = naming.rule_for(cronjob["spec"]["jobTemplate"].get("spec") or {})
+        plan = creation.Plan(
+            cronjob=cronjob,
+            request_id=request_id,
+            manifest=lambda suffix: job.build(
+                cronjob, naming.job_name(inputs.job_name, values, rule, suffix), inputs.trigger, request_id
+            ),
+            next_suffix=self._suffix,
+            name_is_fixed=inputs.job_name != naming.DEFAULT_PATTERN,
+            dry_run=inputs.dry_run,
+        )
+        with self._stage("Job", "creating the Job") as stage:
+            budget = Budget(creation.BUDGET_SECONDS, self._clock)
+            created = creation.create_once(cluster, plan, budget, self._progress)
+            if inputs.dry_run:
+                self._progress.learn(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
+                stage.found = f"{quoted(created.name)} would be accepted; a dry run creates nothing"
+            else:
+                self._progress.learn(
+                    creation=Creation.DONE, result=Result.CREATED, job_name=created.name, job_uid=created.uid
+                )
+                stage.found = f"{quoted(created.name)} created"
+        if created.ground:
+            self._remark(
+                f"The cluster's answer was lost on the way. The Job {quoted(created.name)} counts as this "
+                f"run's, because {created.ground}."
+            )
+        for warning in created.warnings:
+            public = (inputs.cronjob, self._at.namespace)
+            told = redact(warning, self._at.env_values, known=public)
+            self._remark(f"The API server warns: {quoted(told)}.")
+
+    def _shown(self, manifest: Json) -> str:
+        """The Job as YAML, without env values and the server's bookkeeping."""
+        shown = job.without_env_values(manifest, self._at.env_values, (self._inputs.cronjob, self._at.namespace))
+        shown.pop("status", None)
+        shown.get("metadata", {}).pop("managedFields", None)
+        return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+
+    def _suffix(self) -> str:
+        last = len(_SUFFIX_ALPHABET) - 1
+        drawn = (_SUFFIX_ALPHABET[round(self._clock.random() * last)] for _ in range(_SUFFIX_LENGTH))
+        return "-" + "".join(drawn)
+
+    def _remark(self, sentence: str) -> None:
+        self._progress.learn(remarks=(*self._progress.outcome.remarks, sentence))
+        self._actions.warning("Run CronJob", sentence)

@@ -1,0 +1,202 @@
+"""Pure: Outcome -> Markdown for the job summary, and the one line that stands above everything.
+
+Written for the person who pressed the button. Foreign names stand in code spans (`text.quoted`), foreign
+texts in fenced blocks; nothing else of theirs gets here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from run_cronjob.diagnosis import kubectl
+from run_cronjob.model import Audience, Creation, Result
+from run_cronjob.text import clean, cut, fenced, quoted
+
+if TYPE_CHECKING:
+    from run_cronjob.model import CronJobFacts, Outcome, Problem
+
+_SAID_LENGTH = 4000
+_MANIFEST_LENGTH = 200_000
+_IMAGES = 10
+
+MANIFEST_TITLE = "The Job it would create (values of environment variables hidden)"
+
+_SIGNS = {
+    Result.CREATED: "▶️",
+    Result.DRY_RUN: "🧪",
+    Result.REFUSED: "✋",
+    Result.CANCELLED: "⏹️",
+    Result.ERROR: "❌",
+}
+
+
+def headline(outcome: Outcome) -> str:
+    """What happened, in one sentence."""
+    run = f"{quoted(outcome.cronjob)}" if outcome.cronjob else "The CronJob"
+    place = _place(outcome)
+    if outcome.result is Result.CREATED:
+        return f"{run} was started{place}, by {quoted(outcome.trigger.person)}"
+    if outcome.result is Result.DRY_RUN:
+        return f"Dry run: {run} could be started{place}; nothing was created"
+    if outcome.result is Result.REFUSED:
+        return f"{run} was not started{place}: it is running already"
+    if outcome.creation is Creation.DONE:
+        return f"Cancelled too late: {run} was started{place} and goes on running"
+    lead = "Cancelled: " if outcome.result is Result.CANCELLED else ""
+    if outcome.creation is Creation.OPEN:
+        return f"{lead or 'Unclear: '}it is not certain whether {run} was started{place}"
+    return f"{lead}{run} was not started{place}"
+
+
+def _place(outcome: Outcome) -> str:
+    namespace = f" in {quoted(outcome.namespace)}" if outcome.namespace else ""
+    return namespace + (f" on {quoted(outcome.cluster)}" if outcome.cluster else "")
+
+
+def markdown(outcome: Outcome) -> str:
+    """The whole summary."""
+    blocks = [f"### {_SIGNS[outcome.result]} {headline(outcome)}"]
+    if outcome.problem:
+        blocks += _problem(outcome.problem, outcome.docs_url)
+    blocks += [f"> ⚠️ {remark}" for remark in outcome.remarks]
+    blocks.append(_table(outcome))
+    blocks += _next(outcome)
+    if outcome.manifest:
+        block = fenced(cut(outcome.manifest, _MANIFEST_LENGTH), "yaml")
+        blocks.append(_details(MANIFEST_TITLE, block))
+    blocks.append(_details("Details", _origin(outcome)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def docs_link(problem: Problem, docs_url: str) -> str:
+    """Where docs/troubleshooting.md tells more of `problem`."""
+    return f"{docs_url}/troubleshooting.md#{problem.reason.lower()}"
+
+
+def _problem(problem: Problem, docs_url: str) -> list[str]:
+    ask = "" if problem.concerns is Audience.DEVELOPER else " Show them this page."
+    blocks = [
+        f"**{problem.what}**" if "`" not in problem.what else problem.what,
+        problem.why,
+        f"**What to do** (this concerns {problem.concerns.value}.{ask}) {problem.fix}",
+    ]
+    if problem.paste:
+        blocks.append(fenced(problem.paste, problem.paste_language))
+    if problem.said:
+        blocks.append(_details("The message as it came", fenced(cut(problem.said, _SAID_LENGTH), "text")))
+    blocks.append(f"[More about {problem.reason}]({docs_link(problem, docs_url)})")
+    return blocks
+
+
+def _table(outcome: Outcome) -> str:
+    rows = [("CronJob", _cronjob(outcome.cronjob, outcome.facts))]
+    if outcome.creation is Creation.DONE:
+        rows.append(("Job", quoted(outcome.job_name)))
+    rows += [
+        ("Namespace", quoted(outcome.namespace) if outcome.namespace else "not known"),
+        ("Cluster", quoted(outcome.cluster) if outcome.cluster else "not known"),
+    ]
+    if outcome.facts:
+        shown = outcome.facts.images[:_IMAGES]
+        more = len(outcome.facts.images) - len(shown)
+        images = ", ".join(map(quoted, shown)) + (f" and {more} more" if more else "")
+        rows.append(("Image" if len(outcome.facts.images) == 1 else "Images", images))
+    rows.append(("Asked for by", quoted(outcome.trigger.person)))
+    if outcome.trigger.run_url:
+        label = f"{quoted(outcome.trigger.workflow)} {quoted(outcome.trigger.run_id)}"
+        attempt = f", attempt {quoted(outcome.trigger.run_attempt)}" if outcome.trigger.run_attempt else ""
+        rows.append(("Workflow run", f"[{label}]({outcome.trigger.run_url}){attempt}"))
+    return _rows(rows)
+
+
+def _rows(rows: list[tuple[str, str]]) -> str:
+    # In a table, GitHub's Markdown takes a pipe for a border even within a code span, unless escaped.
+    lines = [f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows]
+    return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
+
+
+def _cronjob(name: str, facts: CronJobFacts | None) -> str:
+    if not facts:
+        return quoted(name) if name else "not given"
+    zone = f" ({quoted(facts.time_zone)})" if facts.time_zone else ""
+    state = ", suspended" if facts.suspended else ""
+    return f"{quoted(name)}, schedule {quoted(facts.schedule)}{zone}{state}"
+
+
+def _next(outcome: Outcome) -> list[str]:
+    """What the reader can do about the Job."""
+    if outcome.creation is not Creation.DONE:
+        return []
+    return [
+        _NOT_KNOWN,
+        "**Watch it, or stop it** (or ask your platform team to, with this page):",
+        fenced("\n".join(_commands(outcome.namespace, outcome.job_name)), "sh"),
+    ]
+
+
+_NOT_KNOWN = (
+    "The cluster has accepted the Job. **Whether it runs and how it ends is not known here**: this workflow "
+    "does not wait for it, and cancelling or re-running the workflow does not stop it."
+)
+
+
+def _commands(namespace: str, name: str) -> list[str]:
+    return [
+        "# how is it doing?",
+        kubectl(namespace, "get job", name),
+        "# what does it say?",
+        kubectl(namespace, "logs --all-containers --follow", f"job/{name}"),
+        "# stop it, with its pods:",
+        kubectl(namespace, "delete job", name),
+    ]
+
+
+def opening(outcome: Outcome) -> str:
+    """The log's first line."""
+    asked = "A dry run of" if outcome.dry_run else "A run of"
+    return f"{asked} {quoted(outcome.cronjob)}, asked for by {quoted(outcome.trigger.person)}"
+
+
+def closing(outcome: Outcome) -> list[str]:
+    """The log's last lines."""
+    lines = [headline(outcome)]
+    problem = outcome.problem
+    if problem:
+        lines += [problem.what, f"Why: {problem.why}"]
+        if problem.said:
+            lines.append(f"It said: {clean(cut(problem.said, _SAID_LENGTH))}")
+        lines.append(f"What to do (this concerns {problem.concerns.value}): {problem.fix}")
+        lines += [f"    {line}" for line in problem.paste.splitlines()]
+        lines.append(f"More: {docs_link(problem, outcome.docs_url)}")
+    elif outcome.creation is Creation.DONE:
+        lines += [f"    {line}" for line in _commands(outcome.namespace, outcome.job_name)]
+    return lines
+
+
+def annotation(outcome: Outcome) -> str:
+    """What stands under the headline on the run's page."""
+    problem = outcome.problem
+    if problem:
+        parts = [f"{problem.what} {problem.fix}", problem.paste, f"More: {docs_link(problem, outcome.docs_url)}"]
+        return "\n".join(filter(None, parts))
+    if outcome.creation is Creation.DONE:
+        return f"The Job is {quoted(outcome.job_name)}. The summary tells how to watch it and how to stop it."
+    return "All that a real run needs would work."
+
+
+def _origin(outcome: Outcome) -> str:
+    trigger = outcome.trigger
+    rows = [
+        ("Result", f"`{outcome.result.value}`"),
+        ("Job UID", quoted(outcome.job_uid)),
+        ("Repository", quoted(trigger.repository)),
+        ("Ref", quoted(trigger.ref)),
+        ("Commit", quoted(trigger.sha)),
+        ("First actor", quoted(trigger.actor)),
+        ("Concurrency policy", quoted(outcome.facts.concurrency_policy) if outcome.facts else ""),
+    ]
+    return _rows([(name, value) for name, value in rows if value not in {"", quoted("")}])
+
+
+def _details(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"

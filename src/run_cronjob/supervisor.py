@@ -1,0 +1,76 @@
+"""Lets the work run beside a thread that always has time to answer a signal or a deadline.
+
+A signal handler that raises would not do: Python runs handlers between bytecodes of the main thread, and a
+name look-up there can block for half a minute. So the work has a thread of its own, the main thread waits for
+whatever comes first, and the process ends without asking the worker.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from run_cronjob.model import Creation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from run_cronjob.progress import Progress
+
+LIMIT_SECONDS = 110
+"""For everything up to the Job's creation: under two minutes, with what is left for telling."""
+
+GRACE_SECONDS = 1.0
+"""For a POST that is under way when a signal comes. The runner kills 7.5 + 2.5 s after its SIGINT."""
+
+
+class Event(Enum):
+    """What can end the waiting."""
+
+    DONE = auto()
+    SIGNAL = auto()
+    DEADLINE = auto()
+
+
+Events = SimpleQueue[Event]
+
+
+def listen() -> Events:
+    """From now on SIGINT and SIGTERM are events. As PID 1, Python would ignore SIGTERM."""
+    events: Events = SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: events.put(Event.SIGNAL))
+    return events
+
+
+def supervise(work: Callable[[], None], progress: Progress, events: Events) -> Event:
+    """Run `work` until it is done, a signal comes or the time is up; which of these it was.
+
+    After anything but DONE, `work` may still be running but can begin no POST.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            events.put(Event.DONE)
+
+    threading.Thread(target=run, daemon=True).start()
+    event = _next(events, LIMIT_SECONDS)
+    if event is Event.DONE:
+        return event
+    progress.stop()
+    if progress.outcome.creation is Creation.OPEN:
+        # Its answer tells whether a Job exists, which is worth a moment.
+        _next(events, GRACE_SECONDS)
+    return event
+
+
+def _next(events: Events, seconds: float) -> Event:
+    try:
+        return events.get(timeout=seconds)
+    except Empty:
+        return Event.DEADLINE
