@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "src"), str(HERE / "lib")]  # `lib`: the image's packages
 
 from run_cronjob import supervisor
 

@@ -103,7 +103,7 @@ def read(environ: Mapping[str, str]) -> Inputs:
     form.check("role-session-name", SESSION_NAME.fullmatch, "must be 2 to 64 letters, digits or `+=,.@_-` characters")
     form.check(
         "role-duration-seconds",
-        lambda seconds: seconds.isascii() and seconds.isdigit() and int(seconds) in DURATION_SECONDS,
+        lambda seconds: re.fullmatch(r"[0-9]{3,5}", seconds) and int(seconds) in DURATION_SECONDS,
         f"must be a whole number of seconds from {DURATION_SECONDS[0]} to {DURATION_SECONDS[-1]}",
     )
     form.check("audience", AUDIENCE.fullmatch, "must be one word, such as `sts.amazonaws.com`")

@@ -159,8 +159,8 @@ class CreatedJob:
 class Audience(StrEnum):
     """Whom a problem concerns."""
 
-    DEVELOPER = "you"
-    PLATFORM = "your platform team"
+    DEVELOPER = "who pressed the button"
+    PLATFORM = "who set it up"
 
 
 @dataclass(frozen=True)

@@ -74,18 +74,19 @@ def docs_link(problem: Problem, docs_url: str) -> str:
 
 
 def _problem(problem: Problem, docs_url: str) -> list[str]:
-    ask = "" if problem.concerns is Audience.DEVELOPER else " Show them this page."
-    blocks = [
-        f"**{problem.what}**" if "`" not in problem.what else problem.what,
-        problem.why,
-        f"**What to do** (this concerns {problem.concerns.value}.{ask}) {problem.fix}",
-    ]
+    blocks = [problem.what, problem.why, f"**{_ADVICE[problem.concerns]}** {problem.fix}"]
     if problem.paste:
         blocks.append(fenced(problem.paste, problem.paste_language))
     if problem.said:
         blocks.append(_details("The message as it came", fenced(cut(problem.said, _SAID_LENGTH), "text")))
     blocks.append(f"[More about {problem.reason}]({docs_link(problem, docs_url)})")
     return blocks
+
+
+_ADVICE = {
+    Audience.DEVELOPER: "What you can do:",
+    Audience.PLATFORM: "What your platform team can do (show them this page):",
+}
 
 
 def _table(outcome: Outcome) -> str:
@@ -165,7 +166,7 @@ def closing(outcome: Outcome) -> list[str]:
         lines += [problem.what, f"Why: {problem.why}"]
         if problem.said:
             lines.append(f"It said: {clean(cut(problem.said, _SAID_LENGTH))}")
-        lines.append(f"What to do (this concerns {problem.concerns.value}): {problem.fix}")
+        lines.append(f"{_ADVICE[problem.concerns]} {problem.fix}")
         lines += [f"    {line}" for line in problem.paste.splitlines()]
         lines.append(f"More: {docs_link(problem, outcome.docs_url)}")
     elif outcome.creation is Creation.DONE:

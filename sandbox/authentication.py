@@ -1,0 +1,66 @@
+"""Who sends a request to the API server: a static token's user, someone else's word, a client certificate."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from typing import TYPE_CHECKING
+
+import trustme
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from sandbox.rbac import User
+from sandbox.status import unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from werkzeug.wrappers import Request
+
+_EVERYONE = "system:authenticated"
+
+
+class Authentication:
+    """Issues credentials and recognises them; `ask` is the token webhook of a real cluster."""
+
+    def __init__(self, ask: Callable[[str], tuple[str, tuple[str, ...]] | None]) -> None:
+        self._ask = ask
+        self._users: dict[str, User] = {}
+        # Clients have an authority of their own, as in a real cluster.
+        self._authority = trustme.CA()
+
+    def accept_certificates(self, context: ssl.SSLContext) -> None:
+        """Let TLS take a client certificate, without asking for one."""
+        context.verify_mode = ssl.CERT_OPTIONAL
+        self._authority.configure_trust(context)
+
+    def token(self, name: str, groups: Iterable[str]) -> str:
+        """A new bearer token."""
+        token = secrets.token_urlsafe(32)
+        self._users[token] = User(name, (*groups, _EVERYONE))
+        return token
+
+    def certificate(self, name: str, group: str | None) -> tuple[str, str]:
+        """A new client certificate and its key, as PEM."""
+        leaf = self._authority.issue_cert("client", common_name=name, organization_name=group)
+        return leaf.cert_chain_pems[0].bytes().decode(), leaf.private_key_pem.bytes().decode()
+
+    def identify(self, request: Request) -> User:
+        """The user behind a request; a stranger is refused."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            if token in self._users:
+                return self._users[token]
+            if known := self._ask(token):
+                name, groups = known
+                return User(name, (*groups, _EVERYONE))
+        elif pem := request.environ.get("SSL_CLIENT_CERT"):
+            return _subject(x509.load_pem_x509_certificate(pem.encode()))
+        raise unauthorized()
+
+
+def _subject(certificate: x509.Certificate) -> User:
+    [name] = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    groups = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return User(str(name.value), (*(str(group.value) for group in groups), _EVERYONE))

@@ -1,0 +1,352 @@
+"""Pure: how the runner reads a step's log and its file commands, and what of it GitHub shows.
+
+After actions/runner v2.336: ActionCommand.cs, ActionCommandManager.cs, OutputManager.cs, FileCommandManager.cs,
+SecretMasker.cs. Where .NET's string comparison leaves doubt, a line counts as a command: a judge must not be kind.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+_STOP = "stop-commands"
+_DISABLED = frozenset({"set-env", "add-path"})
+_DEPRECATED = frozenset({"set-output", "save-state"})
+_ISSUES = frozenset({"notice", "warning", "error"})
+_GROUPS = frozenset({"group", "endgroup"})
+_OTHERS = frozenset({"add-mask", "add-matcher", "remove-matcher", "debug", "echo"})
+# internal-set-repo-path exists too, but only while the runner's own checkout plugin runs.
+_REGISTERED = _DISABLED | _DEPRECATED | _ISSUES | _GROUPS | _OTHERS | {_STOP}
+_NEVER_ECHOED = _ISSUES | {"add-mask", "debug"}
+
+_MASKED = "***"
+_SHORTEST_MASKED_TOKEN = 7
+
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, as far as the category doesn't tell.
+_IGNORABLE = frozenset(
+    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
+    + [*range(0xE0000, 0xE1000)]
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A workflow command; its name and its properties' names in lower case, as they are compared."""
+
+    name: str
+    properties: Mapping[str, str]
+    data: str
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the run's page shows; of one level GitHub takes 10 per step, of a message 4,096 characters, told whole here.
+
+    The runner masks the message, but not the title.
+    """
+
+    level: str
+    title: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StoppedRegion:
+    """The lines that passed while commands were stopped; `resumed` is False if that lasted to the log's end."""
+
+    token: str
+    lines: tuple[str, ...]
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a log did and what GitHub shows of it.
+
+    `commands` are all that the runner obeyed, or failed at; `failed` says that one of them failed the step.
+    """
+
+    shown: tuple[str, ...]
+    annotations: tuple[Annotation, ...]
+    masks: tuple[str, ...]
+    commands: tuple[Command, ...]
+    stopped_regions: tuple[StoppedRegion, ...]
+    failed: bool
+
+
+class FileCommandError(Exception):
+    """A file that the runner can't read; it fails the step."""
+
+
+def interpret(*streams: bytes) -> Interpretation:
+    """The log of one step.
+
+    The runner reads stdout and stderr on separate threads into one state; here the streams come one after the other.
+    """
+    reader = _LogReader()
+    for stream in streams:
+        for line in lines(stream):
+            reader.read(line)
+    return reader.finish()
+
+
+def lines(stream: bytes) -> list[str]:
+    r"""As .NET's StreamReader.ReadLine splits them: at \r\n, \n and a bare \r."""
+    split = re.split("\r\n|\n|\r", stream.decode("utf-8", "replace"))
+    return split if split[-1] else split[:-1]
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """`text` with all secrets hidden; those that overlap or touch become one.
+
+    The runner hides their base64, JSON and other encodings too: more than this, never less.
+    """
+    found = sorted(
+        (match.start(), match.start() + len(secret))
+        for secret in secrets
+        # A look-ahead, since an occurrence may overlap the next.
+        for match in re.finditer(f"(?={re.escape(secret)})", text)
+    )
+    parts: list[str] = []
+    end = -1
+    for start, stop in found:
+        if start > end:
+            parts += [text[max(end, 0) : start], _MASKED]
+        end = max(end, stop)
+    return "".join(parts) + text[max(end, 0) :]
+
+
+def key_value_pairs(content: bytes) -> Iterator[tuple[str, str]]:
+    """The pairs in a GITHUB_OUTPUT, GITHUB_ENV or GITHUB_STATE file: `NAME=VALUE` or `NAME<<DELIMITER`.
+
+    Those before a mistake count; then it raises FileCommandError.
+    """
+    rest = content.decode("utf-8-sig", "replace")
+    while rest:
+        line, _, rest = rest.partition("\n")
+        if not line:
+            continue
+        name, operator, value = _partition(line)
+        if operator == "<<":
+            if not name or not value:
+                raise FileCommandError(
+                    f"Invalid format '{line}'. Name must not be empty and delimiter must not be empty"
+                )
+            value, rest = _heredoc(rest, value)
+        elif not operator:
+            raise FileCommandError(f"Invalid format '{line}'")
+        yield name, value
+
+
+def _partition(line: str) -> tuple[str, str, str]:
+    """Whichever of the two operators comes first."""
+    operator = re.search("=|<<", line)
+    return (line[: operator.start()], operator[0], line[operator.end() :]) if operator else (line, "", "")
+
+
+def _heredoc(text: str, delimiter: str) -> tuple[str, str]:
+    """The value before the delimiter's line, and what comes after that line."""
+    taken: list[str] = []
+    while text:
+        line, newline, text = text.partition("\n")
+        if line == delimiter:
+            return "\n".join(taken), text
+        if not newline:
+            raise FileCommandError("Invalid value. EOF marker missing new line.")
+        taken.append(line)
+    raise FileCommandError(f"Invalid value. Matching delimiter not found '{delimiter}'")
+
+
+@dataclass
+class _Region:
+    token: str
+    lines: list[str] = field(default_factory=list)
+
+
+class _CommandError(Exception):
+    """The runner can't do what a command says."""
+
+
+class _LogReader:
+    """The runner's state while it reads a step's log."""
+
+    def __init__(self) -> None:
+        self._region: _Region | None = None
+        self._echo = False
+        self._failed = False
+        self._shown: list[str] = []
+        self._annotations: list[Annotation] = []
+        self._masks: dict[str, None] = {}
+        self._commands: list[Command] = []
+        self._regions: list[StoppedRegion] = []
+
+    def read(self, line: str) -> None:
+        if self._region:
+            self._read_stopped(line, self._region)
+            return
+        command = _parse(line, _REGISTERED)
+        if command is None:
+            self._show(line)
+            return
+        self._commands.append(command)
+        if self._echo and command.name not in _NEVER_ECHOED:
+            self._show(line)
+        try:
+            self._obey(line, command)
+        except _CommandError as error:
+            self._failed = True
+            told = command.name if command.name in _NEVER_ECHOED else line
+            self._annotate("error", f"Unable to process command '{told}' successfully.")
+            self._annotate("error", str(error))
+
+    def finish(self) -> Interpretation:
+        if self._region:
+            self._leave(self._region, resumed=False)
+        return Interpretation(
+            shown=tuple(self._shown),
+            annotations=tuple(self._annotations),
+            masks=tuple(self._masks),
+            commands=tuple(self._commands),
+            stopped_regions=tuple(self._regions),
+            failed=self._failed,
+        )
+
+    def _read_stopped(self, line: str, region: _Region) -> None:
+        # The first way to read a line as a command decides: `::error::##[TOKEN]` resumes nothing.
+        command = _parse(line, _REGISTERED | {_key(region.token)})
+        self._show(line)
+        if command and command.name == _key(region.token):
+            self._leave(region, resumed=True)
+        else:
+            region.lines.append(line)
+
+    def _leave(self, region: _Region, *, resumed: bool) -> None:
+        self._regions.append(StoppedRegion(region.token, tuple(region.lines), resumed))
+        self._region = None
+
+    def _obey(self, line: str, command: Command) -> None:
+        match command.name:
+            case "stop-commands":
+                self._stop(line, command.data)
+            case "add-mask":
+                self._add_mask(command.data)
+            case "group":
+                self._show(f"##[group]{command.data}")
+            case "endgroup":
+                self._show("##[endgroup]")
+            case "echo":
+                self._set_echo(command.data)
+            case name if name in _ISSUES:
+                self._annotate(name, command.data, command.properties.get("title", ""))
+            case name if name in _DISABLED:
+                raise _CommandError(f"The `{name}` command is disabled. Please upgrade to using Environment Files.")
+            case name if name in _DEPRECATED:
+                self._annotate("warning", f"The `{name}` command is deprecated and will be disabled soon.")
+                if not command.properties.get("name"):
+                    raise _CommandError(f"Required field 'name' is missing in ##[{name}] command.")
+            case _:
+                pass  # debug is shown on demand only; what a problem matcher would match is not modelled
+
+    def _stop(self, line: str, token: str) -> None:
+        if not token or _key(token) in _REGISTERED | {"pause-logging"}:
+            raise _CommandError(
+                "You cannot use a endToken that is an empty string, the string 'pause-logging', "
+                "or another workflow command."
+            )
+        self._region = _Region(token)
+        if len(token) >= _SHORTEST_MASKED_TOKEN:
+            self._masks[token] = None
+        self._show(line)
+
+    def _add_mask(self, secret: str) -> None:
+        if not secret.strip():
+            self._annotate("warning", "Can't add secret mask for empty string in ##[add-mask] command.")
+            return
+        if self._echo:
+            self._show(f"::add-mask::{_MASKED}")
+        self._masks |= dict.fromkeys([secret, *filter(None, map(str.strip, re.split("[\r\n]", secret)))])
+
+    def _set_echo(self, value: str) -> None:
+        switch = value.strip().upper()
+        if switch not in {"ON", "OFF"}:
+            raise _CommandError(
+                f"Invalid echo command value. Possible values can be: 'on', 'off'. Current value is: '{value}'."
+            )
+        self._echo = switch == "ON"
+
+    def _annotate(self, level: str, message: str, title: str = "") -> None:
+        self._annotations.append(Annotation(level, title, mask(message, self._masks)))
+        if message:
+            self._show(f"##[{level}]{message}")
+
+    def _show(self, text: str) -> None:
+        self._shown += mask(text, self._masks).split("\n")
+
+
+def _key(name: str) -> str:
+    """Equal for names that any sort of case-insensitive comparison might take for equal."""
+    return name.upper().casefold()
+
+
+def _parse(line: str, registered: Collection[str]) -> Command | None:
+    if ":" not in line and "#" not in line:
+        return None
+    # .NET compares by culture, which skips what can't be seen: the runner may find "::" where there is more.
+    for text in dict.fromkeys((line, _without_ignorable(line))):
+        command = _parse_current(text, registered) or _parse_legacy(text, registered)
+        if command:
+            return command
+    return None
+
+
+def _without_ignorable(line: str) -> str:
+    return "".join(
+        char
+        for char in line
+        if char.isspace() or not (unicodedata.category(char) in {"Cc", "Cf", "Cn"} or ord(char) in _IGNORABLE)
+    )
+
+
+def _parse_current(line: str, registered: Collection[str]) -> Command | None:
+    """`::name key=value,key=value::data` at the start of a line."""
+    # Python's white space is .NET's and four control characters.
+    line = line.lstrip()
+    info, separator, data = line[2:].partition("::")
+    if not line.startswith("::") or not separator:
+        return None
+    name, _, properties = info.partition(" ")
+    if _key(name) not in registered:
+        return None
+    pairs = _properties(properties.strip().split(","), {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"})
+    return Command(_key(name), pairs, _unescape(data, {"%0D": "\r", "%0A": "\n", "%25": "%"}))
+
+
+def _parse_legacy(line: str, registered: Collection[str]) -> Command | None:
+    """`##[name key=value;key=value]data` anywhere in a line; only the first `##[` counts."""
+    info, separator, data = line.partition("##[")[2].partition("]")
+    name, _, properties = info.partition(" ")
+    if not separator or _key(name) not in registered:
+        return None
+    escapes = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%25": "%"}
+    return Command(_key(name), _properties(properties.split(";"), escapes), _unescape(data, escapes))
+
+
+def _properties(pairs: Iterable[str], escapes: Mapping[str, str]) -> dict[str, str]:
+    properties = {}
+    for pair in pairs:
+        # .NET's Split without empty entries drops the equals signs before either half.
+        name, _, value = pair.lstrip("=").partition("=")
+        if value := value.lstrip("="):
+            properties[_key(name)] = _unescape(value, escapes)
+    return properties
+
+
+def _unescape(text: str, escapes: Mapping[str, str]) -> str:
+    for escaped, char in escapes.items():
+        text = text.replace(escaped, char)
+    return text

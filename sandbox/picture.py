@@ -1,0 +1,62 @@
+"""A job summary as GitHub shows it, as a PNG: GitHub's own Markdown library, its colours, and headless Chromium."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cmarkgfm import cmark, github_flavored_markdown_to_html
+
+_PAGE = """<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; padding: 24px; width: 912px; background: #fff; color: #1f2328;
+  font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Helvetica, Arial, sans-serif; }}
+h3 {{ font-size: 20px; margin: 0 0 16px; }}
+code {{ background: #818b981f; border-radius: 6px; padding: .2em .4em; font: 85% "DejaVu Sans Mono", monospace; }}
+pre {{ background: #f6f8fa; border-radius: 6px; padding: 16px; font-size: 85%; overflow: auto; }}
+pre code {{ background: none; padding: 0; font-size: 100%; }}
+table {{ border-collapse: collapse; margin: 0 0 16px; }}
+th, td {{ border: 1px solid #d1d9e0; padding: 6px 13px; text-align: left; }}
+tr:nth-child(2n) {{ background: #f6f8fa; }}
+blockquote {{ margin: 0 0 16px; padding: 0 1em; color: #59636e; border-left: .25em solid #d1d9e0; }}
+a {{ color: #0969da; text-decoration: none; }} details {{ margin-bottom: 16px; }}
+</style><body>{body}</body>"""
+
+
+def page(markdown: str) -> str:
+    """The HTML page that shows `markdown`."""
+    # GitHub lets <details> pass.
+    return _PAGE.format(body=github_flavored_markdown_to_html(markdown, cmark.Options.CMARK_OPT_UNSAFE))
+
+
+def draw(markdown: str, target: Path, *, height: int, chromium: str = "chromium") -> None:
+    """Write the picture; `height` in pixels. Needs Debian's chromium, or another one's path."""
+    with tempfile.TemporaryDirectory() as folder:
+        html = Path(folder) / "summary.html"
+        html.write_text(page(markdown), encoding="utf-8")
+        subprocess.run(
+            [
+                chromium,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                "--hide-scrollbars",
+                f"--user-data-dir={folder}/profile",
+                f"--window-size=960,{height}",
+                f"--screenshot={target}",
+                html.as_uri(),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+
+if __name__ == "__main__":
+    draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))

@@ -1,0 +1,298 @@
+"""One step with a container action, as the runner starts it and reads what it leaves, but without the container.
+
+After actions/runner v2.336: ContainerActionHandler.cs, Handler.cs, GitHubContext.cs, FileCommandManager.cs.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+import yaml
+
+from sandbox import commands
+from sandbox.github import SERVER_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from sandbox.commands import Interpretation
+    from sandbox.github import GitHub
+
+ACTION_REPOSITORY = "acme/run-cronjob"
+ACTION_REF = "v1"
+LARGEST_SUMMARY = 1024 * 1024
+
+_FILES = {
+    "output": "set_output",
+    "env": "set_env",
+    "path": "add_path",
+    "state": "save_state",
+    "step_summary": "step_summary",
+}
+"""Files by which a step speaks to the runner: the GITHUB_ variable, and the runner's prefix of the name."""
+_WITH_PAIRS = ("env", "state", "output")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A step that ended.
+
+    `outputs` are those that other jobs can get: one that holds a masked value vanishes. `files` are the raw ones, by
+    output, env, path, state and step_summary. `errors` are the runner's own, about those files. What the sandbox made,
+    `workspace` and `home` included, is deleted with the last reference to the run.
+    """
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+    log: Interpretation
+    outputs: Mapping[str, str]
+    summary: str
+    files: Mapping[str, bytes]
+    errors: tuple[str, ...]
+    succeeded: bool
+    workspace: Path
+    home: Path
+    _folder: Folder = field(repr=False)
+
+
+class Folder:
+    """A temporary folder that goes with its last user."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="sandbox-runner-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def make(self, name: str) -> Path:
+        """A new folder in it."""
+        path = self.path / name
+        path.mkdir(parents=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was started: `process` may be sent signals; `finish` waits for its end, once."""
+
+    process: subprocess.Popen[bytes]
+    workspace: Path
+    home: Path
+    _timeout: float
+    _files: Mapping[str, Path]
+    _folder: Folder = field(repr=False)
+
+    def finish(self) -> Run:
+        """Wait for the process and read what it left, as the runner does.
+
+        Raises TimeoutError, with the log so far, after killing a process that doesn't end.
+        """
+        try:
+            stdout, stderr = self.process.communicate(timeout=self._timeout)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            stdout, stderr = self.process.communicate()
+            said = (stdout + stderr).decode("utf-8", "replace")
+            raise TimeoutError(f"the step did not end within {self._timeout} s; it said:\n{said}") from error
+        return self._read(stdout, stderr)
+
+    def _read(self, stdout: bytes, stderr: bytes) -> Run:
+        log = commands.interpret(stdout, stderr)
+        files = {name: path.read_bytes() for name, path in self._files.items()}
+        errors: list[str] = []
+        pairs = {name: _pairs(name, files[name], errors) for name in _WITH_PAIRS}
+        unreadable = bool(errors)
+        summary = files["step_summary"]
+        if len(summary) > LARGEST_SUMMARY:
+            errors.append(
+                f"$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {LARGEST_SUMMARY // 1024}k, "
+                f"got {len(summary) // 1024}k."
+            )
+            summary = b""
+        set_by_log = {
+            command.properties["name"]: command.data
+            for command in log.commands
+            if command.name == "set-output" and "name" in command.properties
+        }
+        outputs = set_by_log | pairs["output"]
+        return Run(
+            exit_status=self.process.returncode,
+            stdout=stdout,
+            stderr=stderr,
+            log=log,
+            outputs={name: value for name, value in outputs.items() if commands.mask(value, log.masks) == value},
+            summary="".join(f"{commands.mask(line, log.masks)}\n" for line in commands.lines(summary)),
+            files=files,
+            errors=tuple(errors),
+            succeeded=not (self.process.returncode or log.failed or unreadable),
+            workspace=self.workspace,
+            home=self.home,
+            _folder=self._folder,
+        )
+
+
+def start_step(  # noqa: PLR0913  the knobs of a step
+    *,
+    entrypoint: Path,
+    inputs: Mapping[str, str],
+    github: GitHub,
+    environ: Mapping[str, str] | None = None,
+    unset: Collection[str] = (),
+    workspace: Path | None = None,
+    home: Path | None = None,
+    id_token_permission: bool = True,
+    on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
+    timeout: float = 90,
+) -> Step:
+    """Start the action whose action.yml is beside `entrypoint`.
+
+    `environ` has the last word over the runner's own variables, and `unset` over both.
+    """
+    folder = Folder()
+    workspace = workspace or folder.make("workspace")
+    home = home or folder.make("home")
+    temp = folder.make("temp")
+    file_commands = folder.make("temp/_runner_file_commands")
+    files = {name: file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
+    for path in files.values():
+        path.touch()
+    event_path = folder.make("temp/_github_workflow") / "event.json"
+    event_path.write_text(json.dumps(github.event.payload(github.server_url)))
+
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "CI": "true",
+        **_input_variables(entrypoint.with_name("action.yml"), inputs),
+        **_github_variables(github),
+        **{f"GITHUB_{name.upper()}": str(path) for name, path in files.items()},
+        "GITHUB_EVENT_PATH": str(event_path),
+        "GITHUB_WORKSPACE": str(workspace),
+        **_runner_variables(temp, workspace),
+        **_services(github, id_token_permission=id_token_permission),
+        **(environ or {}),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(entrypoint)],
+        cwd=workspace,
+        env={name: value for name, value in variables.items() if name not in unset},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if on_start:
+        on_start(process)
+    return Step(process, workspace, home, timeout, files, folder)
+
+
+_Knobs = ParamSpec("_Knobs")
+
+
+def _to_its_end(start: Callable[_Knobs, Step]) -> Callable[_Knobs, Run]:
+    @functools.wraps(start)
+    def run(*args: _Knobs.args, **kwargs: _Knobs.kwargs) -> Run:
+        return start(*args, **kwargs).finish()
+
+    return run
+
+
+run_step = _to_its_end(start_step)
+"""Start a step and wait for its end."""
+
+
+def _input_variables(action: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """INPUT_*; a default never reaches an input that was given, be it as an empty string."""
+    # BaseLoader takes every scalar as it is written, as the runner does: 3600 and true are strings.
+    declared = yaml.load(action.read_text(), Loader=yaml.BaseLoader).get("inputs") or {}  # noqa: S506  makes strings only
+    defaults = {name: (properties or {}).get("default", "") for name, properties in declared.items()}
+    return {_input_variable(name): value for inputs in (defaults, given) for name, value in inputs.items()}
+
+
+def _input_variable(name: str) -> str:
+    return f"INPUT_{name.replace(' ', '_').upper()}"
+
+
+def _github_variables(github: GitHub) -> dict[str, str]:
+    event, server = github.event, github.server_url
+    on_github_com = server == SERVER_URL
+    variables = {
+        "ACTION": "run",
+        "ACTIONS": "true",
+        "ACTION_REF": ACTION_REF,
+        "ACTION_REPOSITORY": ACTION_REPOSITORY,
+        "ACTOR": event.actor,
+        "ACTOR_ID": event.actor_id,
+        "API_URL": "https://api.github.com" if on_github_com else f"{server}/api/v3",
+        "BASE_REF": "",
+        "EVENT_NAME": event.event_name,
+        "GRAPHQL_URL": "https://api.github.com/graphql" if on_github_com else f"{server}/api/graphql",
+        "HEAD_REF": "",
+        "JOB": "run",
+        "REF": event.ref,
+        "REF_NAME": event.ref_name,
+        "REF_PROTECTED": "true",
+        "REF_TYPE": event.ref_type,
+        "REPOSITORY": event.repository,
+        "REPOSITORY_ID": event.repository_id,
+        "REPOSITORY_OWNER": event.repository_owner,
+        "REPOSITORY_OWNER_ID": event.repository_owner_id,
+        "RETENTION_DAYS": 90,
+        "RUN_ATTEMPT": event.run_attempt,
+        "RUN_ID": event.run_id,
+        "RUN_NUMBER": event.run_number,
+        "SERVER_URL": server,
+        "SHA": event.sha,
+        "TRIGGERING_ACTOR": event.triggering_actor,
+        "WORKFLOW": event.workflow,
+        "WORKFLOW_REF": event.workflow_ref,
+        "WORKFLOW_SHA": event.sha,
+    }
+    return {f"GITHUB_{name}": str(value) for name, value in variables.items()}
+
+
+def _runner_variables(temp: Path, workspace: Path) -> dict[str, str]:
+    return {
+        "RUNNER_ARCH": "X64",
+        "RUNNER_ENVIRONMENT": "github-hosted",
+        "RUNNER_NAME": "GitHub Actions 1",
+        "RUNNER_OS": "Linux",
+        "RUNNER_TEMP": str(temp),
+        "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
+        "RUNNER_WORKSPACE": str(workspace.parent),
+    }
+
+
+def _services(github: GitHub, *, id_token_permission: bool) -> dict[str, str]:
+    """GitHub's own services; one token opens all of them."""
+    variables = {
+        "ACTIONS_RUNTIME_URL": f"{github.url}/",
+        "ACTIONS_RUNTIME_TOKEN": github.request_token,
+        "ACTIONS_RESULTS_URL": f"{github.url}/",
+    }
+    if id_token_permission:
+        variables["ACTIONS_ID_TOKEN_REQUEST_URL"] = github.request_url
+        variables["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = github.request_token
+    return variables
+
+
+def _pairs(name: str, content: bytes, errors: list[str]) -> dict[str, str]:
+    """What a file sets, up to its first mistake."""
+    pairs: dict[str, str] = {}
+    try:
+        for key, value in commands.key_value_pairs(content):
+            if name == "output" and not key:
+                raise commands.FileCommandError("Value cannot be null. (Parameter 'name')")
+            pairs[key] = value
+    except commands.FileCommandError as error:
+        errors += [f"Unable to process file command '{name}' successfully.", str(error)]
+    return pairs

@@ -1,0 +1,160 @@
+"""Kubernetes' rules for names, labels and annotations, and its way to say which one was broken.
+
+Texts follow apimachinery's pkg/api/validate/content and pkg/util/validation/field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.status import Object, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LABEL_LENGTH = 63
+SUBDOMAIN_LENGTH = 253
+ANNOTATIONS_SIZE = 256 * 1024
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_VALUE = f"({_KEY})?"
+
+_TITLES = {
+    "FieldValueInvalid": "Invalid value",
+    "FieldValueRequired": "Required value",
+    "FieldValueTooLong": "Too long",
+    "FieldValueForbidden": "Forbidden",
+}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One broken rule."""
+
+    type: str
+    field: str
+    detail: str
+    value: object = None
+
+    @property
+    def body(self) -> str:
+        """The error without the field's name."""
+        title = _TITLES[self.type]
+        if self.type == "FieldValueInvalid":
+            shown = quote(self.value) if isinstance(self.value, str) else _compact(self.value)
+            title += f": {shown}"
+        return f"{title}: {self.detail}" if self.detail else title
+
+    @property
+    def cause(self) -> Object:
+        """As one of a Status' `details.causes`."""
+        return {"reason": self.type, "message": self.body, "field": self.field}
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.body}"
+
+
+def invalid(field: str, value: object, detail: str) -> FieldError:
+    """A value that is there, but wrong."""
+    return FieldError("FieldValueInvalid", field, detail, value)
+
+
+def required(field: str, detail: str = "") -> FieldError:
+    """A value that is missing."""
+    return FieldError("FieldValueRequired", field, detail)
+
+
+def dns_label(value: str) -> list[str]:
+    """What keeps `value` from being a DNS-1123 label."""
+    errors = _too_long(value, LABEL_LENGTH)
+    if not re.fullmatch(_LABEL, value):
+        if re.fullmatch(_SUBDOMAIN, value):
+            errors.append("must not contain dots")
+        else:
+            rule = (
+                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-',"
+                " and must start and end with an alphanumeric character"
+            )
+            errors.append(_pattern(rule, _LABEL, "my-name", "123-abc"))
+    return errors
+
+
+def dns_subdomain(value: str) -> list[str]:
+    """What keeps `value` from being a DNS-1123 subdomain."""
+    errors = _too_long(value, SUBDOMAIN_LENGTH)
+    if not re.fullmatch(_SUBDOMAIN, value):
+        rule = (
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.',"
+            " and must start and end with an alphanumeric character"
+        )
+        errors.append(_pattern(rule, _SUBDOMAIN, "example.com"))
+    return errors
+
+
+def label_key(key: str) -> list[str]:
+    """What keeps `key` from being a label's (or, in lower case, an annotation's) key."""
+    rule = (
+        "must consist of alphanumeric characters, '-', '_' or '.',"
+        " and must start and end with an alphanumeric character"
+    )
+    name_rule = _pattern(rule, _KEY, "MyName", "my.name", "123-abc")
+    prefix, slash, name = key.rpartition("/")
+    if "/" in prefix:
+        optional = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return [f"a valid label key {name_rule} {optional}"]
+    errors: list[str] = []
+    if slash:
+        told = dns_subdomain(prefix) if prefix else ["must be non-empty"]
+        errors += [f"prefix part {error}" for error in told]
+    errors += [f"name part {error}" for error in (_too_long(name, LABEL_LENGTH) if name else ["must be non-empty"])]
+    if not re.fullmatch(_KEY, name):
+        errors.append(f"name part {name_rule}")
+    return errors
+
+
+def label_value(value: str) -> list[str]:
+    """What keeps `value` from being a label's value."""
+    errors = _too_long(value, LABEL_LENGTH)
+    if not re.fullmatch(_VALUE, value):
+        rule = (
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.',"
+            " and must start and end with an alphanumeric character"
+        )
+        errors.append(_pattern(rule, _VALUE, "MyValue", "my_value", "12345"))
+    return errors
+
+
+def label_set(found: Mapping[str, str], field: str) -> list[FieldError]:
+    """Every broken rule of a set of labels."""
+    return [
+        invalid(field, told, detail)
+        for key, value in found.items()
+        for told, details in ((key, label_key(key)), (value, label_value(value)))
+        for detail in details
+    ]
+
+
+def annotation_set(found: Mapping[str, str], field: str) -> list[FieldError]:
+    """Every broken rule of a set of annotations."""
+    errors = [invalid(field, key, detail) for key in found for detail in label_key(key.lower())]
+    if sum(len(key.encode()) + len(value.encode()) for key, value in found.items()) > ANNOTATIONS_SIZE:
+        errors.append(FieldError("FieldValueTooLong", field, f"may not be more than {ANNOTATIONS_SIZE} bytes"))
+    return errors
+
+
+def _too_long(value: str, limit: int) -> list[str]:
+    return [f"must be no more than {limit} bytes"] if len(value.encode()) > limit else []
+
+
+def _pattern(rule: str, pattern: str, *examples: str) -> str:
+    shown = " or ".join(f"'{example}', " for example in examples)
+    return f"{rule} (e.g. {shown}regex used for validation is '{pattern}')"
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

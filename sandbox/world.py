@@ -1,0 +1,172 @@
+"""GitHub, AWS and a cluster that trust one another as after a finished set-up, and the button to press.
+
+The names are those of the demo's story: team acme runs `nightly-report` in the namespace `batch` of `staging`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sandbox import runner
+from sandbox.account import ACCOUNT_ID
+from sandbox.aws import AWS
+from sandbox.certificates import Authority
+from sandbox.cluster import Cluster
+from sandbox.faults import FaultProxy
+from sandbox.github import GitHub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sandbox.runner import Run, Step
+
+ROOT = Path(__file__).resolve().parent.parent
+ENTRYPOINT = ROOT / "entrypoint.py"
+REGION = "eu-central-1"
+CLUSTER = "staging"
+NAMESPACE = "batch"
+ENVIRONMENT = "staging"
+CRONJOB = "nightly-report"
+ROLE = "run-cronjob"
+SUBJECT = "repo:acme/batch:environment:staging"
+
+CRONJOB_MANIFEST: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": CRONJOB, "namespace": NAMESPACE},
+    "spec": {
+        "schedule": "0 3 * * *",
+        "timeZone": "Europe/Berlin",
+        "concurrencyPolicy": "Forbid",
+        "jobTemplate": {
+            "metadata": {"labels": {"app": CRONJOB}},
+            "spec": {
+                "backoffLimit": 2,
+                "template": {
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "containers": [
+                            {
+                                "name": "report",
+                                "image": "registry.example/reports/nightly:2.7.1",
+                                "command": ["/report", "--day", "yesterday"],
+                                "env": [{"name": "DATABASE_PASSWORD", "value": "correct-horse-battery-staple"}],
+                            }
+                        ],
+                    }
+                },
+            },
+        },
+    },
+}
+
+
+class Sandbox:
+    """One of everything, on loopback, until closed.
+
+    The rights are those of examples/rbac.yaml, which docs/setup.md tells people to paste.
+    """
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-sandbox-")))
+        self.authority = Authority()
+        self.github = self._open.enter_context(GitHub())
+        self.aws = self._open.enter_context(AWS(self.github.jwks))
+        self.cluster = self._open.enter_context(
+            Cluster(self.authority, lambda token: self.aws.authenticate(token, CLUSTER))
+        )
+        self.sts_url: str = self.aws.sts.url
+        self.eks_url: str = self.aws.eks.url
+
+        self.aws.create_oidc_provider(self.github.issuer, ["sts.amazonaws.com"])
+        self.trust(self.trust_statement(aud="sts.amazonaws.com", sub=SUBJECT, ref="refs/heads/main"))
+        self.aws.map_role(self.role, "run-cronjob:{{SessionName}}", ["run-cronjob"])
+        self.expose(self.cluster.url)
+        self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        self.cluster.apply((ROOT / "examples/rbac.yaml").read_text())
+        self.cluster.apply(CRONJOB_MANIFEST)
+
+    def trust(self, statement: Mapping[str, Any], *, path: str = "/", describe_clusters: Iterable[str] = ("*",)) -> None:
+        """The role, in place of the former one: whom it trusts, and which clusters it may describe."""
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self.role = self.aws.create_role(ROLE, policy, path=path, describe_clusters=describe_clusters)
+
+    def trust_statement(self, **claims: str) -> dict[str, Any]:
+        """A statement that asks for exactly these claims."""
+        host = self.github.issuer.removeprefix("https://")
+        return {
+            "Effect": "Allow",
+            "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/{host}"},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {f"{host}:{name}": value for name, value in claims.items()}},
+        }
+
+    def expose(self, endpoint: str, **properties: str) -> None:
+        """Let EKS tell of the cluster at `endpoint`."""
+        self.aws.create_cluster(CLUSTER, REGION, endpoint, self.cluster.ca_pem, **properties)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The workflow's `with:`, as the form and the environment's variables fill it in."""
+        return {
+            "role-to-assume": self.role,
+            "aws-region": REGION,
+            "cluster": CLUSTER,
+            "namespace": NAMESPACE,
+            "cronjob": CRONJOB,
+        }
+
+    def run(self, inputs: Mapping[str, str] | None = None, **options: Any) -> Run:  # noqa: ANN401  runner.run_step's
+        """Press the button and wait for the step's end; `inputs` change the form."""
+        return self.start(inputs, **options).finish()
+
+    def start(self, inputs: Mapping[str, str] | None = None, **options: Any) -> Step:  # noqa: ANN401  likewise
+        """Press the button."""
+        given = {**self.form, **(inputs or {})}
+        environ = {
+            "AWS_ENDPOINT_URL_STS": self.sts_url,
+            "AWS_ENDPOINT_URL_EKS": self.eks_url,
+            **options.pop("environ", {}),
+        }
+        return runner.start_step(
+            entrypoint=ENTRYPOINT,
+            inputs={name: value for name, value in given.items() if value},
+            github=self.github,
+            folder=Path(tempfile.mkdtemp(dir=self._folder)),
+            environ=environ,
+            **options,
+        )
+
+    def before_cluster(self) -> FaultProxy:
+        """A fault proxy before the cluster's API."""
+        proxy = self._open.enter_context(
+            FaultProxy(self.cluster.url, authority=self.authority, upstream_ca=self.cluster.ca_pem)
+        )
+        self.expose(proxy.url)
+        return proxy
+
+    def before_sts(self) -> FaultProxy:
+        """A fault proxy before STS."""
+        proxy = self._open.enter_context(FaultProxy(self.sts_url, preserve_host=True))
+        self.sts_url = proxy.url
+        return proxy
+
+    def before_eks(self) -> FaultProxy:
+        """A fault proxy before EKS."""
+        proxy = self._open.enter_context(FaultProxy(self.eks_url, preserve_host=True))
+        self.eks_url = proxy.url
+        return proxy
+
+    def close(self) -> None:
+        """Stop everything."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,497 @@
+"""What a client and a server see when the fault proxy stands between them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import urllib3
+from werkzeug.wrappers import Request, Response
+
+from sandbox.certificates import Authority
+from sandbox.faults import FaultProxy, Rule
+from sandbox.proxying import Client
+from sandbox.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GUARD = urllib3.Timeout(20)
+
+
+class Upstream:
+    """A server that answers 201 and `created`, or line for line what the test puts into `lines` (None: end)."""
+
+    def __init__(self, authority: Authority | None) -> None:
+        self.lines: queue.Queue[bytes | None] = queue.Queue()
+        self.server = Server(self._app, tls=authority.server_context() if authority else None)
+
+    def _app(self, request: Request) -> Response:
+        if request.path == "/watch":
+            # The empty piece has werkzeug send the head at once, as an API server does.
+            return Response(itertools.chain([b""], iter(self.lines.get, None)))
+        return Response(b"created", status=201, headers=[("Warning", '299 - "one"'), ("Warning", '299 - "two"')])
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest, authority: Authority) -> Authority | None:
+    return authority if request.param == "https" else None
+
+
+@pytest.fixture
+def upstream(tls: Authority | None) -> Iterator[Upstream]:
+    upstream = Upstream(tls)
+    yield upstream
+    upstream.lines.put(None)
+    upstream.server.close()
+
+
+@pytest.fixture
+def proxy(upstream: Upstream, tls: Authority | None) -> Iterator[FaultProxy]:
+    with FaultProxy(upstream.server.url, authority=tls, upstream_ca=tls.pem if tls else None) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def client(authority: Authority) -> Iterator[urllib3.PoolManager]:
+    with urllib3.PoolManager(retries=False, timeout=GUARD, ssl_context=authority.client_context()) as client:
+        yield client
+
+
+def connect(proxy: FaultProxy, authority: Authority) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+    if proxy.url.startswith("https:"):
+        return authority.client_context().wrap_socket(connection, server_hostname="127.0.0.1")
+    return connection
+
+
+def drain(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def faults(proxy: FaultProxy) -> list[str | None]:
+    return [received.fault for received in proxy.journal]
+
+
+def test_a_request_and_its_answer_pass_unchanged(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    answer = client.request("POST", f"{proxy.url}/a%20b/jobs?x=1&y=%2F", body=b"{}", headers={"X-Custom": "kept"})
+
+    assert (answer.status, answer.data) == (201, b"created")
+    assert answer.headers.getlist("Warning") == ['299 - "one"', '299 - "two"']
+    (seen,) = upstream.server.journal
+    assert (seen.method, seen.path, seen.query, seen.body) == ("POST", "/a b/jobs", {"x": "1", "y": "/"}, b"{}")
+    assert seen.headers["x-custom"] == "kept"
+    (received,) = proxy.journal
+    assert (received.method, received.path, received.query, received.body) == (
+        seen.method,
+        seen.path,
+        seen.query,
+        seen.body,
+    )
+    assert received.fault is None
+
+
+def test_a_chunked_body_reaches_the_server_whole(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    client.request("POST", proxy.url, body=iter([b"first ", b"second"]))
+
+    (seen,) = upstream.server.journal
+    assert seen.body == b"first second"
+
+
+def test_a_head_request_and_the_next_one_share_a_connection(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    head = client.request("HEAD", f"{proxy.url}/watch")
+    assert (head.status, head.data) == (200, b"")
+
+    assert client.request("GET", proxy.url).data == b"created"
+    assert client.connection_from_url(proxy.url).num_connections == 1
+
+
+@pytest.mark.parametrize("preserve_host", [True, False])
+def test_the_host_header_is_the_clients_own_where_asked(
+    upstream: Upstream, tls: Authority | None, client: urllib3.PoolManager, *, preserve_host: bool
+) -> None:
+    with FaultProxy(
+        upstream.server.url, authority=tls, upstream_ca=tls.pem if tls else None, preserve_host=preserve_host
+    ) as proxy:
+        client.request("GET", proxy.url, headers={"Host": "sts.eu-west-1.amazonaws.com"})
+
+    (seen,) = upstream.server.journal
+    expected = "sts.eu-west-1.amazonaws.com" if preserve_host else f"127.0.0.1:{upstream.server.port}"
+    assert seen.headers["host"] == expected
+
+
+def test_a_stream_passes_line_by_line(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    answer = client.request("GET", f"{proxy.url}/watch", preload_content=False)
+    lines = answer.stream(decode_content=False)
+
+    for line in (b"ADDED\n", b"MODIFIED\n"):
+        upstream.lines.put(line)
+        assert next(lines) == line
+
+    upstream.lines.put(None)
+    assert list(lines) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "aborted"),
+    [(Rule.reset, True), (Rule.lose_answer, True), (Rule.close, False)],
+)
+def test_a_connection_ends_aborted_or_in_order(
+    proxy: FaultProxy, authority: Authority, fault: Callable[[Rule], None], *, aborted: bool
+) -> None:
+    fault(proxy.on())
+    with connect(proxy, authority) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        # Below TLS, because Python 3.11 shows a reset under TLS as an orderly end.
+        with socket.socket(fileno=connection.detach()) as bare:
+            bare.settimeout(20)
+            with pytest.raises(ConnectionResetError) if aborted else contextlib.nullcontext():
+                drain(bare)
+
+
+def test_reset_aborts_the_connection_and_spares_the_server(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().reset()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("GET", proxy.url)
+
+    assert len(upstream.server.journal) == 0
+    assert faults(proxy) == ["reset"]
+
+
+def test_close_ends_the_connection_without_an_answer_and_spares_the_server(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().close()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("GET", proxy.url)
+
+    assert len(upstream.server.journal) == 0
+
+
+def test_a_kept_alive_connection_can_fail_on_its_second_request(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on(skip=1).close()
+    assert client.request("GET", proxy.url).status == 201
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("POST", proxy.url)
+
+    assert [seen.method for seen in upstream.server.journal] == ["GET"]
+
+
+def test_a_lost_answer_was_acted_upon(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on(method="POST").lose_answer()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("POST", proxy.url, body=b"job")
+
+    (seen,) = upstream.server.journal
+    assert seen.body == b"job"
+    assert faults(proxy) == ["lose_answer"]
+
+
+def test_status_answers_in_the_servers_stead(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().status(429, b"slow down", {"Retry-After": "1"})
+
+    answer = client.request("GET", proxy.url)
+
+    assert (answer.status, answer.data, answer.headers["Retry-After"]) == (429, b"slow down", "1")
+    assert len(upstream.server.journal) == 0
+
+
+def test_a_status_for_a_head_request_leaves_the_connection_usable(
+    proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().status(503, b"no body may follow")
+
+    assert client.request("HEAD", proxy.url).status == 503
+    assert client.request("GET", proxy.url).status == 201
+    assert client.connection_from_url(proxy.url).num_connections == 1
+
+
+def test_status_after_answers_otherwise_than_the_server_that_acted(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().status_after(504, b"gateway time-out")
+
+    answer = client.request("POST", proxy.url)
+
+    assert (answer.status, answer.data) == (504, b"gateway time-out")
+    assert len(upstream.server.journal) == 1
+
+
+def test_a_delayed_request_reaches_the_server_after_its_client_gave_up(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_gave_up, delivered = threading.Event(), threading.Event()
+    monkeypatch.setattr(Client, "wait", lambda _self, _seconds: client_gave_up.wait(20))
+    proxy.on_answer = lambda _received, _status: delivered.set()
+    proxy.on().delay(60)
+
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        client.request("POST", proxy.url, timeout=urllib3.Timeout(connect=20, read=0.1))
+    assert len(upstream.server.journal) == 0
+    client_gave_up.set()
+
+    assert delivered.wait(20)
+    assert len(upstream.server.journal) == 1
+
+
+def test_a_delayed_request_is_answered_in_the_end(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on().delay(0.01)
+
+    assert client.request("GET", proxy.url).data == b"created"
+    assert faults(proxy) == ["delay"]
+
+
+def test_a_delayed_answer_comes_from_a_server_that_acted_at_once(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    answered = threading.Event()
+    proxy.on_answer = lambda _received, _status: answered.set()
+    proxy.on().delay_answer(60)
+
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        client.request("POST", proxy.url, timeout=urllib3.Timeout(connect=20, read=0.1))
+
+    assert answered.wait(20)
+    assert len(upstream.server.journal) == 1
+
+
+def test_a_delayed_answer_arrives_in_the_end(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on().delay_answer(0.01)
+
+    assert client.request("GET", proxy.url).data == b"created"
+    assert faults(proxy) == ["delay_answer"]
+
+
+def test_hang_lasts_until_the_proxy_closes_and_spares_the_server(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().hang()
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        client.request("GET", proxy.url, timeout=urllib3.Timeout(connect=20, read=0.1))
+
+    proxy.on().hang()
+    closing = threading.Thread(target=proxy.close)
+    proxy.on_request = lambda _received: closing.start()
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("GET", proxy.url)
+    closing.join()
+
+    assert len(upstream.server.journal) == 0
+
+
+def test_a_delay_that_the_end_of_the_proxy_cuts_short_delivers_nothing(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().delay(60)
+    closing = threading.Thread(target=proxy.close)
+    proxy.on_request = lambda _received: closing.start()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("POST", proxy.url)
+    closing.join()
+
+    assert len(upstream.server.journal) == 0
+
+
+def test_a_truncated_answer_announces_more_than_it_sends(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on().truncate(4)
+
+    answer = client.request("GET", proxy.url, preload_content=False)
+
+    assert answer.headers["Content-Length"] == "7"
+    assert answer.read(4) == b"crea"
+    with pytest.raises(urllib3.exceptions.ProtocolError, match="3 more expected"):
+        answer.read()
+
+
+def test_a_stream_is_cut_after_so_many_bytes_though_the_server_goes_on(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    proxy.on().cut_stream(9)
+    for line in (b"ADDED\n", b"MODIFIED\n"):
+        upstream.lines.put(line)
+    answer = client.request("GET", f"{proxy.url}/watch", preload_content=False)
+
+    pieces = answer.stream(decode_content=False)
+    assert [next(pieces), next(pieces)] == [b"ADDED\n", b"MOD"]
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        next(pieces)
+
+
+def test_half_a_request_is_not_delivered(upstream: Upstream, proxy: FaultProxy, authority: Authority) -> None:
+    with connect(proxy, authority) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
+        connection.shutdown(socket.SHUT_WR)
+        drain(connection)
+
+    assert len(upstream.server.journal) == len(proxy.journal) == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/watch"])
+def test_a_server_that_breaks_off_is_seen_to_break_off(
+    upstream: Upstream, proxy: FaultProxy, tls: Authority | None, client: urllib3.PoolManager, path: str
+) -> None:
+    proxy.on().cut_stream(3)
+    upstream.lines.put(b"ADDED\n")
+    with FaultProxy(proxy.url, authority=tls, upstream_ca=tls.pem if tls else None) as before:
+        answer = client.request("GET", before.url + path, preload_content=False)
+
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            list(answer.stream(decode_content=False))
+
+    assert faults(before) == [None]
+
+
+def test_refused_connections_are_accepted_again_on_the_same_port(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    assert client.request("GET", proxy.url).status == 201
+    proxy.refuse()
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", proxy.port)):
+        pass
+    with pytest.raises(urllib3.exceptions.ProtocolError):  # the connection that was kept alive
+        client.request("GET", proxy.url)
+    with pytest.raises(urllib3.exceptions.NewConnectionError):
+        client.request("GET", proxy.url)
+
+    proxy.accept()
+
+    assert client.request("GET", proxy.url).status == 201
+    assert len(upstream.server.journal) == len(proxy.journal) == 2
+
+
+def test_refusing_lets_finish_what_is_under_way(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on_answer = lambda _received, _status: proxy.refuse()
+
+    assert client.request("POST", proxy.url).data == b"created"
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        client.request("GET", proxy.url)
+
+
+def test_a_fault_meets_only_the_method_and_path_it_is_for(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on(method="POST", path_contains="/jobs?dryRun=All", times=None).status(503)
+
+    seen = [
+        client.request(method, proxy.url + target).status
+        for method, target in (
+            ("GET", "/jobs?dryRun=All"),
+            ("POST", "/pods?dryRun=All"),
+            ("POST", "/jobs"),
+            ("POST", "/jobs?dryRun=All"),
+            ("POST", "/jobs?dryRun=All"),
+        )
+    ]
+
+    assert seen == [201, 201, 201, 503, 503]
+
+
+def test_a_fault_skips_and_then_counts(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on(skip=1, times=2).status(503)
+
+    assert [client.request("GET", proxy.url).status for _ in range(5)] == [201, 503, 503, 201, 201]
+    assert faults(proxy) == [None, "status", "status", None, None]
+
+
+def test_faults_queue_up(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on().status(500)
+    proxy.on(skip=1).status(502)
+
+    assert [client.request("GET", proxy.url).status for _ in range(4)] == [500, 201, 502, 201]
+
+
+def test_the_observers_see_the_request_before_the_server_and_the_answer_before_the_client(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
+    order: list[tuple[str, int]] = []
+    proxy.on_request = lambda received: order.append((received.method, len(upstream.server.journal)))
+    proxy.on_answer = lambda received, status: order.append(
+        (f"{received.method} {status}", len(upstream.server.journal))
+    )
+
+    client.request("POST", proxy.url)
+
+    assert order == [("POST", 0), ("POST 201", 1)]
+
+
+def test_a_request_that_meets_a_fault_is_observed_too(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    seen: list[str | None] = []
+    proxy.on_request = lambda received: seen.append(received.fault)
+    proxy.on().reset()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("GET", proxy.url)
+
+    assert seen == ["reset"]
+
+
+def test_a_failing_observer_is_told_and_no_answer_is_made_up(
+    proxy: FaultProxy, client: urllib3.PoolManager, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_received: object) -> None:
+        raise ProcessLookupError("the process to signal is gone")
+
+    proxy.on_request = fail
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.request("GET", proxy.url)
+
+    assert "the process to signal is gone" in capfd.readouterr().err
+
+
+def test_a_dead_server_is_a_bad_gateway(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    upstream.server.close()
+
+    answer = client.request("GET", proxy.url)
+
+    assert answer.status == 502
+    assert f"127.0.0.1:{upstream.server.port}" in answer.data.decode()
+
+
+def test_a_server_of_another_authority_is_a_bad_gateway(
+    upstream: Upstream, tls: Authority | None, client: urllib3.PoolManager
+) -> None:
+    if tls is None:
+        upstream.server.close()
+    with FaultProxy(upstream.server.url, upstream_ca=Authority().pem) as proxy:
+        assert client.request("GET", proxy.url).status == 502
+
+
+def test_a_client_that_only_connects_holds_nobody_up(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port)):
+        assert client.request("GET", proxy.url).status == 201
+
+
+def test_closing_ends_idle_connections_and_frees_the_port(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port)) as idle:
+        client.request("GET", proxy.url)
+        proxy.close()
+
+        idle.settimeout(20)
+        assert idle.recv(1) == b""
+    with socket.create_server(("127.0.0.1", proxy.port)):
+        pass
