@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "src"), str(HERE / "lib")]  # `lib`: the image's packages
 
-from run_cronjob import supervisor
+from run_cronjob import supervisor  # noqa: E402  found by the line above
 
 if __name__ == "__main__":
     events = supervisor.listen()

@@ -46,6 +46,13 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_PREFIX_LENGTH = 58
 
 
+class _ManifestLoader(yaml.SafeLoader):
+    """In a manifest a time is text."""
+
+
+_ManifestLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: str(node.value))
+
+
 class Cluster:
     """The API server (`url`, `ca_pem`) and, beside it, the face of an administrator who may do anything."""
 
@@ -102,7 +109,7 @@ class Cluster:
 
     def apply(self, manifest: Mapping[str, object] | str) -> Sequence[Object]:
         """Create or replace what a manifest, or YAML of several, says; a status stays if none is given."""
-        documents = yaml.safe_load_all(manifest) if isinstance(manifest, str) else [dict(manifest)]
+        documents = yaml.load_all(manifest, _ManifestLoader) if isinstance(manifest, str) else [dict(manifest)]
         return [self._apply(copy.deepcopy(document)) for document in documents if document]
 
     def get(self, kind: str, namespace: str, name: str) -> Object:

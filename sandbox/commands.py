@@ -28,9 +28,8 @@ _MASKED = "***"
 _SHORTEST_MASKED_TOKEN = 7
 
 # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, as far as the category doesn't tell.
-_IGNORABLE = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
-    + [*range(0xE0000, 0xE1000)]
+_IGNORABLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}).union(
+    range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0000, 0xE1000)
 )
 
 
@@ -140,6 +139,9 @@ def key_value_pairs(content: bytes) -> Iterator[tuple[str, str]]:
             value, rest = _heredoc(rest, value)
         elif not operator:
             raise FileCommandError(f"Invalid format '{line}'")
+        elif not name:
+            # The runner reads on here, and fails when it uses the name.
+            raise FileCommandError("Value cannot be null. (Parameter 'name')")
         yield name, value
 
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
-import weakref
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
 import yaml
@@ -25,6 +21,7 @@ from sandbox.github import SERVER_URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
     from sandbox.commands import Interpretation
     from sandbox.github import GitHub
@@ -49,8 +46,7 @@ class Run:
     """A step that ended.
 
     `outputs` are those that other jobs can get: one that holds a masked value vanishes. `files` are the raw ones, by
-    output, env, path, state and step_summary. `errors` are the runner's own, about those files. What the sandbox made,
-    `workspace` and `home` included, is deleted with the last reference to the run.
+    output, env, path, state and step_summary. `errors` are the runner's own, about those files.
     """
 
     exit_status: int
@@ -64,21 +60,6 @@ class Run:
     succeeded: bool
     workspace: Path
     home: Path
-    _folder: Folder = field(repr=False)
-
-
-class Folder:
-    """A temporary folder that goes with its last user."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="sandbox-runner-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def make(self, name: str) -> Path:
-        """A new folder in it."""
-        path = self.path / name
-        path.mkdir(parents=True)
-        return path
 
 
 @dataclass(frozen=True)
@@ -90,7 +71,6 @@ class Step:
     home: Path
     _timeout: float
     _files: Mapping[str, Path]
-    _folder: Folder = field(repr=False)
 
     def finish(self) -> Run:
         """Wait for the process and read what it left, as the runner does.
@@ -137,7 +117,6 @@ class Step:
             succeeded=not (self.process.returncode or log.failed or unreadable),
             workspace=self.workspace,
             home=self.home,
-            _folder=self._folder,
         )
 
 
@@ -146,6 +125,7 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     entrypoint: Path,
     inputs: Mapping[str, str],
     github: GitHub,
+    folder: Path,
     environ: Mapping[str, str] | None = None,
     unset: Collection[str] = (),
     workspace: Path | None = None,
@@ -156,17 +136,17 @@ def start_step(  # noqa: PLR0913  the knobs of a step
 ) -> Step:
     """Start the action whose action.yml is beside `entrypoint`.
 
-    `environ` has the last word over the runner's own variables, and `unset` over both.
+    What the step needs is made in `folder`, one for each step, that the caller deletes. `environ` has the last word
+    over the runner's own variables, and `unset` over both.
     """
-    folder = Folder()
-    workspace = workspace or folder.make("workspace")
-    home = home or folder.make("home")
-    temp = folder.make("temp")
-    file_commands = folder.make("temp/_runner_file_commands")
+    workspace = workspace or _new(folder / "workspace")
+    home = home or _new(folder / "home")
+    temp = _new(folder / "temp")
+    file_commands = _new(temp / "_runner_file_commands")
+    event_path = _new(temp / "_github_workflow") / "event.json"
     files = {name: file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
     for path in files.values():
         path.touch()
-    event_path = folder.make("temp/_github_workflow") / "event.json"
     event_path.write_text(json.dumps(github.event.payload(github.server_url)))
 
     variables = {
@@ -192,7 +172,7 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     )
     if on_start:
         on_start(process)
-    return Step(process, workspace, home, timeout, files, folder)
+    return Step(process, workspace, home, timeout, files)
 
 
 _Knobs = ParamSpec("_Knobs")
@@ -208,6 +188,11 @@ def _to_its_end(start: Callable[_Knobs, Step]) -> Callable[_Knobs, Run]:
 
 run_step = _to_its_end(start_step)
 """Start a step and wait for its end."""
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _input_variables(action: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -289,10 +274,7 @@ def _pairs(name: str, content: bytes, errors: list[str]) -> dict[str, str]:
     """What a file sets, up to its first mistake."""
     pairs: dict[str, str] = {}
     try:
-        for key, value in commands.key_value_pairs(content):
-            if name == "output" and not key:
-                raise commands.FileCommandError("Value cannot be null. (Parameter 'name')")
-            pairs[key] = value
+        pairs.update(commands.key_value_pairs(content))
     except commands.FileCommandError as error:
         errors += [f"Unable to process file command '{name}' successfully.", str(error)]
     return pairs

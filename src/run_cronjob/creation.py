@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from run_cronjob import diagnosis, job
 from run_cronjob.errors import ActionError, ApiError, NoAnswer
 from run_cronjob.model import CreatedJob, Creation
+from run_cronjob.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +160,8 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
             case Next.BELIEVE:
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
             case Next.STAY_UNCERTAIN:
-                raise ActionError(diagnosis.creation_uncertain(namespace, name, error, may_be_gone=may_be_gone))
+                said = _said(error, plan, namespace)
+                raise ActionError(diagnosis.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case Next.FAIL:
                 record.known(Creation.NONE)
                 raise error
@@ -184,6 +186,12 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
     if error.status >= 500 and not diagnosis.is_webhook_failure(error):
         return Post.UNREAD if dry_run else Post.LOST
     return Post.REFUSED
+
+
+def _said(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
+    if isinstance(error, NoAnswer):
+        return error.detail
+    return redact(error.message, job.env_values(plan.cronjob), known=(plan.cronjob["metadata"]["name"], namespace))
 
 
 def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:

@@ -597,9 +597,7 @@ def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:
     )
 
 
-def creation_uncertain(
-    namespace: str, name: str, error: ApiError | NoAnswer | None = None, *, may_be_gone: bool = False
-) -> Problem:
+def creation_uncertain(namespace: str, name: str, said: str = "", *, may_be_gone: bool = False) -> Problem:
     """The POST's answer is lost, and looking did not help."""
     gone = (
         " Jobs of this CronJob are removed as soon as they end, so that not finding it proves nothing; that "
@@ -613,7 +611,7 @@ def creation_uncertain(
         why=f"The cluster was asked for it, and its answer did not arrive.{gone}",
         fix="Don't start it again before you know. If this finds the Job, it was started; look also for what "
         "a finished run leaves behind:",
-        said=error.message if isinstance(error, ApiError) else error.detail if error else "",
+        said=said,
         paste=kubectl(namespace, "get job", name),
         paste_language="sh",
     )

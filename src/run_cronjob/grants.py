@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GROUP = "run-cronjob"
 """The Kubernetes group of docs/setup.md: what the role is mapped to, and the rights are bound to."""
 
+_GITHUB_COM = "token.actions.githubusercontent.com"
+
 CLUSTER_ROLE: Json = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "ClusterRole",
@@ -44,7 +46,7 @@ def rbac(namespace: str) -> str:
 
 def issuer(claims: Mapping[str, object]) -> str:
     """The issuer as IAM writes it, without the scheme; GitHub.com's where the token can't be read."""
-    return str(claims.get("iss") or "https://token.actions.githubusercontent.com").removeprefix("https://")
+    return str(claims.get("iss") or _GITHUB_COM).removeprefix("https://")
 
 
 def provider_arn(role: str, issuer_name: str) -> str:
@@ -55,10 +57,13 @@ def provider_arn(role: str, issuer_name: str) -> str:
 def trust_statement(role: str, claims: Mapping[str, object]) -> str:
     """The trust policy statement that lets in runs with this token's `sub`, in the form that it has.
 
-    A `sub` that names an environment says nothing of the branch, so `ref` is asked for beside it.
+    A `sub` that names an environment says nothing of the branch, so `ref` is asked for beside it where STS knows that
+    key: for GitHub.com's own issuer, not for an Enterprise Server's.
     """
     host = issuer(claims)
-    names = ["aud", "sub"] + (["ref"] if ":environment:" in str(claims.get("sub", "")) else [])
+    names = ["aud", "sub"]
+    if ":environment:" in str(claims.get("sub", "")) and host == _GITHUB_COM:
+        names.append("ref")
     condition = {f"{host}:{name}": str(claims[name]) for name in names if claims.get(name)}
     statement = {
         "Effect": "Allow",

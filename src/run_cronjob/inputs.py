@@ -79,7 +79,8 @@ def read(environ: Mapping[str, str]) -> Inputs:
 
     form.check(
         "cronjob",
-        lambda _: len(cronjob) <= CRONJOB_NAME_LENGTH and bool(SUBDOMAIN.fullmatch(cronjob)),
+        # A leading slash is the mark of a variable that is not set, not of the namespace `default`.
+        lambda given: given[0] != "/" and len(cronjob) <= CRONJOB_NAME_LENGTH and SUBDOMAIN.fullmatch(cronjob),
         "must be the name of a CronJob, as `NAME` or `NAMESPACE/NAME` "
         f"(lower-case letters, digits, `-` and `.`, at most {CRONJOB_NAME_LENGTH} characters)",
         required=True,

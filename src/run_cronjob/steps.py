@@ -198,7 +198,7 @@ class Steps:
         if running:
             listed = ", ".join(map(diagnosis.running_job, running[:_SHOWN_RUNS]))
             more = f" and {len(running) - _SHOWN_RUNS} more" if len(running) > _SHOWN_RUNS else ""
-            self._remark(f"Another run is unfinished, and now they overlap: {listed}{more}.")
+            self._remark(f"Another run is not finished yet, and this one would run beside it: {listed}{more}.")
 
     def _running(self, cluster: Cluster, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
         """The unfinished runs, and whether that is certain to be all."""

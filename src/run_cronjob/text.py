@@ -97,4 +97,9 @@ _SHORT = 4
 def _spellings(secret: str) -> set[str]:
     parts = {secret, secret.strip(), *(line.strip() for line in secret.splitlines())}
     escaped = {json.dumps(part, ensure_ascii=ascii_only)[1:-1] for part in parts for ascii_only in (True, False)}
-    return {form for form in parts | escaped if form}
+    return {form for form in parts | escaped | {_as_go(form) for form in escaped} if form.strip()}
+
+
+def _as_go(escaped: str) -> str:
+    """Go's encoding/json escapes what might be HTML, too."""
+    return escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

@@ -155,7 +155,7 @@ def test_a_dry_run_asks_for_everything_and_creates_nothing(world: Sandbox):
     assert run.exit_status == 0
     assert run.outputs["result"] == "dry-run"
     assert run.outputs["job-name"] == ""
-    assert world.cluster.list("Job", NAMESPACE) == []
+    assert not world.cluster.list("Job", NAMESPACE)
     (post,) = [each for each in world.cluster.journal if each.method == "POST"]
     assert post.query["dryRun"] == "All"
 

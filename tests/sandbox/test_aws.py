@@ -47,7 +47,7 @@ def policy(*, partition: str = "aws", **claims: str) -> dict[str, Any]:
 
 def oidc_token(*, key: rsa.RSAPrivateKey = KEY, kid: str = "1", **changes: Any) -> str:
     now = int(time.time())
-    claims = {"iss": ISSUER, "sub": SUBJECT, "aud": "sts.amazonaws.com", "iat": now, "nbf": now, "exp": now + 300}
+    claims = {"iss": ISSUER, "sub": SUBJECT, "aud": "sts.amazonaws.com", "iat": now, "nbf": now - 60, "exp": now + 300}
     given = {name: value for name, value in (claims | changes).items() if value is not None}
     return jwt.encode(given, key, algorithm="RS256", headers={"kid": kid})
 

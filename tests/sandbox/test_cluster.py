@@ -1003,6 +1003,11 @@ class TestTheAdministrator:
         assert cluster.get("Job", "staging", "a")["status"] == {"active": 1}
         assert cluster.get("Job", "staging", "a")["metadata"]["labels"]["job-name"] == "a"
 
+    def test_a_time_in_a_manifest_stays_text(self, cluster: Cluster) -> None:
+        cluster.apply("{kind: Pod, metadata: {name: a}, status: {startTime: 2026-11-23T04:05:06Z}}")
+
+        assert cluster.get("Pod", "default", "a")["status"]["startTime"] == "2026-11-23T04:05:06Z"
+
     def test_what_is_handed_out_is_a_copy(self, cluster: Cluster) -> None:
         cluster.get("CronJob", "staging", "nightly")["spec"].clear()
 

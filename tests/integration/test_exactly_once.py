@@ -1,0 +1,179 @@
+"""One run of the step never leaves two Jobs, and never reports a Job that is not there."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any
+
+from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+
+if TYPE_CHECKING:
+    from sandbox import Run, Sandbox
+    from sandbox.faults import FaultProxy
+
+GET_JOB = re.compile(rf"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/.+")
+
+
+def jobs(world: Sandbox) -> tuple[Any, ...]:
+    return world.cluster.list("Job", NAMESPACE)
+
+
+def posts(proxy: FaultProxy) -> list[Any]:
+    return [each for each in proxy.journal if each.method == "POST"]
+
+
+def looks(proxy: FaultProxy) -> list[Any]:
+    return [each for each in proxy.journal if each.method == "GET" and GET_JOB.fullmatch(each.path)]
+
+
+def expect_the_one_job(world: Sandbox, run: Run) -> None:
+    (job,) = jobs(world)
+    assert run.outputs["result"] == "created", run.summary
+    assert run.outputs["job-name"] == job["metadata"]["name"]
+
+
+def prune_at_once(world: Sandbox) -> None:
+    """As Kubernetes treats finished Jobs of a CronJob with a history limit of 0."""
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["successfulJobsHistoryLimit"] = 0
+    world.cluster.apply(manifest)
+
+
+def no_get(world: Sandbox) -> None:
+    rules = [
+        {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
+    ]
+    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+
+
+def test_a_lost_answer_is_looked_for_and_found(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    run = world.run()
+
+    expect_the_one_job(world, run)
+    assert run.outputs["job-uid"] == jobs(world)[0]["metadata"]["uid"]
+    assert (len(posts(proxy)), len(looks(proxy))) == (1, 1)
+    assert "it carries this request's id" in run.summary
+
+
+def test_an_answer_replaced_by_a_load_balancers_error_is_looked_for_too(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").status_after(504, b"<html>Gateway Time-out</html>")
+
+    expect_the_one_job(world, world.run())
+    assert len(posts(proxy)) == 1
+
+
+def test_a_post_that_never_arrived_is_repeated_under_the_same_name(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").close()
+
+    expect_the_one_job(world, world.run())
+    assert len({re.search(rb'"name": "(nightly-report-by[^"]+)"', each.body)[1] for each in posts(proxy)}) == 1
+    assert len(posts(proxy)) == 2
+
+
+def test_without_the_right_to_look_our_own_conflict_counts_as_ours(world: Sandbox):
+    no_get(world)
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    run = world.run()
+
+    expect_the_one_job(world, run)
+    assert len(posts(proxy)) == 2
+    assert "its name was taken when the request was repeated" in run.summary
+    assert "its name was taken when the request was repeated" in "\n".join(run.log.shown)
+
+
+def test_a_job_that_may_have_been_pruned_is_not_created_again(world: Sandbox):
+    prune_at_once(world)
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+    proxy.on_answer = lambda asked, _: (
+        world.cluster.delete("Job", NAMESPACE, jobs(world)[0]["metadata"]["name"]) if asked.method == "POST" else None
+    )
+
+    run = world.run()
+
+    assert len(posts(proxy)) == 1
+    assert run.outputs["reason"] == "CreationUncertain"
+    assert run.outputs["job-name"] == ""
+    assert run.exit_status == 1
+    assert "Don't start it again before you know" in run.summary
+    assert f"kubectl --namespace {NAMESPACE} get job {CRONJOB}-by-gha-" in run.summary
+
+
+def test_where_a_job_may_be_pruned_and_can_not_be_looked_at_the_post_is_not_repeated(world: Sandbox):
+    prune_at_once(world)
+    no_get(world)
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    run = world.run()
+
+    assert len(posts(proxy)) == 1
+    assert run.outputs["reason"] == "CreationUncertain"
+
+
+def test_a_strangers_name_gets_a_suffix(world: Sandbox):
+    proxy = world.before_cluster()
+
+    def take_the_name(asked: Any) -> None:
+        if asked.method == "POST" and not jobs(world):
+            name = re.search(rb'"name": "(nightly-report-by-gha-\d+)"', asked.body)[1].decode()
+            world.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec()})
+
+    proxy.on_request = take_the_name
+
+    run = world.run()
+
+    strangers, ours = sorted(each["metadata"]["name"] for each in jobs(world))
+    assert re.fullmatch(rf"{strangers}-[a-z0-9]{{5}}", ours)
+    assert run.outputs["job-name"] == ours
+
+
+def spec() -> dict[str, Any]:
+    return copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
+
+
+def test_two_workflows_in_the_same_second_make_two_jobs(world: Sandbox):
+    steps = [world.start({"job-name": "", "if-running": "allow"}) for _ in range(2)]
+    runs = [step.finish() for step in steps]
+
+    assert [run.outputs["result"] for run in runs] == ["created", "created"]
+    assert sorted(run.outputs["job-name"] for run in runs) == sorted(job["metadata"]["name"] for job in jobs(world))
+    assert len(jobs(world)) == 2
+
+
+def test_too_many_requests_are_waited_for(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").status(429, headers={"Retry-After": "1"})
+
+    expect_the_one_job(world, world.run())
+    assert len(posts(proxy)) == 2
+    assert not looks(proxy)
+
+
+def test_a_dry_runs_lost_answer_is_simply_asked_for_again(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    run = world.run({"dry-run": "true"})
+
+    assert run.outputs["result"] == "dry-run"
+    assert not jobs(world)
+    assert not looks(proxy)
+
+
+def test_reads_survive_a_broken_connection_and_a_disturbed_server(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="/cronjobs/").reset()
+    proxy.on(method="GET", path_contains="/cronjobs/").status(503)
+    proxy.on(method="GET", path_contains="/jobs?").status(429, headers={"Retry-After": "1"})
+
+    expect_the_one_job(world, world.run())

@@ -1,0 +1,117 @@
+"""`if-running`: what happens when a run of the CronJob is unfinished."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+
+if TYPE_CHECKING:
+    from sandbox import Sandbox
+
+
+def jobs(world: Sandbox) -> tuple[Any, ...]:
+    return world.cluster.list("Job", NAMESPACE)
+
+
+def test_refuse_starts_nothing_beside_an_unfinished_run(world: Sandbox):
+    first = world.run()
+    second = world.run({"if-running": "refuse"})
+
+    assert second.outputs["result"] == "refused"
+    assert second.outputs["reason"] == "AlreadyRunning"
+    assert second.outputs["job-name"] == ""
+    assert second.exit_status == 1
+    assert first.outputs["job-name"] in second.summary
+    assert "started by `octocat`" in second.summary
+    assert len(jobs(world)) == 1
+
+
+def test_refuse_counts_a_run_that_someone_started_with_kubectl(world: Sandbox):
+    world.run()
+    name = jobs(world)[0]["metadata"]["name"]
+    world.cluster.patch(
+        "Job", NAMESPACE, name, lambda job: [job["metadata"].pop(key) for key in ("labels", "annotations")]
+    )
+
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+
+
+@pytest.mark.parametrize("condition", ["Complete", "Failed"])
+def test_refuse_lets_the_next_run_start_once_the_former_has_ended(world: Sandbox, condition: str):
+    first = world.run()
+    ended = [{"type": condition, "status": "True"}]
+    world.cluster.set_status("Job", NAMESPACE, first.outputs["job-name"], conditions=ended)
+
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "created"
+
+
+@pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget", "Suspended"])
+def test_interim_conditions_end_no_run(world: Sandbox, condition: str):
+    first = world.run()
+    interim = [{"type": condition, "status": "True"}, {"type": "Complete", "status": "False"}]
+    world.cluster.set_status("Job", NAMESPACE, first.outputs["job-name"], conditions=interim)
+
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+
+
+def test_a_namesakes_jobs_do_not_count(world: Sandbox):
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRONJOB, "uid": "of-one-deleted-since"}
+    metadata = {"name": "left-over", "namespace": NAMESPACE, "ownerReferences": [{**owner, "controller": True}]}
+    spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
+    world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": spec})
+
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "created"
+
+
+def test_warn_starts_another_run_and_says_so(world: Sandbox):
+    first = world.run()
+    second = world.run()
+
+    assert second.outputs["result"] == "created"
+    (warning,) = [each for each in second.log.annotations if each.level == "warning"]
+    assert first.outputs["job-name"] in warning.message
+    assert "run beside it" in second.summary
+
+
+@pytest.mark.parametrize(("policy", "result"), [("Forbid", "refused"), ("Allow", "created"), ("Replace", "created")])
+def test_policy_refuses_where_the_cronjob_forbids(world: Sandbox, policy: str, result: str):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["concurrencyPolicy"] = policy
+    world.cluster.apply(manifest)
+    world.run()
+
+    assert world.run({"if-running": "policy"}).outputs["result"] == result
+    assert len(jobs(world)) == (1 if result == "refused" else 2)
+
+
+def test_without_the_right_to_list_the_cronjobs_own_status_is_told(world: Sandbox):
+    rules = [
+        {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
+    ]
+    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+    world.cluster.set_status("CronJob", NAMESPACE, CRONJOB, active=[{"kind": "Job", "name": "nightly-report-29"}])
+
+    run = world.run({"if-running": "warn"})
+    refused = world.run({"if-running": "refuse"})
+
+    assert run.outputs["result"] == "created"
+    assert "`nightly-report-29`" in run.summary
+    assert refused.outputs["result"] == "refused"
+
+
+def test_all_pages_of_a_crowded_namespace_are_read(world: Sandbox):
+    world.run()
+    (job,) = jobs(world)
+    for number in range(600):
+        other = copy.deepcopy(job)
+        other["metadata"].update(name=f"a{number:04}", ownerReferences=[], uid=f"u{number}")
+        world.cluster.apply(other)
+
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+    lists = [each for each in world.cluster.journal if each.method == "GET" and each.path.endswith("/jobs")]
+    assert len(lists) == 3

@@ -1,0 +1,234 @@
+"""What others wrote stays text, what is secret stays secret, what others left lying about is not picked up."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cmarkgfm import cmark, github_flavored_markdown_to_html
+
+from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+from sandbox.admission import Webhook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Run, Sandbox
+
+HOSTILE = [
+    "::error::gotcha",
+    "x\n::add-mask::e",
+    "x\r::set-output name=job-name::forged",
+    "x ##[set-output name=job-name]forged",
+    "\u200b::stop-commands::t\u2028::warning::w",
+    "#\u200d#[error]gotcha",
+    "a`b``` | <img src=x onerror=alert(1)> [x](javascript:alert(1)) **b** @octocat\n# h\n| a | b |\n",
+    "</details><script>alert(1)</script>\n\n```\n~~~\n<!--",
+    "abc\u202egnp.exe\u2066\x1b[31m\x00",
+]
+EXPECTED_COMMANDS = {"add-mask", "notice", "warning", "error", "group", "endgroup"}
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.links: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+
+def elements(run: Run) -> Elements:
+    return Elements(github_flavored_markdown_to_html(run.summary, cmark.Options.CMARK_OPT_UNSAFE))
+
+
+def expect_harmless(run: Run) -> None:
+    """Nothing took effect but what the action itself says."""
+    assert {command.name for command in run.log.commands} <= EXPECTED_COMMANDS
+    assert not run.log.failed
+    assert "forged" not in run.outputs.values()
+    assert sum(each.level != "warning" for each in run.log.annotations) == 1
+    assert all(len(mask) > 10 for mask in run.log.masks)
+    found = elements(run)
+    assert not {"script", "img", "h1"} & set(found.names)
+    assert all(link.startswith("https://github.com/") for link in found.links)
+    for char in "\u202e\u2066\x1b\x00\u200b\u200d\u2028":
+        assert char not in run.summary
+        assert char not in run.stdout.decode()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_who_pressed_and_the_workflows_name_are_text(world: Sandbox, text: str):
+    hostile = text.replace("\x00", "")  # no environment variable holds one
+    world.github.event = replace(world.github.event, actor=hostile, triggering_actor=hostile, workflow=hostile)
+
+    run = world.run()
+
+    expect_harmless(run)
+    assert run.outputs["result"] == "created"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_the_form_holds_is_text(world: Sandbox, text: str):
+    hostile = text.replace("\x00", "")
+    run = world.run({"cronjob": hostile, "namespace": hostile, "if-running": hostile, "cluster": hostile})
+
+    expect_harmless(run)
+    assert run.outputs["reason"] == "InvalidInput"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_the_cluster_says_is_text(world: Sandbox, text: str):
+    world.cluster.webhooks.append(Webhook("policy.example", lambda _: text))
+
+    run = world.run()
+
+    expect_harmless(run)
+    assert run.outputs["reason"] == "AdmissionRefused"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_the_cronjob_holds_is_text(world: Sandbox, text: str):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["schedule"] = manifest["spec"]["timeZone"] = text
+    container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["image"] = container["name"] = text
+    world.cluster.apply(manifest)
+
+    for run in (world.run(), world.run({"dry-run": "true"})):
+        expect_harmless(run)
+        assert run.exit_status == 0
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_who_started_another_run_is_text(world: Sandbox, text: str):
+    first = world.run()
+    annotate = lambda job: job["metadata"]["annotations"].update({"run-cronjob/triggering-actor": text})  # noqa: E731
+    world.cluster.patch("Job", NAMESPACE, first.outputs["job-name"], annotate)
+
+    expect_harmless(world.run())
+    expect_harmless(world.run({"if-running": "refuse"}))
+
+
+def test_no_credential_is_shown(world: Sandbox):
+    run = world.run()
+
+    world.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
+    refused = world.run()
+    for each in (run, refused):
+        shown = "\n".join([*each.log.shown, each.summary, *each.outputs.values()])
+        # The OIDC token, the role's key id, secret and session token, the cluster's bearer token.
+        assert len(each.log.masks) >= 5
+        assert not [secret for secret in each.log.masks if secret in shown]
+        assert world.github.request_token not in each.stdout.decode()
+
+
+def test_masks_come_before_anything_else_could_show_what_they_hide(world: Sandbox):
+    run = world.run()
+
+    lines = run.stdout.decode().splitlines()
+    for secret in run.log.masks:
+        assert lines.index(f"::add-mask::{secret}") == next(i for i, line in enumerate(lines) if secret in line)
+
+
+def test_env_values_are_not_shown_though_the_api_quotes_them(world: Sandbox):
+    world.cluster.webhooks.append(Webhook("policy.example", lambda job: json.dumps(job["spec"])))
+    world.cluster.warnings.append("the value correct-horse-battery-staple looks like a password")
+
+    refused = world.run()
+    world.cluster.webhooks.clear()
+    created = world.run()
+
+    assert refused.outputs["reason"] == "AdmissionRefused"
+    assert "DATABASE_PASSWORD" in refused.summary
+    assert "looks like a password" in created.summary
+    for run in (refused, created):
+        assert "correct-horse" not in run.summary
+        assert b"correct-horse" not in run.stdout
+
+
+def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(world: Sandbox):
+    text = "apiVersion: v1\nusers: [{name: x, user: {token: very-secret-token"
+
+    run = world.run(kubeconfig_only(text))
+
+    assert run.outputs["reason"] == "InvalidKubeconfig"
+    assert b"very-secret" not in run.stdout
+    assert "very-secret" not in run.summary
+
+
+def kubeconfig_only(text: str) -> dict[str, str]:
+    return {"kubeconfig": text, "cluster": "", "role-to-assume": ""}
+
+
+def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(world: Sandbox):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["fieldOfTheFuture"] = {"nested": [1, 2.5, None, {"übung": "☃"}], "quantity": "1e3"}
+    manifest["spec"]["jobTemplate"]["spec"]["anotherOne"] = True
+    world.cluster.apply(manifest)
+
+    world.run()
+
+    (job,) = world.cluster.list("Job", NAMESPACE)
+    assert job["spec"]["template"]["spec"] == pod
+    assert job["spec"]["anotherOne"] is True
+
+
+def test_a_template_can_not_speak_in_our_name(world: Sandbox):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["jobTemplate"]["metadata"] = {
+        "labels": {"run-cronjob/cronjob": "other", "app": "kept"},
+        "annotations": {"run-cronjob/actor": "boss", "run-cronjob/approved-by": "boss", "note": "kept"},
+    }
+    world.cluster.apply(manifest)
+
+    world.run()
+
+    (job,) = world.cluster.list("Job", NAMESPACE)
+    assert job["metadata"]["labels"]["run-cronjob/cronjob"] == CRONJOB
+    assert job["metadata"]["labels"]["app"] == "kept"
+    assert job["metadata"]["annotations"]["run-cronjob/actor"] == "octocat"
+    assert job["metadata"]["annotations"]["note"] == "kept"
+    assert "run-cronjob/approved-by" not in job["metadata"]["annotations"]
+
+
+@pytest.fixture
+def poison(tmp_path: Path) -> dict[str, Any]:
+    """A workspace and a HOME in which everything that could be imported, run or read does harm."""
+    workspace, home, trace = tmp_path / "workspace", tmp_path / "home", tmp_path / "poisoned"
+    code = f"open({str(trace)!r}, 'w').close()\nraise SystemExit('poisoned')\n"
+    for module in ("boto3", "yaml", "kubernetes", "json", "sitecustomize", "usercustomize", "run_cronjob"):
+        (workspace / module).mkdir(parents=True, exist_ok=True)
+        (workspace / module / "__init__.py").write_text(code)
+    aws = home / ".aws"
+    models = aws / "models" / "sts" / "2011-06-15"
+    models.mkdir(parents=True)
+    (models / "service-2.json").write_text("{}")
+    (aws / "config").write_text(f"[default]\nregion = us-gov-west-1\ncredential_process = touch {trace}\n")
+    (aws / "credentials").write_text("[default]\naws_access_key_id = AKIAPOISONED\naws_secret_access_key = poisoned\n")
+    (home / ".netrc").write_text("machine 127.0.0.1 login poisoned password poisoned\n")
+    (home / ".kube").mkdir()
+    (home / ".kube" / "config").write_text("current-context: poisoned\n")
+    environ = {"PYTHONPATH": str(workspace), "PYTHONSTARTUP": str(workspace / "json/__init__.py"), "AWS_PROFILE": "gone"}
+    return {"workspace": workspace, "home": home, "environ": environ, "trace": trace}
+
+
+def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(world: Sandbox, poison: dict[str, Any]):
+    trace = poison.pop("trace")
+
+    run = world.run(**poison)
+
+    assert run.outputs["result"] == "created", run.summary
+    assert not trace.exists()
+    (asked,) = world.aws.eks.journal
+    assert "/eu-central-1/eks/" in asked.headers["authorization"]

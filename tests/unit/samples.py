@@ -1,0 +1,135 @@
+"""What the unit tests are about, ready made: honest inputs, a CronJob, an Outcome, and hostile texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Outcome, Trigger
+
+ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
+
+TRIGGER = Trigger(
+    actor="hubot",
+    triggering_actor="octocat",
+    repository="acme/batch",
+    workflow="Run CronJob",
+    ref="refs/heads/main",
+    sha="0f1e2d3c4b5a69788796a5b4c3d2e1f001122334",
+    run_id="4711",
+    run_attempt="2",
+)
+
+CLAIMS = {
+    "iss": "https://token.actions.githubusercontent.com",
+    "sub": "repo:acme/batch:ref:refs/heads/main",
+    "aud": "sts.amazonaws.com",
+    "repository": "acme/batch",
+    "ref": "refs/heads/main",
+    "job_workflow_ref": "acme/batch/.github/workflows/run.yml@refs/heads/main",
+}
+
+HOSTILE = [
+    "`closed` **bold** <b>html</b>",
+    "``` \n```\n# heading",
+    "a | b \\| c",
+    "[link](https://evil.example) ![image](https://evil.example/x.png)",
+    "</details><script>alert(1)</script><!--",
+    "https://evil.example www.evil.example mail@evil.example",
+    "@octocat #1 acme/batch#1 :tada:",
+    "line one\nline two\r\nline three\rline four\n\n> quote\n\n- list",
+    "::error::no\n::add-mask::a\n  ::set-output name=result::created",
+    "see ##[error]no ##[add-mask]a",
+    "\N{ZERO WIDTH SPACE}::error::no #\N{WORD JOINER}#[error]no",
+    "\u2028::error::no\x85::error::no\x0b::error::no",
+    "left \N{RIGHT-TO-LEFT OVERRIDE}thgir\N{POP DIRECTIONAL FORMATTING}",
+    "\x1b[31mred\x1b[0m \x00 \x07",
+    "$(id) `id` ; id && id # '\"",
+    "&lt;b&gt; &#96; \\` \\",
+    "\ud800 half a pair",
+    "",
+    " ",
+    "x" * 5000,
+]
+"""What a stranger may write into a name, a message or a claim."""
+
+
+def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None, **job_spec: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
+    """As the API server answers it; `spec` goes over the CronJob's, `job_spec` over the Job template's."""
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": "registry.example/r:1"}]}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": "staging", "uid": "0c5a8c9e-cron"},
+        "spec": {
+            "schedule": "5 4 * * *",
+            "concurrencyPolicy": "Forbid",
+            "jobTemplate": {"metadata": {}, "spec": {"template": template} | job_spec},
+        }
+        | (spec or {}),
+    }
+
+
+def inputs(**changes: Any) -> Inputs:  # noqa: ANN401  the fields of Inputs
+    """An honest form, filled in."""
+    given = {
+        "cronjob": "nightly-report",
+        "namespace": "staging",
+        "cluster": "blue",
+        "aws_region": "eu-central-1",
+        "role_to_assume": ROLE,
+        "role_session_name": "octocat-4711-2",
+        "role_duration_seconds": 3600,
+        "audience": "sts.amazonaws.com",
+        "kubeconfig": "",
+        "context": "",
+        "job_name": "{cronjob}-by-gha-{timestamp}",
+        "if_running": IfRunning.WARN,
+        "dry_run": False,
+        "token_request": None,
+        "trigger": TRIGGER,
+        "docs_url": "https://github.com/acme/run-cronjob/blob/v1/docs",
+    }
+    return Inputs(**(given | changes))
+
+
+def outcome(**changes: Any) -> Outcome:  # noqa: ANN401  the fields of Outcome
+    """What is known before the Job is asked for."""
+    known = {
+        "cronjob": "nightly-report",
+        "namespace": "staging",
+        "cluster": "blue",
+        "trigger": TRIGGER,
+        "docs_url": "https://github.com/acme/run-cronjob/blob/v1/docs",
+        "facts": CronJobFacts(
+            schedule="5 4 * * *",
+            time_zone="Europe/Berlin",
+            suspended=False,
+            template_suspended=False,
+            concurrency_policy="Forbid",
+            images=("registry.example/r:1",),
+        ),
+    }
+    return Outcome(**(known | changes))
+
+
+class FakeClock:
+    """Time passes only by sleeping, and where a test says so; chance always falls on the same side."""
+
+    def __init__(self, chance: float = 0.5) -> None:
+        self.elapsed = 0.0
+        self.chance = chance
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC) + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.elapsed += seconds
+
+    def random(self) -> float:
+        return self.chance

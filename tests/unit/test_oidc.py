@@ -1,0 +1,47 @@
+"""What a token says of its bearer can be shown, whatever it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from run_cronjob import oidc
+from tests.unit.samples import CLAIMS
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def token(payload: bytes) -> str:
+    encoded = base64.urlsafe_b64encode(payload).decode().rstrip("=")
+    return f"eyJhbGciOiJSUzI1NiJ9.{encoded}.c2lnbmF0dXJl"
+
+
+def test_the_claims_of_a_token() -> None:
+    assert oidc.claims(token(json.dumps(CLAIMS).encode())) == CLAIMS
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: dict[str, object]) -> None:
+    assert oidc.claims(token(json.dumps(payload).encode())) == payload
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["", ".", "a.b", "a.b.c", "a.é.c", "\ud800.\ud800", token(b"[]"), token(b'"text"'), token(b"{"), token(b"\xff\xfe{")],
+    ids=repr,
+)
+def test_what_is_no_token_claims_nothing(garbage: str) -> None:
+    assert oidc.claims(garbage) == {}
+
+
+@given(st.text() | st.binary().map(token))
+def test_whatever_comes_is_no_error(anything: str) -> None:
+    assert isinstance(oidc.claims(anything), dict)

@@ -1,0 +1,79 @@
+"""The gate between the work and whoever tells of it: once closed, the last word stays true."""
+
+from __future__ import annotations
+
+import pytest
+
+from run_cronjob.errors import Interrupted
+from run_cronjob.model import Creation, Result
+from run_cronjob.progress import Progress
+from tests.unit.samples import outcome
+
+
+def progress(*, dry_run: bool = False) -> Progress:
+    return Progress(outcome(dry_run=dry_run))
+
+
+def test_what_is_learned_is_known() -> None:
+    known = progress()
+
+    known.learn(stage="reading", result=Result.CREATED)
+
+    assert known.outcome == outcome(stage="reading", result=Result.CREATED)
+
+
+def test_while_a_post_is_under_way_a_job_may_exist() -> None:
+    known = progress()
+
+    known.posting("nightly-report-1")
+
+    assert (known.outcome.creation, known.outcome.job_name) == (Creation.OPEN, "nightly-report-1")
+
+
+def test_its_fate_is_known_when_it_is_told() -> None:
+    known = progress()
+    known.posting("nightly-report-1")
+
+    known.known(Creation.NONE)
+
+    assert known.outcome.creation is Creation.NONE
+
+
+def test_no_dry_run_leaves_a_doubt() -> None:
+    known = progress(dry_run=True)
+
+    known.posting("nightly-report-1")
+
+    assert known.outcome.creation is Creation.NONE
+
+
+def test_once_stopped_no_post_begins() -> None:
+    known = progress()
+    known.stop()
+
+    with pytest.raises(Interrupted):
+        known.posting("nightly-report-1")
+    assert known.outcome.creation is Creation.NONE
+    assert known.outcome.job_name == ""
+
+
+def test_once_stopped_what_is_under_way_may_still_be_learned() -> None:
+    known = progress()
+    known.posting("nightly-report-1")
+    known.stop()
+
+    known.learn(creation=Creation.DONE)
+
+    assert known.outcome.creation is Creation.DONE
+
+
+def test_once_closed_nothing_is_added_and_the_work_ends() -> None:
+    known = progress()
+    known.posting("nightly-report-1")
+    last_word = known.close()
+
+    for more in (lambda: known.learn(creation=Creation.DONE), lambda: known.posting("x"), lambda: known.known(Creation.NONE)):
+        with pytest.raises(Interrupted):
+            more()
+    assert last_word.creation is Creation.OPEN
+    assert known.outcome == last_word

@@ -1,0 +1,171 @@
+"""Someone always has time for a signal or the deadline, whatever the work waits for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from run_cronjob import supervisor
+from run_cronjob.errors import Interrupted
+from run_cronjob.model import Creation
+from run_cronjob.progress import Progress
+from run_cronjob.supervisor import Event
+from tests.unit.samples import outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from run_cronjob.supervisor import Events
+
+NEVER = 3600
+HANGING = 60
+"""Seconds after which a test that should not wait at all is given up."""
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Progress(outcome())
+
+
+@pytest.fixture
+def events() -> Events:
+    return SimpleQueue()
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[[], None]]:
+    """Work that ends only with the test."""
+    end = threading.Event()
+    yield lambda: (end.wait(HANGING), None)[1]
+    end.set()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("handlers")
+def test_both_signals_of_a_cancelled_workflow_are_heard_instead_of_ending_the_process(number: signal.Signals) -> None:
+    heard = supervisor.listen()
+
+    os.kill(os.getpid(), number)
+
+    assert heard.get(timeout=HANGING) is Event.SIGNAL
+
+
+def test_work_that_is_done_is_done(progress: Progress, events: Events) -> None:
+    done: list[str] = []
+
+    event = supervisor.supervise(lambda: done.append("all of it"), progress, events)
+
+    assert event is Event.DONE
+    assert done == ["all of it"]
+
+
+def test_work_that_fails_is_done_too(
+    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    assert supervisor.supervise(fail, progress, events) is Event.DONE
+
+
+def test_work_that_was_told_to_stop_ends_without_a_word(
+    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python would print the whole chain of errors on stderr, foreign texts and all, past the one writer.
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    worker: list[threading.Thread] = []
+
+    def work() -> None:
+        worker.append(threading.current_thread())
+        progress.close()
+        try:
+            raise RuntimeError("::error::foreign")
+        except RuntimeError:
+            progress.learn(stage="late")
+
+    supervisor.supervise(work, progress, events)
+    worker[0].join(HANGING)
+
+    assert printed == []
+
+
+def test_a_signal_ends_the_waiting_and_lets_no_post_begin(
+    progress: Progress, events: Events, hang: Callable[[], None]
+) -> None:
+    events.put(Event.SIGNAL)
+
+    assert supervisor.supervise(hang, progress, events) is Event.SIGNAL
+    with pytest.raises(Interrupted):
+        progress.posting("nightly-report-1")
+
+
+def test_the_deadline_does_so_too(
+    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
+
+    assert supervisor.supervise(hang, progress, events) is Event.DEADLINE
+    with pytest.raises(Interrupted):
+        progress.posting("nightly-report-1")
+
+
+def test_a_post_under_way_gets_a_moment_to_tell_whether_a_job_exists(
+    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
+    stopped = threading.Event()
+    monkeypatch.setattr(progress, "stop", stopped.set)
+
+    def work() -> None:
+        progress.posting("nightly-report-1")
+        events.put(Event.SIGNAL)
+        assert stopped.wait(HANGING)
+        progress.learn(creation=Creation.DONE)
+
+    assert supervisor.supervise(work, progress, events) is Event.SIGNAL
+    assert progress.outcome.creation is Creation.DONE
+
+
+def test_but_no_more_than_a_moment(
+    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.01)
+
+    def work() -> None:
+        progress.posting("nightly-report-1")
+        events.put(Event.SIGNAL)
+        hang()
+
+    assert supervisor.supervise(work, progress, events) is Event.SIGNAL
+    assert progress.outcome.creation is Creation.OPEN
+
+
+def test_without_a_post_under_way_there_is_nothing_to_wait_for(
+    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
+    events.put(Event.SIGNAL)
+
+    assert supervisor.supervise(hang, progress, events) is Event.SIGNAL
+
+
+def test_the_limits_leave_time_to_tell_before_the_runner_kills() -> None:
+    # Two minutes for everything; two seconds from a signal to the end.
+    assert supervisor.LIMIT_SECONDS + supervisor.GRACE_SECONDS < 120
+    assert supervisor.GRACE_SECONDS < 2
