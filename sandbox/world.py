@@ -5,10 +5,10 @@ The names are those of the demo's story: team acme runs `nightly-report` in the 
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sandbox import runner
 from sandbox.account import ACCOUNT_ID
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sandbox.runner import Run, Step
+
+Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = ROOT / "entrypoint.py"
@@ -71,8 +73,8 @@ class Sandbox:
     """
 
     def __init__(self) -> None:
-        self._open = contextlib.ExitStack()
-        self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-sandbox-")))
+        self._open = ExitStack()
+        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-sandbox-")))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
@@ -90,10 +92,10 @@ class Sandbox:
         self.cluster.apply((ROOT / "examples/rbac.yaml").read_text())
         self.cluster.apply(CRONJOB_MANIFEST)
 
-    def trust(self, statement: Mapping[str, Any], *, path: str = "/", describe_clusters: Iterable[str] = ("*",)) -> None:
+    def trust(self, *statements: Mapping[str, Any], describe_clusters: Iterable[str] = ("*",)) -> None:
         """The role, in place of the former one: whom it trusts, and which clusters it may describe."""
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        self.role = self.aws.create_role(ROLE, policy, path=path, describe_clusters=describe_clusters)
+        policy = {"Version": "2012-10-17", "Statement": list(statements)}
+        self.role = self.aws.create_role(ROLE, policy, describe_clusters=describe_clusters)
 
     def trust_statement(self, **claims: str) -> dict[str, Any]:
         """A statement that asks for exactly these claims."""
@@ -136,28 +138,31 @@ class Sandbox:
             entrypoint=ENTRYPOINT,
             inputs={name: value for name, value in given.items() if value},
             github=self.github,
-            folder=Path(tempfile.mkdtemp(dir=self._folder)),
+            folder=Path(tempfile.mkdtemp(dir=self.folder)),
             environ=environ,
             **options,
         )
 
+    def keep(self, opened: Opened) -> Opened:
+        """Close `opened` with the sandbox."""
+        self._open.enter_context(opened)
+        return opened
+
     def before_cluster(self) -> FaultProxy:
         """A fault proxy before the cluster's API."""
-        proxy = self._open.enter_context(
-            FaultProxy(self.cluster.url, authority=self.authority, upstream_ca=self.cluster.ca_pem)
-        )
+        proxy = self.keep(FaultProxy(self.cluster.url, authority=self.authority, upstream_ca=self.cluster.ca_pem))
         self.expose(proxy.url)
         return proxy
 
     def before_sts(self) -> FaultProxy:
         """A fault proxy before STS."""
-        proxy = self._open.enter_context(FaultProxy(self.sts_url, preserve_host=True))
+        proxy = self.keep(FaultProxy(self.sts_url, preserve_host=True))
         self.sts_url = proxy.url
         return proxy
 
     def before_eks(self) -> FaultProxy:
         """A fault proxy before EKS."""
-        proxy = self._open.enter_context(FaultProxy(self.eks_url, preserve_host=True))
+        proxy = self.keep(FaultProxy(self.eks_url, preserve_host=True))
         self.eks_url = proxy.url
         return proxy
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from run_cronjob.clock import Clock
 
-STS_BUDGET_SECONDS = 30
-EKS_BUDGET_SECONDS = 25
+STS_BUDGET_SECONDS = 20
+EKS_BUDGET_SECONDS = 15
 
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"

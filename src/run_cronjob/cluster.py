@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from run_cronjob.clock import Clock
     from run_cronjob.model import Access, Json
 
-READ_BUDGET_SECONDS = 30
+READ_BUDGET_SECONDS = 20
 SERVICE = "the Kubernetes API"
 FIELD_MANAGER = "run-cronjob"
 _PAGE = 500

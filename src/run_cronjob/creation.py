@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from run_cronjob.model import Json
     from run_cronjob.patience import Budget
 
-BUDGET_SECONDS = 45
+BUDGET_SECONDS = 40
 MOST_NAMES = 5
 """So many names taken in a row are no chance."""
 

@@ -147,14 +147,24 @@ def _no_answer(error: NoAnswer, at: Situation) -> Problem:
             concerns=Audience.DEVELOPER,
             said=error.detail,
         )
+    if error.cause.sent:
+        return Problem(
+            reason="ClusterUnreachable",
+            what=what,
+            why="The connection was made, but no answer came in time or something cut it: the API server is "
+            "overloaded, or a proxy or load balancer between is.",
+            fix="Run the workflow again in a few minutes.",
+            concerns=Audience.DEVELOPER,
+            said=error.detail,
+        )
     return Problem(
         reason="ClusterUnreachable",
         what=what,
         why="The runner can't reach the cluster's API server. Most often the cluster's endpoint is private, "
         "or open to certain addresses only, and this runner is not among them.",
         fix="Run the job on a runner inside the cluster's network (`runs-on:` a self-hosted runner), or add "
-        "the runners' addresses to the endpoint's allowed public access. The cluster's owner sees both in "
-        "the answer of the command below.",
+        "the runners' addresses to the endpoint's allowed public access."
+        + (" The cluster's owner sees both in the answer of the command below." if at.inputs.cluster else ""),
         said=error.detail,
         paste=_describe_command(at, "--query cluster.resourcesVpcConfig"),
         paste_language="sh",
@@ -276,8 +286,8 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             what="AWS did not accept the OIDC token of this run.",
             why="AWS could not check its signature: GitHub's keys could not be fetched, or are not those that "
             "signed it. On GitHub Enterprise Server the issuer must be reachable from AWS.",
-            fix=f"Run the workflow again. If it stays so, check that `https://{issuer}/.well-known/jwks` can "
-            "be fetched from the internet.",
+            fix="Run the workflow again. If it stays so, check that "
+            f"{quoted(f'https://{issuer}/.well-known/jwks')} can be fetched from the internet.",
             said=_said(error),
         )
     if error.code in {"ExpiredTokenException", "ExpiredToken"}:
@@ -337,7 +347,8 @@ def _describe_cluster(error: AwsError, at: Situation) -> Problem:
             f"cluster {cluster}.",
             why="The permission `eks:DescribeCluster` for this cluster is missing (or a policy of the "
             "organization takes it away).",
-            fix="Attach a policy with this statement to the role:",
+            fix="Attach a policy with this statement to the role (a wildcard such as `cluster/staging-*` covers a "
+            "successor too):",
             said=_said(error),
             paste=grants.describe_cluster_statement(at.inputs),
             paste_language="json",
@@ -356,13 +367,17 @@ def _aws_failed(error: AwsError, at: Situation) -> Problem:
     }:
         return Problem(
             reason="AwsCredentialsRejected",
-            what="AWS does not accept the credentials in the environment.",
+            what="AWS does not accept the credentials in the environment."
+            if not at.inputs.role_to_assume
+            else "AWS does not accept the credentials of the role that it gave out just now.",
             why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
             "to another partition of AWS."
             if not at.inputs.role_to_assume
-            else "They are those of the role assumed just now: the region may belong to another partition.",
+            else "The role and `aws-region` may belong to different partitions of AWS.",
             fix="Let the step that provides them run in this job, shortly before this one, or set "
-            "`role-to-assume` and leave them out.",
+            "`role-to-assume` and leave them out."
+            if not at.inputs.role_to_assume
+            else "Check `aws-region`.",
             said=_said(error),
         )
     return Problem(
@@ -391,6 +406,15 @@ def cluster_not_ready(at: Situation, status: str) -> Problem:
 
 def _api(error: ApiError, at: Situation) -> Problem:
     said = redact(error.message, at.env_values, known=(at.inputs.cronjob, at.namespace))
+    if not error.reason and error.status < 500 and error.status not in {401, 429}:
+        return Problem(
+            reason="NotKubernetes",
+            what=f"What answers at the address of {quoted(at.cluster)} is not a Kubernetes API (HTTP {error.status}).",
+            why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
+            fix="Check the address in the kubeconfig; if it is right, let the runner reach it without that proxy "
+            "(NO_PROXY).",
+            said=said,
+        )
     if error.status == 401:
         return _unauthorized(said, at)
     if error.status == 429:
@@ -491,7 +515,8 @@ def _unauthorized(said: str, at: Situation) -> Problem:
         why="AWS accepted the identity, but the cluster has neither an access entry nor an aws-auth line for "
         "it (a change there takes up to a minute to be seen).",
         fix="Add one of the two, whichever this cluster uses (`aws eks describe-cluster` shows its "
-        "authentication mode). The group is the one that docs/setup.md binds to the rights.",
+        "authentication mode). Give the role's ARN with its path, if it has one. The group is the one that "
+        "docs/setup.md binds to the rights.",
         said=said,
         paste=grants.cluster_entry(at.inputs, at.caller),
         paste_language="sh",
@@ -500,7 +525,15 @@ def _unauthorized(said: str, at: Situation) -> Problem:
 
 def _forbidden(said: str, at: Situation) -> Problem:
     found = re.search(r'cannot (\w+) resource "([\w./-]+)"', said)
-    right = f"{found[1]} {found[2]}" if found else "what it was asked for"
+    if not found:
+        return Problem(
+            reason="JobRefused",
+            what="The API server refused the request (HTTP 403), for the reason in its message.",
+            why="It names no missing RBAC rule: something else in the cluster said no.",
+            fix="Run the workflow again; if it stays so, give the message to whoever runs the cluster.",
+            said=said,
+        )
+    right = quoted(f"{found[1]} {found[2]}")
     return Problem(
         reason="Forbidden",
         what=f"The cluster does not let this role {right} in the namespace {quoted(at.namespace)}.",
@@ -590,7 +623,8 @@ def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:
         reason="NameTaken",
         what=f"A Job called {quoted(name)} exists already in {quoted(namespace)}.",
         why="`job-name` leaves no room for another name." if fixed else "So did each further name tried.",
-        fix="Let `job-name` contain `{timestamp}`, or `{run-id}` and `{run-attempt}`, or delete that Job."
+        fix="Run the workflow again; if `job-name` always makes the same name, let it contain `{timestamp}`, or "
+        "leave it out."
         if fixed
         else "Run the workflow again.",
         concerns=Audience.DEVELOPER,

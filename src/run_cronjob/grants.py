@@ -64,7 +64,8 @@ def trust_statement(role: str, claims: Mapping[str, object]) -> str:
     names = ["aud", "sub"]
     if ":environment:" in str(claims.get("sub", "")) and host == _GITHUB_COM:
         names.append("ref")
-    condition = {f"{host}:{name}": str(claims[name]) for name in names if claims.get(name)}
+    # A claim that can't be read must not widen the statement: then it lets nobody in.
+    condition = {f"{host}:{name}": str(claims.get(name) or f"THE-TOKENS-{name.upper()}") for name in names}
     statement = {
         "Effect": "Allow",
         "Principal": {"Federated": provider_arn(role, host)},

@@ -68,7 +68,7 @@ def parse(text: str, context: str, folder: PurePath) -> Access:
     """
     try:
         config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date or number that is none is a bare ValueError
         # The parser's own message quotes the text, which may be a secret.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
@@ -102,13 +102,12 @@ def parse(text: str, context: str, folder: PurePath) -> Access:
 
 
 def _refuse(cluster: Json, user: Json) -> None:
-    server = urlsplit(str(cluster.get("server") or ""))
     if cluster.get("insecure-skip-tls-verify"):
         raise _invalid(
             "sets insecure-skip-tls-verify, which would hand the token to whoever answers",
             "Remove it and put the cluster's CA into `certificate-authority-data`.",
         )
-    if server.scheme != "https" or not server.hostname:
+    if not _is_https(str(cluster.get("server") or "")):
         raise _invalid("names a server that is not an `https://` URL", "Correct `server` of the cluster.")
     for key, (what, fix) in _REFUSED_FOR_USER.items():
         if user.get(key):
@@ -122,12 +121,21 @@ def _refuse(cluster: Json, user: Json) -> None:
         )
 
 
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that can't be
+        return False
+
+
 def _named(config: Json, listed: str, kind: str, name: object) -> Json:
-    entries = config.get(listed) or []
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(kind), dict):
+    found = config.get(listed)
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    for entry in entries:
+        if entry.get("name") == name and isinstance(entry.get(kind), dict):
             return dict(entry[kind])
-    known = ", ".join(quoted(str(each.get("name"))) for each in entries if isinstance(each, dict)) or "none"
+    known = ", ".join(quoted(str(entry.get("name"))) for entry in entries) or "none"
     raise _invalid(f"has no {kind} called {quoted(str(name))}; it has {known}", f"Correct the {kind}'s name.")
 
 

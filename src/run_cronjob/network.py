@@ -14,6 +14,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 
 import urllib3
 from urllib3 import exceptions
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from run_cronjob.errors import Cause, NoAnswer
 
@@ -44,7 +45,8 @@ def trust(ca_file: str | None = None) -> ssl.SSLContext:
 def proxy_for(url: str) -> str:
     """The proxy that the environment names for `url`, empty for none."""
     parts = urlsplit(url)
-    if proxy_bypass_environment(parts.hostname or ""):
+    port = f":{parts.port}" if parts.port else ""
+    if proxy_bypass_environment(f"{parts.hostname or ''}{port}"):
         return ""
     return getproxies_environment().get(parts.scheme, "")
 
@@ -94,6 +96,7 @@ _CAUSES: tuple[tuple[type[BaseException], Cause], ...] = (
     (exceptions.NewConnectionError, Cause.REFUSED),
     (exceptions.ConnectTimeoutError, Cause.CONNECT_TIMEOUT),
     (ssl.SSLCertVerificationError, Cause.TLS),
+    (CertificateError, Cause.TLS),  # a wrong host name, found by urllib3 itself, as under botocore
     (exceptions.ReadTimeoutError, Cause.READ_TIMEOUT),
 )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from run_cronjob.clock import Clock
     from run_cronjob.model import TokenRequest
 
-BUDGET_SECONDS = 20
+BUDGET_SECONDS = 15
 SERVICE = "GitHub's OIDC endpoint"
 _LARGEST_ANSWER = 100_000
 

@@ -7,6 +7,7 @@ signal handlers have long been listening and the inputs are known to be right.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob import creation, diagnosis, job, kubeconfig, naming, oidc
+from run_cronjob import creation, diagnosis, job, kubeconfig, naming, network, oidc
 from run_cronjob.diagnosis import Situation
 from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused
 from run_cronjob.inputs import LABEL
@@ -107,7 +108,15 @@ class Steps:
             stage.found = f"kubeconfig, context {quoted(access.cluster)}"
             return access
 
+    def _check_ca_bundle(self) -> None:
+        path = network.ca_bundle()
+        try:
+            network.trust(path)
+        except (OSError, ssl.SSLError) as error:
+            raise ActionError(diagnosis.ca_bundle_unreadable(path or "", error.strerror or str(error))) from error
+
     def _eks(self) -> Access:
+        self._check_ca_bundle()
         from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
 
         inputs = self._inputs
@@ -160,11 +169,6 @@ class Steps:
             stage.found = f"{quoted(self._inputs.cronjob)}, schedule {quoted(facts.schedule)}"
         if facts.suspended:
             self._remark("The CronJob is suspended: its schedule starts nothing. This run starts all the same.")
-        if facts.template_suspended:
-            self._remark(
-                "The CronJob's template says `suspend: true`: the Job will wait until someone resumes it "
-                '(`kubectl patch job NAME --patch \'{"spec":{"suspend":false}}\'`).'
-            )
         return cronjob
 
     def _look_around(self, cluster: Cluster, error: ApiError) -> None:
@@ -242,6 +246,14 @@ class Steps:
             self._remark(
                 f"The cluster's answer was lost on the way. The Job {quoted(created.name)} counts as this "
                 f"run's, because {created.ground}."
+            )
+        if job.facts(cronjob).template_suspended:
+            resume = diagnosis.kubectl(
+                self._at.namespace, "patch job", created.name, "--patch", '{"spec":{"suspend":false}}'
+            )
+            self._remark(
+                "The CronJob's template says `suspend: true`: the Job does not start by itself, but once someone "
+                f"resumes it: {quoted(resume)}."
             )
         for warning in created.warnings:
             public = (inputs.cronjob, self._at.namespace)

@@ -7,12 +7,14 @@ whatever comes first, and the process ends without asking the worker.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from run_cronjob.errors import Interrupted
 from run_cronjob.model import Creation
 
 if TYPE_CHECKING:
@@ -54,7 +56,9 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events) -> E
 
     def run() -> None:
         try:
-            work()
+            # Told to stop; a traceback would print foreign text past the one writer.
+            with contextlib.suppress(Interrupted):
+                work()
         finally:
             events.put(Event.DONE)
 

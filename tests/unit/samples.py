@@ -54,7 +54,7 @@ HOSTILE = [
 """What a stranger may write into a name, a message or a claim."""
 
 
-def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None, **job_spec: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
+def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None, **job_spec: Any) -> dict[str, Any]:
     """As the API server answers it; `spec` goes over the CronJob's, `job_spec` over the Job template's."""
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": "registry.example/r:1"}]}}
     return {
@@ -70,7 +70,7 @@ def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None,
     }
 
 
-def inputs(**changes: Any) -> Inputs:  # noqa: ANN401  the fields of Inputs
+def inputs(**changes: Any) -> Inputs:
     """An honest form, filled in."""
     given = {
         "cronjob": "nightly-report",
@@ -93,7 +93,7 @@ def inputs(**changes: Any) -> Inputs:  # noqa: ANN401  the fields of Inputs
     return Inputs(**(given | changes))
 
 
-def outcome(**changes: Any) -> Outcome:  # noqa: ANN401  the fields of Outcome
+def outcome(**changes: Any) -> Outcome:
     """What is known before the Job is asked for."""
     known = {
         "cronjob": "nightly-report",

@@ -314,7 +314,9 @@ def test_an_oidc_token_can_be_asked_for_only_with_both_variables_of_the_permissi
 
     assert inputs.read(environ(both)).token_request == TokenRequest("https://token", "bearer-4711")
     for missing in both:
-        assert inputs.read(environ({name: value for name, value in both.items() if name != missing})).token_request is None
+        assert (
+            inputs.read(environ({name: value for name, value in both.items() if name != missing})).token_request is None
+        )
 
 
 # --- who asked ----------------------------------------------------------------------------------------------

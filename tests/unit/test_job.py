@@ -26,7 +26,7 @@ ORIGIN = {
 }
 
 
-def templated(metadata: dict[str, Any] | None, **job_spec: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
+def templated(metadata: dict[str, Any] | None, **job_spec: Any) -> dict[str, Any]:
     found = cronjob(**job_spec)
     found["spec"]["jobTemplate"]["metadata"] = metadata
     return found
@@ -88,7 +88,12 @@ def test_a_template_may_say_how_it_was_instantiated_as_with_kubectl() -> None:
 
 
 def test_a_template_cannot_speak_in_our_name() -> None:
-    forged = {"run-cronjob/cronjob": "x", "run-cronjob/actor": "x", "run-cronjob/request-id": "x", "run-cronjob/new": "x"}
+    forged = {
+        "run-cronjob/cronjob": "x",
+        "run-cronjob/actor": "x",
+        "run-cronjob/request-id": "x",
+        "run-cronjob/new": "x",
+    }
 
     made = job.build(templated({"labels": forged, "annotations": forged}), "x", TRIGGER, "r-1")
 
@@ -223,7 +228,12 @@ def test_the_facts_of_a_cronjob() -> None:
 def test_a_cronjob_that_says_nothing_more_is_allowed_to_overlap_and_not_suspended() -> None:
     seen = job.facts({"metadata": {}, "spec": {"schedule": "@daily", "jobTemplate": {}}})
 
-    assert (seen.concurrency_policy, seen.suspended, seen.template_suspended, seen.images) == ("Allow", False, False, ())
+    assert (seen.concurrency_policy, seen.suspended, seen.template_suspended, seen.images) == (
+        "Allow",
+        False,
+        False,
+        (),
+    )
 
 
 @pytest.mark.parametrize(

@@ -201,13 +201,18 @@ def test_what_is_no_mapping_is_no_kubeconfig(text: str) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [f"token: '{TOKEN}", f"{{token: {TOKEN}", f"a: {TOKEN}\n b: c: d", f"? {TOKEN}\n: !!python/object:os.system {TOKEN}"],
+    [
+        f"token: '{TOKEN}",
+        f"{{token: {TOKEN}",
+        f"a: {TOKEN}\n b: c: d",
+        f"? {TOKEN}\n: !!python/object:os.system {TOKEN}",
+    ],
 )
 def test_text_that_cannot_be_read_is_not_quoted_since_it_may_be_a_secret(broken: str) -> None:
     assert TOKEN not in refusal(broken)
 
 
-@pytest.mark.parametrize("value", ["2026-99-99", "0o9", "!!int x", "!!timestamp x", "&a [*a]", "\x00"])
+@pytest.mark.parametrize("value", ["2026-99-99", "0o9", "!!int x", "&a [*a]", "\x00"])
 def test_odd_yaml_is_refused_like_any_other(value: str) -> None:
     with pytest.raises(ActionError):
         parse(f"current-context: {value}\nwhen: {value}")

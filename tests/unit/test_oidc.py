@@ -35,7 +35,18 @@ def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: di
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", ".", "a.b", "a.b.c", "a.é.c", "\ud800.\ud800", token(b"[]"), token(b'"text"'), token(b"{"), token(b"\xff\xfe{")],
+    [
+        "",
+        ".",
+        "a.b",
+        "a.b.c",
+        "a.é.c",
+        "\ud800.\ud800",
+        token(b"[]"),
+        token(b'"text"'),
+        token(b"{"),
+        token(b"\xff\xfe{"),
+    ],
     ids=repr,
 )
 def test_what_is_no_token_claims_nothing(garbage: str) -> None:

@@ -72,9 +72,7 @@ def test_work_that_is_done_is_done(progress: Progress, events: Events) -> None:
     assert done == ["all of it"]
 
 
-def test_work_that_fails_is_done_too(
-    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_work_that_fails_is_done_too(progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
     def fail() -> None:
