@@ -44,8 +44,9 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto tests/unit tests/sandbox
 
+# Most of it waits for time-outs and pauses, so that more workers than cores pay.
 integration: $(READY)
-	$(BIN)/python -m pytest -q -n auto tests/integration
+	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
 
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .

@@ -79,9 +79,7 @@ class Server:
         self._server = make_server(HOST, 0, wsgi, threaded=True, request_handler=_QuietHandler)
         if tls:
             # The handshake belongs to the connection's own thread: a silent client must not keep others waiting.
-            self._server.socket = tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port: int = self._server.port
         self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True)

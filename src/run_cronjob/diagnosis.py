@@ -242,8 +242,9 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             what=f"AWS does not let this workflow run assume the role {role}.",
             why="Either no role has this ARN, or its trust policy has no statement that fits this run's token. "
             f"The token says: {shown_claims(at.claims)}.",
-            fix="Check the ARN (account, path, spelling). If it is right and this run should be let in, the "
-            "role's trust policy needs a statement like this:",
+            fix="Was it started from the right branch (the form's *Use workflow from*) and for the right environment? "
+            "Is the ARN right (account, path, spelling)? If so, and this run should be let in, the role's trust policy "
+            "needs a statement like this:",
             said=_said(error),
             paste=grants.trust_statement(at.inputs.role_to_assume, at.claims),
             paste_language="json",

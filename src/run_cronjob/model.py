@@ -67,7 +67,8 @@ class Trigger:
         """The workflow run's page, empty outside a workflow."""
         if not self.repository or not self.run_id:
             return ""
-        return f"{self.server_url}/{quote(self.repository)}/actions/runs/{quote(self.run_id, safe='')}"
+        repository = quote(self.repository, errors="replace")
+        return f"{self.server_url}/{repository}/actions/runs/{quote(self.run_id, safe='', errors='replace')}"
 
 
 @dataclass(frozen=True)

@@ -159,16 +159,13 @@ def opening(outcome: Outcome) -> str:
 
 
 def closing(outcome: Outcome) -> list[str]:
-    """The log's last lines."""
+    """The log's last lines but one: what the annotation, which follows, does not say."""
     lines = [headline(outcome)]
     problem = outcome.problem
     if problem:
-        lines += [problem.what, f"Why: {problem.why}"]
+        lines.append(f"Why: {problem.why}")
         if problem.said:
-            lines.append(f"It said: {clean(cut(problem.said, _SAID_LENGTH))}")
-        lines.append(f"{_ADVICE[problem.concerns]} {problem.fix}")
-        lines += [f"    {line}" for line in problem.paste.splitlines()]
-        lines.append(f"More: {docs_link(problem, outcome.docs_url)}")
+            lines.append(f"The message as it came: {clean(cut(problem.said, _SAID_LENGTH))}")
     elif outcome.creation is Creation.DONE:
         lines += [f"    {line}" for line in _commands(outcome.namespace, outcome.job_name)]
     return lines
@@ -178,8 +175,9 @@ def annotation(outcome: Outcome) -> str:
     """What stands under the headline on the run's page."""
     problem = outcome.problem
     if problem:
-        parts = [f"{problem.what} {problem.fix}", problem.paste, f"More: {docs_link(problem, outcome.docs_url)}"]
-        return "\n".join(filter(None, parts))
+        advice = f"{_ADVICE[problem.concerns]} {problem.fix}"
+        more = f"More: {docs_link(problem, outcome.docs_url)}"
+        return "\n".join(filter(None, [problem.what, advice, problem.paste, more]))
     if outcome.creation is Creation.DONE:
         return f"The Job is {quoted(outcome.job_name)}. The summary tells how to watch it and how to stop it."
     return "All that a real run needs would work."

@@ -180,7 +180,9 @@ def test_each_attempt_at_the_role_takes_a_fresh_token(world: Sandbox):
     assert len(tokens) == len(set(tokens)) == len(world.github.journal) == 3
 
 
-STS_ERROR = """<ErrorResponse><Error><Type>Sender</Type><Code>{0}</Code><Message>{1}</Message></Error></ErrorResponse>"""
+STS_ERROR = (
+    """<ErrorResponse><Error><Type>Sender</Type><Code>{0}</Code><Message>{1}</Message></Error></ErrorResponse>"""
+)
 
 
 def test_a_passing_failure_to_fetch_githubs_keys_is_tried_again(world: Sandbox):

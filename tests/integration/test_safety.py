@@ -219,7 +219,11 @@ def poison(tmp_path: Path) -> dict[str, Any]:
     (home / ".netrc").write_text("machine 127.0.0.1 login poisoned password poisoned\n")
     (home / ".kube").mkdir()
     (home / ".kube" / "config").write_text("current-context: poisoned\n")
-    environ = {"PYTHONPATH": str(workspace), "PYTHONSTARTUP": str(workspace / "json/__init__.py"), "AWS_PROFILE": "gone"}
+    environ = {
+        "PYTHONPATH": str(workspace),
+        "PYTHONSTARTUP": str(workspace / "json/__init__.py"),
+        "AWS_PROFILE": "gone",
+    }
     return {"workspace": workspace, "home": home, "environ": environ, "trace": trace}
 
 

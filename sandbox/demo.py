@@ -1,0 +1,160 @@
+"""`make demo`: press the button before someone who has never seen the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.github import GitHub
+from sandbox.runner import start_step
+from sandbox.world import ENTRYPOINT, ENVIRONMENT, NAMESPACE, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.runner import Run
+
+AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_")
+
+
+@dataclass(frozen=True)
+class Story:
+    """One thing that can happen; `prepare` brings it about."""
+
+    title: str
+    inputs: Mapping[str, str]
+    prepare: Callable[[Sandbox], object] = lambda _: None
+
+
+def _press_from_a_branch(world: Sandbox) -> None:
+    world.github.event = replace(world.github.event, ref="refs/heads/my-feature")
+
+
+def _take_the_binding_away(world: Sandbox) -> None:
+    world.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
+
+
+def _press_before(world: Sandbox) -> None:
+    world.github.event = replace(world.github.event, triggering_actor="hubot")
+    world.run()
+    world.github.event = replace(world.github.event, triggering_actor="octocat")
+
+
+STORIES = {
+    "success": Story("the button is pressed, the Job runs", {}),
+    "dry-run": Story("everything is checked, nothing is created", {"dry-run": "true"}),
+    "wrong-name": Story("the CronJob's name is misspelt", {"cronjob": "nightly-reprot"}),
+    "trust-refused": Story("pressed from a branch that the role does not trust", {}, _press_from_a_branch),
+    "missing-rbac": Story("the namespace has no RoleBinding", {}, _take_the_binding_away),
+    "already-running": Story("a run is unfinished, and if-running is refuse", {"if-running": "refuse"}, _press_before),
+}
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Tell the story that is asked for; the action's own exit status."""
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    if environ.get("CRONJOB"):
+        return _on_a_real_cluster(environ, console)
+    name = arguments[0] if arguments else "success"
+    if name not in STORIES or len(arguments) > 1:
+        _list(console)
+        return 0 if name == "list" else 2
+    story = STORIES[name]
+    console.print(f"[bold]run-cronjob[/]: {story.title}\n")
+    console.print("A local GitHub, AWS and Kubernetes API are starting; the action is real, they are stand-ins.\n")
+    with Sandbox() as world:
+        story.prepare(world)
+        before = {job["metadata"]["name"] for job in world.cluster.list("Job", NAMESPACE)}
+        _form(console, {"environment": ENVIRONMENT, **world.form, **story.inputs})
+        run = world.run(story.inputs)
+        _show(console, run)
+        created = [job for job in world.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
+        _jobs(console, created)
+    if name == "success":
+        console.print("\nOther stories: [bold]make demo ARGS=list[/]")
+    return run.exit_status
+
+
+def _on_a_real_cluster(environ: Mapping[str, str], console: Console) -> int:
+    """The same on a cluster of the user's: a dry run unless CREATE=1."""
+    inputs = {"cronjob": environ["CRONJOB"], "dry-run": "false" if environ.get("CREATE") == "1" else "true"}
+    if environ.get("CLUSTER"):
+        inputs |= {"cluster": environ["CLUSTER"]}
+    elif environ.get("KUBECONFIG"):
+        inputs |= {"kubeconfig": str(Path(environ["KUBECONFIG"]).expanduser().resolve())}
+    else:
+        console.print("Beside CRONJOB=namespace/name, give CLUSTER=name AWS_REGION=region, or KUBECONFIG=path.")
+        return 2
+    _form(console, inputs)
+    passed_on = {name: value for name, value in environ.items() if name.startswith(AWS_VARIABLES)}
+    with GitHub() as github, tempfile.TemporaryDirectory(prefix="run-cronjob-demo-") as folder:
+        step = start_step(
+            entrypoint=ENTRYPOINT,
+            inputs=inputs,
+            github=github,
+            folder=Path(folder),
+            environ=passed_on,
+            home=Path.home(),
+            id_token_permission=False,
+            timeout=150,
+        )
+        run = step.finish()
+    _show(console, run)
+    return run.exit_status
+
+
+def _list(console: Console) -> None:
+    table = Table("command", "what happens", box=None, padding=(0, 3, 0, 0))
+    for name, story in STORIES.items():
+        table.add_row(Text(f"make demo ARGS={name}"), story.title)
+    console.print(table)
+
+
+def _form(console: Console, values: Mapping[str, str]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 3, 0, 0))
+    for name, value in values.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    console.print(Panel(table, title="1. The form, and what the workflow adds", title_align="left"))
+
+
+def _show(console: Console, run: Run) -> None:
+    log = Text("\n".join(run.log.shown))
+    status = f"exit status {run.exit_status}"
+    console.print(Panel(log, title="2. The action's log, as GitHub shows it", title_align="left", subtitle=status))
+
+    table = Table(box=None, show_header=False, padding=(0, 3, 0, 0))
+    for name, value in run.outputs.items():
+        table.add_row(Text(name, style="bold"), Text(value or "(empty)", style="" if value else "dim"))
+    console.print(Panel(table, title="3. The outputs, for later steps", title_align="left"))
+    console.print(Panel(Markdown(_unfolded(run.summary)), title="4. The job summary", title_align="left"))
+
+
+def _unfolded(summary: str) -> str:
+    """A terminal folds nothing: what GitHub hides behind a triangle stands open, under its title."""
+    return summary.replace("<details><summary>", "**▾ ").replace("</summary>", "**").replace("</details>", "")
+
+
+def _jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
+    title = "5. The Job, as the cluster has it"
+    if not jobs:
+        console.print(Panel("none: nothing was created", title=title, title_align="left"))
+    for job in jobs:
+        shown = yaml.safe_dump(json.loads(json.dumps(job)), sort_keys=False, allow_unicode=True)
+        console.print(Panel(Syntax(shown, "yaml", background_color="default"), title=title, title_align="left"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], os.environ))

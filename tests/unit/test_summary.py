@@ -1,0 +1,277 @@
+"""The summary says in plain words what happened, and nothing that others wrote is markup in it.
+
+It is rendered as GitHub does, with cmark and GitHub's extensions, and what a reader gets is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import cmarkgfm
+import pytest
+from cmarkgfm.cmark import Options
+from hypothesis import given
+from hypothesis import strategies as st
+
+from run_cronjob import diagnosis, summary
+from run_cronjob.diagnosis import Situation, explain
+from run_cronjob.errors import ApiError
+from run_cronjob.model import Creation, CronJobFacts, Outcome, Problem, Result, RunningJob, Trigger
+from run_cronjob.text import quoted
+from tests.unit.samples import HOSTILE, inputs, outcome
+
+
+class Page(HTMLParser):
+    """What a browser makes of it: elements, where links lead, and the text that is not code."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.prose: list[str] = []
+        self.code: list[str] = []
+        self._open: list[str] = []
+        # GitHub renders raw HTML and cleans it afterwards: here whatever gets through is to be seen.
+        self.feed(cmarkgfm.github_flavored_markdown_to_html(markdown, options=Options.CMARK_OPT_UNSAFE))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        link = urlsplit(dict(attrs).get("href") or "")
+        others = sorted(f"{name}={value}" for name, value in attrs if name != "href")
+        self.elements.append(" ".join([tag, f"{link.scheme}://{link.netloc}" if link.scheme else "", *others]))
+        if tag not in {"br", "hr", "img", "input"}:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.elements.append(f"/{tag}")
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        (self.code if "code" in self._open else self.prose).append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.elements.append(f"<!--{data}")
+
+    def handle_decl(self, decl: str) -> None:
+        self.elements.append(f"<!{decl}")
+
+
+def told(foreign: str) -> dict[str, Outcome]:
+    """Every way a run can end, with `foreign` wherever others decide what is written."""
+    trigger = Trigger(
+        *[foreign] * 8, server_url="https://github.com"
+    )
+    known = outcome(
+        cronjob=foreign,
+        namespace=foreign,
+        cluster=foreign,
+        trigger=trigger,
+        facts=CronJobFacts(foreign, foreign, True, True, foreign, (foreign, "two", foreign)),  # noqa: FBT003  flags
+        job_name=foreign,
+        job_uid=foreign,
+        remarks=(f"The API server warns: {quoted(foreign)}.",),
+    )
+    running = [RunningJob(foreign, foreign, foreign)]
+    refused = explain(ApiError(422, foreign, foreign), Situation(inputs(), namespace=foreign, cluster=foreign))
+    claims = {name: foreign for name in diagnosis.SHOWN_CLAIMS}
+    statement = Problem("RoleRefused", diagnosis.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
+    return {
+        "created": replace(known, result=Result.CREATED, creation=Creation.DONE),
+        "created, of an unknown kind": replace(known, result=Result.CREATED, creation=Creation.DONE, facts=None),
+        "dry run": replace(known, result=Result.DRY_RUN, dry_run=True, manifest=f"kind: Job\nname: {foreign}\n"),
+        "refused": replace(
+            known, result=Result.REFUSED, problem=diagnosis.already_running(foreign, foreign, running, "So.")
+        ),
+        "cancelled": replace(known, result=Result.CANCELLED, problem=diagnosis.cancelled()),
+        "cancelled too late": replace(known, result=Result.CANCELLED, creation=Creation.DONE),
+        "cancelled in between": replace(
+            known,
+            result=Result.CANCELLED,
+            creation=Creation.OPEN,
+            problem=diagnosis.creation_uncertain(foreign, foreign, foreign),
+        ),
+        "refused by the API": replace(known, problem=refused),
+        "refused by AWS": replace(known, problem=statement),
+        "invalid": Outcome(cronjob=foreign, problem=diagnosis.invalid_inputs([f"It is {quoted(foreign)}."])),
+        "nothing known": Outcome(problem=diagnosis.cancelled()),
+    }
+
+
+HARMLESS = told("honest name")
+ENDS = pytest.mark.parametrize("end", HARMLESS)
+VISIBLE = [text for text in HOSTILE if text.strip()]
+
+
+# --- nothing that others wrote is markup --------------------------------------------------------------------
+
+
+@ENDS
+@pytest.mark.parametrize("hostile", VISIBLE, ids=range(len(VISIBLE)))
+def test_no_name_or_message_makes_an_element_or_prose_that_a_harmless_one_would_not(end: str, hostile: str) -> None:
+    page, expected = Page(summary.markdown(told(hostile)[end])), Page(summary.markdown(HARMLESS[end]))
+
+    assert page.elements == expected.elements
+    assert page.prose == expected.prose
+
+
+NASTY = st.text(alphabet="ab `~|<>[]()*_#:\\&\n\r\t@!\"'-.=+1\u200b\u202e", min_size=1, max_size=30).filter(str.strip)
+
+
+@given(NASTY, st.sampled_from(["created", "dry run", "refused", "refused by the API", "refused by AWS"]))
+def test_nor_does_any_other_combination_of_characters_that_mean_something(foreign: str, end: str) -> None:
+    page, expected = Page(summary.markdown(told(f"x{foreign}x")[end])), Page(summary.markdown(HARMLESS[end]))
+
+    assert page.elements == expected.elements
+    assert page.prose == expected.prose
+
+
+@ENDS
+@pytest.mark.parametrize("hostile", ["", " ", "\n", "\u200b"], ids=repr)
+def test_names_that_are_empty_leave_no_open_markup(end: str, hostile: str) -> None:
+    page = Page(summary.markdown(told(hostile)[end]))
+
+    assert "`" not in "".join(page.prose)
+    assert "|" not in "".join(page.prose)
+
+
+@ENDS
+def test_the_measuring_page_sees_what_it_is_looking_for(end: str) -> None:
+    broken = summary.markdown(HARMLESS[end]) + "\n\n<b>x</b> [l](https://evil.example) @octocat\n"
+
+    assert Page(broken).elements != Page(summary.markdown(HARMLESS[end])).elements
+    assert Page(broken).prose != Page(summary.markdown(HARMLESS[end])).prose
+
+
+def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
+    problem = Problem("JobRefused", "What.", "Why.", "Fix:", said="```\n</details>\n@all", paste="``` a\n<b> | c")
+
+    page = Page(summary.markdown(outcome(problem=problem)))
+
+    assert "```\n</details>\n@all\n" in page.code
+    assert "``` a\n<b> | c\n" in page.code
+
+
+# --- what it says -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (
+            outcome(result=Result.CREATED, creation=Creation.DONE),
+            "`nightly-report` was started in `staging` on `blue`, by `octocat`",
+        ),
+        (
+            outcome(result=Result.DRY_RUN),
+            "Dry run: `nightly-report` could be started in `staging` on `blue`; nothing was created",
+        ),
+        (
+            outcome(result=Result.REFUSED),
+            "`nightly-report` was not started in `staging` on `blue`: it is running already",
+        ),
+        (outcome(), "`nightly-report` was not started in `staging` on `blue`"),
+        (outcome(result=Result.CANCELLED), "Cancelled: `nightly-report` was not started in `staging` on `blue`"),
+        (
+            outcome(result=Result.CANCELLED, creation=Creation.DONE),
+            "Cancelled too late: `nightly-report` was started in `staging` on `blue` and goes on running",
+        ),
+        (
+            outcome(result=Result.CANCELLED, creation=Creation.OPEN),
+            "Cancelled: it is not certain whether `nightly-report` was started in `staging` on `blue`",
+        ),
+        (
+            outcome(creation=Creation.OPEN),
+            "Unclear: it is not certain whether `nightly-report` was started in `staging` on `blue`",
+        ),
+        (Outcome(), "The CronJob was not started"),
+    ],
+)
+def test_the_first_line_says_what_happened(known: Outcome, words: str) -> None:
+    assert summary.headline(known) == words
+    first = summary.markdown(known).splitlines()[0]
+    assert first.startswith("### ")
+    assert first.endswith(words)
+
+
+def test_whoever_started_it_sees_which_job_where_of_what_and_from_which_run() -> None:
+    text = summary.markdown(outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1"))
+
+    for row in (
+        "| CronJob | `nightly-report`, schedule `5 4 * * *` (`Europe/Berlin`) |",
+        "| Job | `nightly-report-1` |",
+        "| Namespace | `staging` |",
+        "| Cluster | `blue` |",
+        "| Image | `registry.example/r:1` |",
+        "| Asked for by | `octocat` |",
+        "| Workflow run | [`Run CronJob` `4711`](https://github.com/acme/batch/actions/runs/4711), attempt `2` |",
+    ):
+        assert row in text
+
+
+def test_whoever_started_it_sees_how_to_watch_it_and_how_to_stop_it() -> None:
+    text = summary.markdown(outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1"))
+
+    for command in ("get job nightly-report-1", "logs --all-containers --follow job/nightly-report-1", "delete job"):
+        assert f"kubectl --namespace staging {command}" in text
+
+
+@pytest.mark.parametrize("creation", [Creation.NONE, Creation.OPEN])
+def test_without_a_job_no_job_is_named_as_one(creation: Creation) -> None:
+    text = summary.markdown(outcome(creation=creation, job_name="a-name-that-was-tried"))
+
+    assert "a-name-that-was-tried" not in text
+    assert "delete job" not in text
+
+
+def test_a_failure_shows_cause_fix_what_to_copy_whose_words_and_where_to_read_on() -> None:
+    problem = Problem("JobRefused", "What happened.", "The cause.", "The fix:", said="their words", paste="paste me")
+
+    text = summary.markdown(outcome(problem=problem))
+
+    for part in ("What happened.", "The cause.", "The fix:", "their words", "paste me"):
+        assert part in text
+    link = "https://github.com/acme/run-cronjob/blob/v1/docs/troubleshooting.md#jobrefused"
+    assert f"[More about JobRefused]({link})" in text
+    assert link in "\n".join(summary.closing(outcome(problem=problem)))
+    assert link in summary.annotation(outcome(problem=problem))
+
+
+def test_the_log_and_the_annotation_tell_the_same_story() -> None:
+    known = outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1")
+
+    assert summary.closing(known)[0] == summary.headline(known)
+    assert "nightly-report-1" in summary.annotation(known)
+    assert summary.opening(known) == "A run of `nightly-report`, asked for by `octocat`"
+    assert summary.opening(replace(known, dry_run=True)).startswith("A dry run of ")
+
+
+def test_many_images_are_summed_up() -> None:
+    facts = replace(HARMLESS["created"].facts or pytest.fail(), images=tuple(f"image-{number}" for number in range(15)))
+
+    assert "`image-9` and 5 more |" in summary.markdown(outcome(facts=facts))
+
+
+def test_a_suspended_schedule_is_told() -> None:
+    known = outcome()
+    assert known.facts
+    text = summary.markdown(replace(known, facts=replace(known.facts, suspended=True)))
+
+    assert ", suspended |" in text
+
+
+def test_what_the_api_quoted_of_the_template_reaches_no_reader() -> None:
+    at = Situation(inputs(), namespace="staging", cluster="blue", env_values=frozenset({"hunter2&more"}))
+    problem = explain(ApiError(422, "Invalid", r'denied: {"value":"hunter2\u0026more"}'), at)
+    known = outcome(problem=problem)
+
+    for told_somewhere in (summary.markdown(known), "\n".join(summary.closing(known)), summary.annotation(known)):
+        assert "hunter2" not in told_somewhere
+
+
+def test_the_longest_message_leaves_room_for_the_rest() -> None:
+    problem = Problem("JobRefused", "What.", "Why.", "Fix.", said="x" * 2_000_000)
+    known = outcome(problem=problem, manifest="y" * 2_000_000)
+
+    assert len(summary.markdown(known).encode()) < 1_000_000
