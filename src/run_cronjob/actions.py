@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actions_toolkit import core
@@ -63,7 +64,8 @@ class Actions:
         self.hide(*secrets)
         with self._writing() as ours:
             for secret in secrets if ours else ():
-                core.set_secret(secret)
+                if len(secret) >= _SHORTEST_SECRET:
+                    core.set_secret(secret)
 
     def line(self, text: str) -> None:
         """One line of the log."""
@@ -108,7 +110,7 @@ class Actions:
         """The job summary, where the runner offers one."""
         text = self._public(markdown)
         with self._writing() as ours, contextlib.suppress(OSError):
-            if ours and os.environ.get("GITHUB_STEP_SUMMARY"):
+            if ours and Path(os.environ.get("GITHUB_STEP_SUMMARY", "")).is_file():
                 encoded = text.encode("utf-8", "replace")[:_SUMMARY_BYTES].decode("utf-8", "ignore")
                 core.issue_file_command("STEP_SUMMARY", encoded)
 

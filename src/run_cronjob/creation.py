@@ -183,7 +183,7 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
         return Post.TAKEN if error.reason == "AlreadyExists" else Post.UNREAD
     if error.status == 429:
         return Post.UNREAD
-    if error.status >= 500 and not diagnosis.is_webhook_failure(error):
+    if error.status >= 500 and not (diagnosis.is_webhook_failure(error) or diagnosis.is_denied(error)):
         return Post.UNREAD if dry_run else Post.LOST
     return Post.REFUSED
 

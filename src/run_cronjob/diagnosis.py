@@ -407,15 +407,6 @@ def cluster_not_ready(at: Situation, status: str) -> Problem:
 
 def _api(error: ApiError, at: Situation) -> Problem:
     said = redact(error.message, at.env_values, known=(at.inputs.cronjob, at.namespace))
-    if not error.reason and error.status < 500 and error.status not in {401, 429}:
-        return Problem(
-            reason="NotKubernetes",
-            what=f"What answers at the address of {quoted(at.cluster)} is not a Kubernetes API (HTTP {error.status}).",
-            why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
-            fix="Check the address in the kubeconfig; if it is right, let the runner reach it without that proxy "
-            "(NO_PROXY).",
-            said=said,
-        )
     if error.status == 401:
         return _unauthorized(said, at)
     if error.status == 429:
@@ -455,8 +446,7 @@ def _api(error: ApiError, at: Situation) -> Problem:
             fix="The webhook's owner has to bring it back; then run the workflow again. Its name is in the message.",
             said=said,
         )
-    denied = "denied the request" in error.message or "denied request" in error.message
-    if denied:
+    if is_denied(error):
         return Problem(
             reason="AdmissionRefused",
             what="A policy of the cluster refused the Job.",
@@ -472,6 +462,15 @@ def _api(error: ApiError, at: Situation) -> Problem:
             what=f"The namespace {quoted(at.namespace)} is being deleted.",
             why="Nothing new can be created in it.",
             fix="Choose another namespace, or find out who deleted it.",
+            said=said,
+        )
+    if not error.reason and error.status < 500 and error.status not in {401, 429}:
+        return Problem(
+            reason="NotKubernetes",
+            what=f"What answers at the address of {quoted(at.cluster)} is not a Kubernetes API (HTTP {error.status}).",
+            why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
+            fix="Check the address in the kubeconfig; if it is right, let the runner reach it without that proxy "
+            "(NO_PROXY).",
             said=said,
         )
     if error.status == 403:
@@ -499,6 +498,11 @@ def _api(error: ApiError, at: Situation) -> Problem:
 def is_webhook_failure(error: ApiError) -> bool:
     """Whether a webhook could not be asked: the API server then stores nothing."""
     return "failed calling webhook" in error.message
+
+
+def is_denied(error: ApiError) -> bool:
+    """Whether admission said no: a webhook does so with any HTTP status and often without a reason."""
+    return "denied the request" in error.message or "denied request" in error.message
 
 
 def _unauthorized(said: str, at: Situation) -> Problem:

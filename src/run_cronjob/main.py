@@ -62,8 +62,8 @@ def attempt(asked: Inputs, progress: Progress, actions: Actions) -> None:
 
 def conclude(known: Outcome, event: Event) -> Outcome:
     """The outcome where the work was cut short, and what that leaves behind."""
-    if event is Event.DONE:
-        return known
+    if event is Event.DONE or (event is Event.DEADLINE and (known.problem or known.result.exit_status == 0)):
+        return known  # done, if only between the deadline and the last word
     problem = None
     if known.creation is Creation.OPEN:
         problem = diagnosis.creation_uncertain(known.namespace, known.job_name)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from run_cronjob import main
 from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Outcome, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from run_cronjob.actions import Actions
 
 ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
 
@@ -72,7 +78,7 @@ def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None,
 
 def inputs(**changes: Any) -> Inputs:
     """An honest form, filled in."""
-    given = {
+    given: dict[str, Any] = {
         "cronjob": "nightly-report",
         "namespace": "staging",
         "cluster": "blue",
@@ -95,7 +101,7 @@ def inputs(**changes: Any) -> Inputs:
 
 def outcome(**changes: Any) -> Outcome:
     """What is known before the Job is asked for."""
-    known = {
+    known: dict[str, Any] = {
         "cronjob": "nightly-report",
         "namespace": "staging",
         "cluster": "blue",
@@ -133,3 +139,37 @@ class FakeClock:
 
     def random(self) -> float:
         return self.chance
+
+
+class Heard:
+    """Stands in for the writer and remembers."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, str] = {}
+        self.annotations: list[tuple[str, str]] = []
+        self.lines: list[str] = []
+        self.markdown = ""
+
+    def outputs(self, values: Mapping[str, str]) -> None:
+        self.written.update(values)
+
+    def summary(self, markdown: str) -> None:
+        self.markdown = markdown
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def group(self, title: str, text: str) -> None:
+        self.lines += [title, text]
+
+    def notice(self, title: str, _: str) -> None:
+        self.annotations.append(("notice", title))
+
+    def error(self, title: str, _: str) -> None:
+        self.annotations.append(("error", title))
+
+
+def tell(known: Outcome) -> tuple[int, Heard]:
+    """The exit status, and all that was written."""
+    heard = Heard()
+    return main.tell(known, cast("Actions", heard)), heard

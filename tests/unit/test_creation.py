@@ -101,28 +101,35 @@ NOT_FOUND = status(404, "NotFound")
 FORBIDDEN = status(403, "Forbidden", 'cannot get resource "jobs"')
 
 
-class Accepted:
+class Reply:
+    """One that is no error."""
+
+
+class Accepted(Reply):
     """The server creates the Job and says so."""
 
 
-class Ours:
+class Ours(Reply):
     """A look finds the Job of our own request."""
 
 
-class Strangers:
+class Strangers(Reply):
     """A look finds someone else's Job."""
+
+
+Answer = type[Reply] | Exception
 
 
 class ScriptedApi:
     """Answers in the order of the script, and remembers what it was asked."""
 
-    def __init__(self, *script: type[Accepted | Ours | Strangers] | Exception) -> None:
+    def __init__(self, *script: Answer) -> None:
         self._script = deque(script)
         self.asked: list[str] = []
         self.manifests: list[Json] = []
         self.dry_runs: list[bool] = []
 
-    def _next(self) -> type[Accepted | Ours | Strangers]:
+    def _next(self) -> type[Reply]:
         answer = self._script.popleft()
         if isinstance(answer, Exception):
             raise answer
@@ -199,9 +206,7 @@ class Attempt:
         return self.error.problem.reason
 
 
-def attempt(
-    *script: type[Accepted | Ours | Strangers] | Exception, told: Told | None = None, what: Plan | None = None
-) -> Attempt:
+def attempt(*script: Answer, told: Told | None = None, what: Plan | None = None) -> Attempt:
     seen = Attempt(ScriptedApi(*script), told or Told(), FakeClock())
     try:
         budget = Budget(creation.BUDGET_SECONDS, seen.clock)
@@ -344,7 +349,9 @@ def test_a_strangers_conflict_is_an_error_for_a_name_that_a_person_fixed() -> No
 
 
 def test_names_that_are_all_taken_come_to_an_end() -> None:
-    seen = attempt(*[CONFLICT, Strangers] * creation.MOST_NAMES)
+    taken: list[Answer] = [CONFLICT, Strangers]
+
+    seen = attempt(*taken * creation.MOST_NAMES)
 
     assert seen.reason == "NameTaken"
     assert seen.api.is_spent
@@ -413,6 +420,7 @@ def test_a_budget_that_ends_with_an_answer_still_lost_ends_uncertain() -> None:
         status(404, "NotFound", 'namespaces "staging" not found'),
         status(422, "Invalid"),
         status(500, "InternalError", 'failed calling webhook "x": failed to call webhook: context deadline exceeded'),
+        status(500, "", 'admission webhook "x" denied the request: it panicked'),
         no_answer(Cause.TLS),
     ],
     ids=str,
@@ -580,11 +588,12 @@ def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_i
         event("ends: error")
         assert weather.ever == []
     except ActionError as error:
-        event(f"ends: {error.problem.reason}")
-        if error.problem.reason == "NameTaken":
+        reason = error.problem.reason
+        event(f"ends: {reason}")
+        if reason == "NameTaken":
             assert weather.ever == []
         else:
-            assert error.problem.reason == "CreationUncertain"
+            assert reason == "CreationUncertain"
             assert weather.lost_answers
             assert record.creation is Creation.OPEN
     except Interrupted:

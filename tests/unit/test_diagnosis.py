@@ -31,7 +31,7 @@ def aws(operation: str, code: str, message: str = "") -> AwsError:
     return AwsError(operation, code, message, 400)
 
 
-def api(status: int, message: str = "", reason: str = "") -> ApiError:
+def api(status: int, message: str = "", reason: str = "AsInItsStatus") -> ApiError:
     return ApiError(status, reason, message)
 
 
@@ -41,7 +41,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         inputs(),
         namespace="staging",
         cluster=foreign,
-        claims=CLAIMS | {name: foreign for name in ("sub", "aud", "repository", "ref", "environment", "iss")},
+        claims=CLAIMS | dict.fromkeys(("sub", "aud", "repository", "ref", "environment", "iss"), foreign),
         caller=foreign,
         env_values=frozenset({SECRET}),
     )
@@ -87,6 +87,8 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "cluster not ready": diagnosis.cluster_not_ready(at, foreign),
         "api: no answer": explain(silence(Cause.CONNECT_TIMEOUT, kubernetes), at),
         "api: no answer, kubeconfig": explain(silence(Cause.NAME, kubernetes), by_kubeconfig),
+        "api: an answer cut off": explain(silence(Cause.READ_TIMEOUT, kubernetes), at),
+        "api: no Kubernetes": explain(api(404, foreign, reason=""), by_kubeconfig),
         "api: 401": explain(api(401, foreign), at),
         "api: 401, nobody known": explain(api(401, foreign), replace(at, caller="")),
         "api: 401, kubeconfig": explain(api(401, foreign), by_kubeconfig),
@@ -96,7 +98,9 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "api: 404 cronjob, some there": explain(
             api(404, foreign), replace(at, cronjob_names=[foreign, "x"], namespace_exists=True)
         ),
-        "api: 404 cronjob, none there": explain(api(404, foreign), replace(at, cronjob_names=[], namespace_exists=True)),
+        "api: 404 cronjob, none there": explain(
+            api(404, foreign), replace(at, cronjob_names=[], namespace_exists=True)
+        ),
         "api: 404 namespace": explain(api(404, foreign), replace(at, cronjob_names=[], namespace_exists=False)),
         "api: 404 namespace, by its words": explain(api(404, f'namespaces "{foreign}" not found'), at),
         "api: 422": explain(api(422, foreign, foreign), at),
@@ -106,6 +110,12 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "api: quota": explain(api(403, f'jobs.batch "x" is forbidden: exceeded quota: {foreign}'), at),
         "api: no dry run": explain(api(400, f'admission webhook "{foreign}" does not support dry run'), at),
         "api: webhook fails": explain(api(500, f'Internal error occurred: failed calling webhook "{foreign}"'), at),
+        "api: webhook denies, without a reason": explain(
+            api(400, f'admission webhook "{foreign}" denied the request: {foreign}', reason=""), at
+        ),
+        "api: webhook denies, by an error of its own": explain(
+            api(500, f'admission webhook "{foreign}" denied the request: {foreign}', reason=""), at
+        ),
         "api: webhook denies": explain(api(403, f'admission webhook "{foreign}" denied the request: {foreign}'), at),
         "api: policy denies": explain(api(422, f"ValidatingAdmissionPolicy '{foreign}' denied request: {foreign}"), at),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
@@ -123,7 +133,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
 
 def raised(error: Exception) -> Problem:
     try:
-        raise error
+        raise error  # noqa: TRY301  to have a traceback
     except Exception as caught:  # noqa: BLE001  with its traceback, as it would come
         return explain(caught, Situation(inputs()))
 
@@ -215,7 +225,7 @@ def test_no_403_brings_its_own_words_into_our_sentences(resource: str) -> None:
 
     assert outside_quotes(problem.what) in {
         "The cluster does not let this role `` in the namespace ``.",
-        "The cluster does not let this role what it was asked for in the namespace ``.",
+        "The API server refused the request (HTTP 403), for the reason in its message.",
     }
 
 
@@ -321,6 +331,10 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
         ("api: no dry run", "DryRunUnsupported"),
         ("api: webhook fails", "WebhookFailed"),
         ("api: webhook denies", "AdmissionRefused"),
+        ("api: webhook denies, without a reason", "AdmissionRefused"),
+        ("api: webhook denies, by an error of its own", "AdmissionRefused"),
+        ("api: an answer cut off", "ClusterUnreachable"),
+        ("api: no Kubernetes", "NotKubernetes"),
         ("api: policy denies", "AdmissionRefused"),
         ("api: terminating", "NamespaceTerminating"),
     ],
@@ -342,7 +356,9 @@ def test_a_401_prints_both_ways_to_let_the_role_in() -> None:
     problem = explain(api(401), Situation(inputs(), cluster="blue", caller=ROLE))
 
     assert ROLE in problem.what
-    assert f"create-access-entry --region eu-central-1 --cluster-name blue \\\n  --principal-arn {ROLE}" in problem.paste
+    assert (
+        f"create-access-entry --region eu-central-1 --cluster-name blue \\\n  --principal-arn {ROLE}" in problem.paste
+    )
     assert "rolearn: arn:aws:iam::123456789012:role/run-cronjob\n" in problem.paste
 
 

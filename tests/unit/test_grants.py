@@ -27,7 +27,11 @@ def conditions(**changes: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "sub",
-    ["repo:acme/batch:ref:refs/heads/main", "repo:acme@1234/batch@5678:ref:refs/heads/main", "repo:acme/batch:pull_request"],
+    [
+        "repo:acme/batch:ref:refs/heads/main",
+        "repo:acme@1234/batch@5678:ref:refs/heads/main",
+        "repo:acme/batch:pull_request",
+    ],
 )
 def test_a_trust_statement_takes_the_subject_in_the_form_that_the_token_has(sub: str) -> None:
     assert conditions(sub=sub) == {f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": sub}

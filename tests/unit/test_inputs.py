@@ -280,7 +280,8 @@ def test_any_form_is_either_understood_or_complained_about(form: dict[str, str])
     try:
         asked = inputs.read(variables)
     except inputs.InvalidInputs as invalid:
-        assert invalid.complaints
+        found = invalid.complaints
+        assert found
     else:
         assert inputs.SUBDOMAIN.fullmatch(asked.cronjob)
         assert asked.cluster or asked.kubeconfig

@@ -250,14 +250,14 @@ def test_a_cronjob_that_says_nothing_more_is_allowed_to_overlap_and_not_suspende
     ],
 )
 def test_a_job_may_be_gone_soon_by_its_time_to_live_or_a_history_limit_of_none(
-    spec: dict[str, int], job_spec: dict[str, int], *, expected: bool
+    spec: dict[str, int], job_spec: dict[str, Any], *, expected: bool
 ) -> None:
     assert job.may_be_pruned_within(cronjob(spec=spec, **job_spec), 45) is expected
 
 
 # --- env values ---------------------------------------------------------------------------------------------
 
-SECRETIVE = {
+SECRETIVE: dict[str, Any] = {
     "spec": {
         "initContainers": [{"name": "i", "env": [{"name": "KEY", "value": "init-s3cret"}]}],
         "containers": [

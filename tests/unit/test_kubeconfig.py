@@ -166,7 +166,7 @@ def test_a_server_must_be_an_https_url(server: str | None) -> None:
 def test_certificates_are_always_checked() -> None:
     for value in (True, "true", 1):
         assert "insecure-skip-tls-verify" in refusal(document(CLUSTER | {"insecure-skip-tls-verify": value}))
-    assert parse(document(CLUSTER | {"insecure-skip-tls-verify": False}))
+    assert loaded(parse(document(CLUSTER | {"insecure-skip-tls-verify": False}))) == (CLUSTER, USER)
 
 
 def test_what_is_refused_in_a_context_that_is_not_chosen_does_no_harm() -> None:
@@ -181,8 +181,8 @@ def test_what_is_refused_in_a_context_that_is_not_chosen_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        (document(**{"current-context": ""}), "current-context"),
-        (document(**{"current-context": "green"}), "no context called `green`; it has `blue`"),
+        (document() | {"current-context": ""}, "current-context"),
+        (document() | {"current-context": "green"}, "no context called `green`; it has `blue`"),
         (document(clusters=[]), "no cluster called `c`; it has none"),
         (document(users=None), "no user called `u`; it has none"),
         (document(contexts=5), "no context called `blue`; it has none"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -92,7 +93,7 @@ def test_an_indexed_job_leaves_room_for_its_last_index_and_has_no_dots() -> None
         ({"completionMode": "Indexed", "completions": None}, NameRule(61, dots=False)),
     ],
 )
-def test_the_rule_follows_from_the_template(job_spec: dict[str, object], rule: NameRule) -> None:
+def test_the_rule_follows_from_the_template(job_spec: dict[str, Any], rule: NameRule) -> None:
     template = cronjob(**job_spec)["spec"]["jobTemplate"]["spec"]
 
     assert naming.rule_for(template) == rule

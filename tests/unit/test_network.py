@@ -78,9 +78,9 @@ class Listener(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
-    def __exit__(self, *args: object) -> None:
+    def server_close(self) -> None:
         self.shutdown()
-        super().__exit__(*args)
+        super().server_close()
 
 
 def silent(connection: socket.socket) -> None:
@@ -376,7 +376,7 @@ def test_the_authority_that_is_given_is_trusted(authority: trustme.CA, ca_file: 
 
 
 def test_another_authority_is_not(ca_file: str) -> None:
-    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer|self-signed"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
         handshake(network.trust(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
 
 

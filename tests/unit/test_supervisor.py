@@ -93,7 +93,7 @@ def test_work_that_was_told_to_stop_ends_without_a_word(
         worker.append(threading.current_thread())
         progress.close()
         try:
-            raise RuntimeError("::error::foreign")
+            raise RuntimeError("::error::foreign")  # noqa: TRY301  what the work was doing
         except RuntimeError:
             progress.learn(stage="late")
 

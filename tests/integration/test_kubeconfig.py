@@ -1,0 +1,181 @@
+"""`kubeconfig` and `context`: any cluster, without AWS, and nothing that a kubeconfig could run."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sandbox import NAMESPACE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Run, Sandbox
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def config(world: Sandbox) -> dict[str, Any]:
+    """A kubeconfig with a token that has the rights of the group run-cronjob."""
+    token = world.cluster.user("ci", ["run-cronjob"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}},
+            {"name": "elsewhere", "context": {"cluster": "c", "user": "stranger"}},
+        ],
+        "clusters": [
+            {
+                "name": "c",
+                "cluster": {
+                    "server": world.cluster.url,
+                    "certificate-authority-data": encoded(world.cluster.ca_pem),
+                },
+            }
+        ],
+        "users": [{"name": "u", "user": {"token": token}}, {"name": "stranger", "user": {"token": "unknown-token"}}],
+    }
+
+
+def press(world: Sandbox, kubeconfig: str, **inputs: str) -> Run:
+    empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "namespace": ""}
+    return world.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
+
+
+def test_a_kubeconfigs_text_is_all_it_takes(world: Sandbox, config: dict[str, Any]):
+    run = press(world, yaml.safe_dump(config))
+
+    assert run.outputs["result"] == "created", run.summary
+    assert run.outputs["cluster"] == "here"
+    assert len(world.github.journal) == len(world.aws.sts.journal) == len(world.aws.eks.journal) == 0
+    assert len(world.cluster.journal) == 3
+
+
+def test_the_contexts_namespace_is_the_default(world: Sandbox, config: dict[str, Any]):
+    assert press(world, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
+
+
+def test_a_path_is_read_and_files_it_names_are_found_beside_it(
+    world: Sandbox, config: dict[str, Any], tmp_path: Path
+):
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    del cluster["certificate-authority-data"]
+    cluster["certificate-authority"] = "ca.pem"
+    (tmp_path / "ca.pem").write_text(world.cluster.ca_pem)
+    (tmp_path / "token").write_text(user.pop("token"))
+    user["tokenFile"] = "token"
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    run = press(world, str(tmp_path / "config"))
+
+    assert run.outputs["result"] == "created", run.summary
+
+
+def test_a_client_certificate_serves_as_well(world: Sandbox, config: dict[str, Any]):
+    certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
+    config["users"][0]["user"] = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+
+    run = press(world, yaml.safe_dump(config))
+
+    assert run.outputs["result"] == "created", run.summary
+
+
+def test_another_context_can_be_chosen(world: Sandbox, config: dict[str, Any]):
+    run = press(world, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
+
+    assert run.outputs["reason"] == "Unauthorized"
+    assert run.outputs["cluster"] == "elsewhere"
+
+
+def test_the_token_is_masked_and_not_shown(world: Sandbox, config: dict[str, Any]):
+    token = config["users"][0]["user"]["token"]
+
+    run = press(world, yaml.safe_dump(config))
+
+    assert token in run.log.masks
+    assert token not in "\n".join(run.log.shown) + run.summary
+
+
+def refused(run: Run, world: Sandbox, word: str) -> None:
+    assert run.outputs["reason"] == "InvalidKubeconfig", run.summary
+    assert word in run.summary
+    assert run.stderr == b""
+    assert len(world.cluster.journal) == 0
+
+
+def test_a_program_to_run_is_refused_and_not_run(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+    trace = tmp_path / "ran"
+    config["users"][0]["user"] = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(trace)]}
+    }
+
+    refused(press(world, yaml.safe_dump(config)), world, "`exec`")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("user", "word"),
+    [
+        ({"auth-provider": {"name": "oidc"}}, "`auth-provider`"),
+        ({"username": "u", "password": "a-password"}, "`password`"),
+        ({"token": "some-token", "as": "system:admin"}, "`as`"),
+        ({}, "neither a token nor a client certificate"),
+    ],
+)
+def test_users_that_this_action_can_not_be(world: Sandbox, config: dict[str, Any], user: dict[str, Any], word: str):
+    config["users"][0]["user"] = user
+
+    refused(press(world, yaml.safe_dump(config)), world, word)
+
+
+def test_unverified_tls_is_refused(world: Sandbox, config: dict[str, Any]):
+    config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+
+    refused(press(world, yaml.safe_dump(config)), world, "insecure-skip-tls-verify")
+
+
+def test_plain_http_is_refused(world: Sandbox, config: dict[str, Any]):
+    config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:8080"
+
+    refused(press(world, yaml.safe_dump(config)), world, "https://")
+
+
+def test_what_other_contexts_ask_for_does_not_matter(world: Sandbox, config: dict[str, Any]):
+    config["users"][1]["user"] = {"exec": {"command": "false"}}
+
+    assert press(world, yaml.safe_dump(config)).outputs["result"] == "created"
+
+
+def test_a_context_that_is_not_there(world: Sandbox, config: dict[str, Any]):
+    refused(press(world, yaml.safe_dump(config), context="somewhere"), world, "`elsewhere`")
+
+
+def test_a_file_that_is_not_there(world: Sandbox):
+    run = press(world, "/nowhere/config")
+
+    assert run.outputs["reason"] == "KubeconfigUnreadable"
+    assert "runner.temp" in run.summary
+
+
+def test_a_server_that_is_no_kubernetes_api(world: Sandbox, config: dict[str, Any]):
+    proxy = world.before_cluster()
+    proxy.on(times=None).status(404, b"<html><title>nginx</title>")
+    config["clusters"][0]["cluster"]["server"] = proxy.url
+
+    assert press(world, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
+
+
+def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(world: Sandbox, config: dict[str, Any]):
+    run = press(world, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": world.role})
+
+    assert run.outputs["reason"] == "InvalidInput"
+    assert "Input `cluster`" in run.summary
+    assert "Input `role-to-assume`" in run.summary

@@ -1,0 +1,130 @@
+"""The trust policies that docs/setup.md tells people to paste let in what they say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import ENTRYPOINT, NAMESPACE
+
+if TYPE_CHECKING:
+    from sandbox import Sandbox
+
+EXAMPLES = ENTRYPOINT.parent / "examples"
+
+
+def statements(name: str) -> list[Any]:
+    found = json.loads((EXAMPLES / name).read_text())["Statement"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.fixture
+def acme(world: Sandbox) -> Sandbox:
+    """The owner and repository ids that the examples name."""
+    world.github.event = replace(world.github.event, repository_owner_id=1234567, repository_id=987654321)
+    return world
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+@pytest.mark.parametrize(
+    ("ref", "environment", "let_in"),
+    [
+        ("refs/heads/main", "staging", True),
+        ("refs/heads/feature", "staging", False),
+        ("refs/tags/main", "staging", False),
+        ("refs/heads/main", "production", False),
+        ("refs/heads/main", None, False),
+    ],
+)
+def test_by_environment_and_ref(
+    acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool
+):
+    acme.trust(*statements("trust-policy-environment.json"))
+    acme.github.event = replace(acme.github.event, ref=ref, environment=environment, immutable_sub=immutable)
+
+    run = acme.run()
+
+    assert run.outputs["reason"] == ("" if let_in else "RoleRefused"), run.summary
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+@pytest.mark.parametrize(
+    ("ref", "environment", "let_in"),
+    [
+        ("refs/heads/main", None, True),
+        ("refs/heads/main2", None, False),
+        ("refs/heads/feature", None, False),
+        ("refs/heads/main", "staging", False),
+    ],
+)
+def test_by_branch(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
+    acme.trust(*statements("trust-policy-branch.json"))
+    acme.github.event = replace(acme.github.event, ref=ref, environment=environment, immutable_sub=immutable)
+
+    assert acme.run().outputs["reason"] == ("" if let_in else "RoleRefused")
+
+
+def test_another_repository_is_not_let_in(acme: Sandbox):
+    acme.trust(*statements("trust-policy-environment.json"))
+    acme.github.event = replace(acme.github.event, repository="acme/other")
+
+    assert acme.run().outputs["reason"] == "RoleRefused"
+
+
+def test_a_bare_branch_name_matches_nothing(acme: Sandbox):
+    acme.trust(acme.trust_statement(sub="repo:acme/batch:main"))
+    acme.github.event = replace(acme.github.event, environment=None)
+
+    assert acme.run().outputs["reason"] == "RoleRefused"
+
+
+def test_an_environment_alone_lets_any_branch_in(acme: Sandbox):
+    acme.trust(acme.trust_statement(sub="repo:acme/batch:environment:staging"))
+    acme.github.event = replace(acme.github.event, ref="refs/heads/anything")
+
+    assert acme.run().outputs["reason"] == ""
+
+
+def test_the_right_to_describe_clusters_covers_the_successor(acme: Sandbox):
+    policy = json.loads((EXAMPLES / "describe-cluster-policy.json").read_text())
+    acme.trust(*statements("trust-policy-environment.json"), describe_clusters=[policy["Statement"][0]["Resource"]])
+    for name in ("staging-blue", "staging-green", "production"):
+        acme.aws.create_cluster(name, "eu-central-1", acme.cluster.url, acme.cluster.ca_pem)
+
+    reasons = [acme.run({"cluster": name}).outputs["reason"] for name in ("staging-blue", "production")]
+
+    # The emulator's verifier knows the cluster by one name: a token for another is not accepted there.
+    assert reasons == ["Unauthorized", "DescribeClusterDenied"]
+
+
+def test_the_credentials_of_the_environment_serve_where_no_role_is_named(world: Sandbox):
+    key_id, secret = world.aws.long_lived_key("ci")
+    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+
+    run = world.run({"role-to-assume": ""}, environ=keys, id_token_permission=False)
+
+    assert run.outputs["result"] == "created", run.summary
+    assert len(world.github.journal) == len(world.aws.sts.journal) == 0
+    assert secret not in run.summary + run.stdout.decode()
+
+
+def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named(world: Sandbox):
+    key_id, secret = world.aws.long_lived_key("ci")
+    keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+
+    run = world.run({"role-to-assume": ""}, environ=keys)
+
+    assert run.outputs["reason"] == "Unauthorized"
+    assert "arn:aws:iam::123456789012:user/ci" in run.summary
+
+
+def test_a_token_for_one_cluster_is_none_for_another(world: Sandbox):
+    world.aws.create_cluster("other", "eu-central-1", world.cluster.url, world.cluster.ca_pem)
+
+    assert world.run({"cluster": "other"}).outputs["reason"] == "Unauthorized"
+    assert not world.cluster.list("Job", NAMESPACE)

@@ -1,0 +1,56 @@
+"""What does not stop a run, but its reader should know."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from sandbox import CRONJOB_MANIFEST
+
+if TYPE_CHECKING:
+    from sandbox import Run, Sandbox
+
+
+def warnings(run: Run) -> list[str]:
+    return [each.message for each in run.log.annotations if each.level == "warning"]
+
+
+def apply(world: Sandbox, job_spec: dict[str, Any] | None = None, **spec: Any) -> None:
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"].update(spec)
+    manifest["spec"]["jobTemplate"]["spec"].update(job_spec or {})
+    world.cluster.apply(manifest)
+
+
+def test_a_suspended_cronjob_runs_all_the_same_as_with_kubectl(world: Sandbox):
+    apply(world, suspend=True)
+
+    run = world.run()
+
+    assert run.outputs["result"] == "created"
+    assert any("suspended" in each for each in warnings(run))
+    assert "suspended" in run.summary
+
+
+def test_a_suspended_template_makes_a_job_that_waits_and_how_to_resume_it_is_told(world: Sandbox):
+    apply(world, {"suspend": True})
+
+    run = world.run()
+
+    assert run.outputs["result"] == "created"
+    assert f"kubectl --namespace batch patch job {run.outputs['job-name']}" in run.summary
+
+
+def test_the_api_servers_warnings_are_shown(world: Sandbox):
+    world.cluster.warnings += ['would violate PodSecurity "restricted:latest"', "spec.x: deprecated"]
+
+    run = world.run()
+
+    assert run.outputs["result"] == "created"
+    for text in world.cluster.warnings:
+        assert any(text in each for each in warnings(run))
+        assert text in run.summary
+
+
+def test_a_run_without_anything_to_warn_of_warns_of_nothing(world: Sandbox):
+    assert warnings(world.run()) == []

@@ -1,0 +1,281 @@
+"""One writer: what it says arrives, and no foreign line becomes a workflow command.
+
+A model of the runner's parser (sandbox/commands.py) is the judge.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from run_cronjob.actions import Actions
+from sandbox.commands import Interpretation, interpret, key_value_pairs
+from tests.unit.samples import HOSTILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
+
+# Pieces that a command is made of, and what the runner's comparison skips or trims.
+PIECES = [
+    "::", "##[", "#", "[", "]", ":", "error", "add-mask", "set-output name=result", "stop-commands", "x", " ",
+    "\n", "\r", "\t", "\x0b", "\x85", "\u2028", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u034f", "\x00", "\u3000", "%0A",
+]  # fmt: skip
+NASTY = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text()
+SAME_STREAM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The runner's files."""
+    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE"):
+        (tmp_path / name).touch()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture
+def actions() -> Actions:
+    return Actions()
+
+
+@pytest.fixture
+def log(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[], Interpretation]:
+    """What the runner makes of all that was written since the last look."""
+
+    def read() -> Interpretation:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        written = capfdbinary.readouterr()
+        assert written.err == b"", "everything goes to one stream"
+        return interpret(written.out)
+
+    return read
+
+
+def names(read: Interpretation) -> list[str]:
+    return [command.name for command in read.commands]
+
+
+# --- the log ------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_a_line(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.line("✓ CronJob   `nightly-report` (0.05 s)")
+
+    assert log().shown == ("✓ CronJob   `nightly-report` (0.05 s)",)
+
+
+@SAME_STREAM
+@given(NASTY)
+def test_no_line_of_others_is_a_command(actions: Actions, log: Callable[[], Interpretation], foreign: str) -> None:
+    actions.line(foreign)
+
+    read = log()
+    assert read.commands == ()
+    assert len(read.shown) == 1
+
+
+@pytest.mark.parametrize("foreign", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_texts_do_nothing_wherever_they_are_written(
+    actions: Actions, log: Callable[[], Interpretation], foreign: str
+) -> None:
+    actions.line(foreign)
+    actions.group(foreign, foreign)
+    actions.notice(foreign, foreign)
+    actions.warning(foreign, foreign)
+    actions.error(foreign, foreign)
+
+    assert names(log()) == ["group", "endgroup", "notice", "warning", "error"]
+
+
+def test_a_line_is_not_longer_than_the_live_log_shows(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.line("x" * 5000)
+
+    assert len(log().shown[0]) <= 1024
+
+
+def test_a_group_folds_its_lines(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.group("The Job", "kind: Job\nmetadata:\n  name: x")
+
+    assert log().shown == ("##[group]The Job", "kind: Job", "metadata:", "  name: x", "##[endgroup]")
+
+
+# --- annotations --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["notice", "warning", "error"])
+def test_an_annotation_has_a_title_and_keeps_its_lines(
+    level: str, actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    getattr(actions, level)("Run, of: 100%", "one: 100%\ntwo, three")
+
+    (annotation,) = log().annotations
+    assert (annotation.level, annotation.title) == (level, "Run, of: 100%")
+    assert annotation.message == "one: 100%\ntwo, three"
+
+
+@SAME_STREAM
+@given(NASTY, NASTY)
+def test_an_annotation_is_one_command_whatever_it_says(
+    actions: Actions, log: Callable[[], Interpretation], title: str, message: str
+) -> None:
+    actions.error(title, message)
+
+    read = log()
+    assert names(read) == ["error"]
+    assert not any("##[" in line for line in read.annotations[0].message.splitlines())
+
+
+def test_an_annotation_is_not_longer_than_github_takes(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.error("x", "y" * 10_000)
+
+    assert len(log().annotations[0].message) <= 4096
+
+
+# --- secrets ------------------------------------------------------------------------------------------------
+
+
+def test_a_masked_secret_is_masked_by_the_runner_too(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.mask(TOKEN)
+
+    assert log().masks == (TOKEN,)
+
+
+def test_a_hidden_secret_is_not_even_told_to_the_runner(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.hide(TOKEN)
+
+    assert log().commands == ()
+
+
+@pytest.mark.parametrize("keep", [Actions.mask, Actions.hide])
+def test_a_secret_leaves_by_no_way(
+    keep: Callable[[Actions, str], None],
+    actions: Actions,
+    capfd: pytest.CaptureFixture[str],
+    files: Path,
+) -> None:
+    keep(actions, TOKEN)
+    sys.stdout.flush()
+    capfd.readouterr()
+
+    actions.line(f"it said {TOKEN}")
+    actions.group(TOKEN, f"a\n{TOKEN}")
+    for annotate in (actions.notice, actions.warning, actions.error):
+        annotate(TOKEN, f"x{TOKEN}x")
+    actions.outputs({"reason": TOKEN})
+    actions.summary(f"# {TOKEN}")
+
+    sys.stdout.flush()
+    written = capfd.readouterr()
+    everything = [written.out, written.err, *(file.read_text() for file in files.iterdir())]
+    assert not any(TOKEN in text for text in everything)
+    assert "it said ***" in written.out
+
+
+def test_a_secret_within_another_leaves_nothing_of_the_longer_one(
+    actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    actions.hide("hunter2", "hunter2-and-more")
+
+    actions.line("hunter2-and-more")
+
+    assert log().shown == ("***",)
+
+
+def test_a_secret_too_short_to_be_one_leaves_the_text_readable(
+    actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    actions.mask("a", "")
+    actions.line("nightly-report was started")
+
+    read = log()
+    assert read.shown[-1] == "nightly-report was started"
+    assert read.masks == ()
+
+
+# --- outputs and summary ------------------------------------------------------------------------------------
+
+
+@SAME_STREAM
+@given(
+    st.dictionaries(st.sampled_from(["job-name", "result", "reason"]), NASTY.map(lambda text: text.replace("\r", "")))
+)
+def test_outputs_arrive_as_they_are(actions: Actions, files: Path, values: dict[str, str]) -> None:
+    (files / "GITHUB_OUTPUT").write_bytes(b"")
+
+    encodable = {name: value.encode("utf-8", "replace").decode() for name, value in values.items()}
+    actions.outputs(encodable)
+
+    assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == encodable
+
+
+def test_nothing_else_of_the_runners_is_touched(actions: Actions, files: Path) -> None:
+    actions.outputs({"result": "created"})
+    actions.summary("### Done")
+    actions.line("x")
+
+    assert {file.name for file in files.iterdir() if file.stat().st_size} == {"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"}
+
+
+def test_the_summary_is_written_as_markdown(actions: Actions, files: Path) -> None:
+    actions.summary("### ▶️ `nightly-report` was started\n\ud800")
+
+    assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### ▶️ `nightly-report` was started\n")
+
+
+def test_a_summary_stays_below_the_size_at_which_the_runner_drops_it_whole(actions: Actions, files: Path) -> None:
+    actions.summary("ü" * 1_000_000)
+
+    assert 900_000 < (files / "GITHUB_STEP_SUMMARY").stat().st_size < 1024 * 1024
+
+
+def test_where_there_is_no_summary_the_rest_goes_on(
+    actions: Actions, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "GITHUB_STEP_SUMMARY").unlink()
+    actions.summary("### Done")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    actions.summary("### Done")
+
+
+# --- who may speak ------------------------------------------------------------------------------------------
+
+
+def test_once_one_thread_takes_over_the_others_are_not_heard(
+    actions: Actions, log: Callable[[], Interpretation], files: Path
+) -> None:
+    def work() -> None:
+        actions.line("late")
+        actions.group("late", "late")
+        actions.error("late", "late")
+        actions.mask(TOKEN)
+        actions.outputs({"result": "late"})
+        actions.summary("late")
+
+    actions.take_over()
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    actions.line(f"the last word {TOKEN}")
+
+    read = log()
+    assert read.shown == ("the last word ***",)
+    assert read.commands == ()
+    assert not any(file.stat().st_size for file in files.iterdir())
+
+
+@pytest.mark.usefixtures("actions")
+def test_libraries_do_not_speak_past_the_writer(log: Callable[[], Interpretation]) -> None:
+    for name in ("urllib3.connectionpool", "botocore.credentials", "kubernetes.client"):
+        logging.getLogger(name).warning("::error::from a library")
+
+    assert log().shown == ()

@@ -1,0 +1,158 @@
+"""action.yml, the code and the words about them agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from run_cronjob import REPOSITORY, inputs
+from run_cronjob.model import IfRunning, Result
+from tests.unit.samples import outcome, tell
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "run_cronjob"
+ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+README = (ROOT / "README.md").read_text()
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+
+NO_REASON = {"Warnings"}
+"""Headings of one word in docs/troubleshooting.md that are about something else."""
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The first table under a heading of the README: its rows by the name in their first column."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def reasons() -> set[str]:
+    """Every reason that a Problem can have."""
+    code = "".join(path.read_text() for path in SOURCE.glob("*.py"))
+    return set(re.findall(r'reason="(\w+)"', code))
+
+
+# --- action.yml and the code --------------------------------------------------------------------------------
+
+
+def test_the_inputs_are_those_that_the_code_reads() -> None:
+    assert list(ACTION["inputs"]) == list(inputs.NAMES)
+
+
+def test_the_code_reads_no_input_that_is_not_declared() -> None:
+    code = (SOURCE / "inputs.py").read_text()
+    asked_for = re.findall(r'(?:given|check|choice|boolean|complain)\(\s*"([\w-]+)"', code)
+
+    assert set(asked_for) == set(inputs.NAMES)
+
+
+def test_the_defaults_are_those_of_the_code() -> None:
+    declared = {name: given["default"] for name, given in ACTION["inputs"].items() if "default" in given}
+
+    assert declared == inputs.DEFAULTS
+
+
+def test_the_defaults_are_strings_as_the_runner_wants_them() -> None:
+    assert all(isinstance(given.get("default", ""), str) for given in ACTION["inputs"].values())
+
+
+def test_what_is_required_has_no_default_and_the_code_asks_for_it() -> None:
+    required = {name for name, given in ACTION["inputs"].items() if given.get("required")}
+
+    assert required == {"cronjob"}
+    with pytest.raises(inputs.InvalidInputs) as caught:
+        inputs.read({})
+    assert "Input `cronjob` is missing" in caught.value.complaints[0]
+
+
+def test_the_outputs_are_those_that_are_written_on_every_path() -> None:
+    for result in Result:
+        _, heard = tell(outcome(result=result))
+        assert list(heard.written) == list(ACTION["outputs"])
+
+
+def test_everything_is_described() -> None:
+    for described in (*ACTION["inputs"].values(), *ACTION["outputs"].values()):
+        assert re.fullmatch(r"\S.*[.]", described["description"].strip(), re.DOTALL)
+
+
+def test_the_descriptions_name_every_choice() -> None:
+    assert set(re.findall(r"\w+", ACTION["inputs"]["if-running"]["description"])) >= {each.value for each in IfRunning}
+    assert all(each.value in ACTION["outputs"]["result"]["description"] for each in Result)
+
+
+def test_the_entrypoint_is_where_the_image_has_it() -> None:
+    entrypoint = ACTION["runs"]["entrypoint"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert ACTION["runs"]["using"] == "docker"
+    assert (ROOT / ACTION["runs"]["image"]).is_file()
+    assert re.search(rf"^COPY .*\bentrypoint\.py {entrypoint}$", dockerfile, re.MULTILINE)
+    assert f'ENTRYPOINT ["{entrypoint}"]' in dockerfile
+    assert re.search(r"^COPY src/run_cronjob /app/src/run_cronjob$", dockerfile, re.MULTILINE)
+
+
+def test_the_image_keeps_to_githubs_rules_for_actions() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert not re.search(r"^(USER|WORKDIR)\b", dockerfile, re.MULTILINE)
+
+
+def test_python_runs_isolated_from_the_jobs_environment() -> None:
+    first, *_ = (ROOT / "entrypoint.py").read_text().splitlines()
+
+    assert re.fullmatch(r"#!/\S+/python3 -I", first)
+
+
+# --- the words ----------------------------------------------------------------------------------------------
+
+
+def test_the_readme_lists_the_inputs_with_their_defaults() -> None:
+    rows = table("Inputs")
+
+    assert list(rows) == list(inputs.NAMES)
+    for name, default in inputs.DEFAULTS.items():
+        assert rows[name][0] == f"`{default}`"
+    assert rows["cronjob"][0] == "required"
+
+
+def test_the_readme_lists_the_outputs() -> None:
+    assert list(table("Outputs")) == list(ACTION["outputs"])
+
+
+def test_the_readme_names_every_choice_and_every_result() -> None:
+    assert all(f"`{each.value}`" in table("Inputs")["if-running"][1] for each in IfRunning)
+    assert all(f"`{each.value}`" in table("Outputs")["result"][0] for each in Result)
+
+
+def test_the_workflow_to_paste_uses_this_action_and_inputs_that_exist() -> None:
+    (workflow,) = re.findall(r"```yaml\n(name: .*?)```", README, re.DOTALL)
+    (job,) = yaml.safe_load(workflow)["jobs"].values()
+    (step,) = [step for step in job["steps"] if "uses" in step]
+
+    assert step["uses"].partition("@")[0] == REPOSITORY
+    assert set(step["with"]) <= set(inputs.NAMES)
+    assert job["permissions"]["id-token"] == "write"
+
+
+def test_every_reason_has_its_heading_and_every_heading_its_reason() -> None:
+    headings = re.findall(r"^## (\w+)$", TROUBLESHOOTING.read_text(), re.MULTILINE)
+
+    assert len(headings) == len(set(headings))
+    assert set(headings) - NO_REASON == reasons()
+
+
+def test_where_the_action_is_published_is_written_in_one_place_of_the_code() -> None:
+    naming_it = [path.name for path in SOURCE.rglob("*.py") if REPOSITORY in path.read_text()]
+
+    assert naming_it == ["__init__.py"]
+
+
+def test_links_within_the_words_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
