@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit integration format lock clean
+.PHONY: help demo test lint types unit integration format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -51,6 +51,9 @@ integration: $(READY)
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium)
+	$(BIN)/python -m sandbox.picture
 
 lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 runtime.in -o runtime.txt

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from cmarkgfm import cmark, github_flavored_markdown_to_html
 
+from sandbox.world import ROOT, Sandbox
+
 _PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 24px; width: 912px; background: #fff; color: #1f2328;
   font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Helvetica, Arial, sans-serif; }}
@@ -59,4 +61,9 @@ def draw(markdown: str, target: Path, *, height: int, chromium: str = "chromium"
 
 
 if __name__ == "__main__":
-    draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))
+    # The README's picture, of a real run; or that of a summary from standard input: FILE HEIGHT.
+    if len(sys.argv) == 1:
+        with Sandbox() as world:
+            draw(world.run().summary, ROOT / "docs" / "summary.png", height=730)
+    else:
+        draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))
