@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from run_cronjob import diagnosis, job
-from run_cronjob.errors import ActionError, ApiError, NoAnswer
+from run_cronjob.errors import ActionError, ApiError, Cause, NoAnswer
 from run_cronjob.model import CreatedJob, Creation
 from run_cronjob.text import redact
 
@@ -138,11 +138,9 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         record.posting(name)
         try:
-            answer, warnings = api.create_job(manifest, dry_run=plan.dry_run)
+            return _post(api, manifest, dry_run=plan.dry_run)
         except (ApiError, NoAnswer) as failure:
             error = failure
-        else:
-            return CreatedJob(name, str(answer["metadata"].get("uid", "")), answer, warnings)
 
         post = _judge(error, dry_run=plan.dry_run)
         look = needs_look(post, lost=lost)
@@ -174,6 +172,14 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
                 manifest = plan.manifest(plan.next_suffix())
 
 
+def _post(api: Api, manifest: Json, *, dry_run: bool) -> CreatedJob:
+    answer, warnings = api.create_job(manifest, dry_run=dry_run)
+    metadata, name = answer.get("metadata") or {}, manifest["metadata"]["name"]
+    if metadata.get("name") != name:
+        raise NoAnswer("the Kubernetes API", "", Cause.BROKEN, "the answer is not the Job")
+    return CreatedJob(name, str(metadata.get("uid", "")), answer, warnings)
+
+
 def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
     if isinstance(error, NoAnswer):
         if error.cause.is_final:
@@ -203,4 +209,5 @@ def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
         return Seen.UNKNOWN, ""
     if job.is_ours(found, plan.cronjob, plan.request_id):
         return Seen.OURS, str(found["metadata"].get("uid", ""))
-    return Seen.STRANGERS, ""
+    # The CronJob's, but by no request of this action: a webhook may have stripped our annotations.
+    return (Seen.UNKNOWN if job.is_from(found, plan.cronjob) and not job.request_of(found) else Seen.STRANGERS), ""

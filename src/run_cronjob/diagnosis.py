@@ -363,6 +363,8 @@ def _aws_failed(error: AwsError, at: Situation) -> Problem:
         "ExpiredTokenException",
         "InvalidClientTokenId",
         "InvalidSignatureException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }:
@@ -374,11 +376,12 @@ def _aws_failed(error: AwsError, at: Situation) -> Problem:
             why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
             "to another partition of AWS."
             if not at.inputs.role_to_assume
-            else "The role and `aws-region` may belong to different partitions of AWS.",
+            else "The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
+            "more than five minutes.",
             fix="Let the step that provides them run in this job, shortly before this one, or set "
             "`role-to-assume` and leave them out."
             if not at.inputs.role_to_assume
-            else "Check `aws-region`.",
+            else "Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
             said=_said(error),
         )
     return Problem(

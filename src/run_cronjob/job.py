@@ -92,10 +92,15 @@ def is_from(job: Json, cronjob: Json) -> bool:
     )
 
 
+def request_of(job: Json) -> str:
+    """The id of the request that created `job`, empty if it was none of this action's."""
+    annotations = (job.get("metadata") or {}).get("annotations") or {}
+    return str(annotations.get(REQUEST_ID) or "")
+
+
 def is_ours(job: Json, cronjob: Json, request_id: str) -> bool:
     """Whether `job` is the one that this very request created."""
-    annotations = (job.get("metadata") or {}).get("annotations") or {}
-    return annotations.get(REQUEST_ID) == request_id and is_from(job, cronjob)
+    return request_of(job) == request_id and is_from(job, cronjob)
 
 
 def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:

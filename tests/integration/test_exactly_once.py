@@ -177,3 +177,28 @@ def test_reads_survive_a_broken_connection_and_a_disturbed_server(world: Sandbox
     proxy.on(method="GET", path_contains="/jobs?").status(429, headers={"Retry-After": "1"})
 
     expect_the_one_job(world, world.run())
+
+
+def test_an_answer_that_is_not_the_job_is_no_answer(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").status(200, b'{"welcome": "to the log-in page"}')
+
+    expect_the_one_job(world, world.run())
+    assert len(posts(proxy)) == 2
+
+
+def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_a_strangers(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    def strip(asked: Any, _: int) -> None:
+        if asked.method == "POST":
+            name = jobs(world)[0]["metadata"]["name"]
+            world.cluster.patch("Job", NAMESPACE, name, lambda job: job["metadata"].pop("annotations"))
+
+    proxy.on_answer = strip
+
+    run = world.run()
+
+    assert len(jobs(world)) == len(posts(proxy)) == 1
+    assert run.outputs["reason"] == "CreationUncertain"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from run_cronjob import naming
@@ -19,7 +19,10 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 SUFFIXES = st.sampled_from(["", "-x7k2p"])
-CRONJOBS = st.from_regex(SUBDOMAIN, fullmatch=True).filter(lambda name: len(name) <= 52)
+# Short ones and long ones, whose dots and hyphens may be anywhere, also where a name is cut.
+CRONJOBS = (st.text("ab0-.", max_size=52) | st.text("ab0-.", min_size=35, max_size=52)).map(
+    lambda text: re.sub(r"[-.]*\.[-.]*", ".", text).strip("-.") or "a"
+)
 PATTERNS = st.lists(
     st.sampled_from(["{cronjob}", "{timestamp}", "{run-id}", "{run-attempt}", "-", ".", "a", "by-gha", "x" * 30]),
     min_size=1,
@@ -100,6 +103,7 @@ def test_the_rule_follows_from_the_template(job_spec: dict[str, Any], rule: Name
 
 
 @given(PATTERNS, CRONJOBS, st.booleans(), st.integers(0, 10_000), SUFFIXES)
+@example(naming.DEFAULT_PATTERN, "x" * 34 + ".cut-at-the-dot", False, 1, "")
 def test_whatever_the_cronjob_is_called_the_name_is_valid(
     pattern: str, cronjob_name: str, indexed: bool, completions: int, suffix: str
 ) -> None:

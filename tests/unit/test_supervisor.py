@@ -56,7 +56,9 @@ def handlers() -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("handlers")
 def test_both_signals_of_a_cancelled_workflow_are_heard_instead_of_ending_the_process(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     heard = supervisor.listen()
+    assert signal.getsignal(number) is not before
 
     os.kill(os.getpid(), number)
 
