@@ -63,9 +63,7 @@ def test_the_contexts_namespace_is_the_default(world: Sandbox, config: dict[str,
     assert press(world, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
 
 
-def test_a_path_is_read_and_files_it_names_are_found_beside_it(
-    world: Sandbox, config: dict[str, Any], tmp_path: Path
-):
+def test_a_path_is_read_and_files_it_names_are_found_beside_it(world: Sandbox, config: dict[str, Any], tmp_path: Path):
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     del cluster["certificate-authority-data"]
     cluster["certificate-authority"] = "ca.pem"

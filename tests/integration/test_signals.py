@@ -91,7 +91,12 @@ def test_a_second_signal_changes_nothing(world: Sandbox):
     proxy = world.before_cluster()
     proxy.on(method="GET", times=None).hang()
     steps: list[Step] = []
-    proxy.on_request = lambda _: [steps[0].process.send_signal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    def cancel(_: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            steps[0].process.send_signal(number)
+
+    proxy.on_request = cancel
     steps.append(world.start())
 
     run = steps[0].finish()

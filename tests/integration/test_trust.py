@@ -40,9 +40,7 @@ def acme(world: Sandbox) -> Sandbox:
         ("refs/heads/main", None, False),
     ],
 )
-def test_by_environment_and_ref(
-    acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool
-):
+def test_by_environment_and_ref(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
     acme.trust(*statements("trust-policy-environment.json"))
     acme.github.event = replace(acme.github.event, ref=ref, environment=environment, immutable_sub=immutable)
 
