@@ -61,11 +61,11 @@ class Actions:
 
     def mask(self, *secrets: str) -> None:
         """`hide`, and have the runner do so too, for this job's later steps as well."""
-        self.hide(*secrets)
         with self._writing() as ours:
-            for secret in secrets if ours else ():
-                if len(secret) >= _SHORTEST_SECRET:
-                    core.set_secret(secret)
+            new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._secrets
+            self.hide(*new)
+            for secret in new if ours else ():
+                core.set_secret(secret)
 
     def line(self, text: str) -> None:
         """One line of the log."""

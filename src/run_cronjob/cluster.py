@@ -15,10 +15,12 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError, SSLError
 
 from run_cronjob import network
-from run_cronjob.errors import ApiError, Cause, NoAnswer
+from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
 from run_cronjob.patience import Budget, persist
 
 if TYPE_CHECKING:
+    import ssl
+
     from run_cronjob.clock import Clock
     from run_cronjob.model import Access, Json
 
@@ -34,22 +36,19 @@ _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 class Cluster:
-    """One API server, as one user. Every method raises ApiError or NoAnswer."""
+    """One API server, as one user; to make it asks nothing yet, but raises UnusableKubeconfig and NoAnswer.
+
+    Every method raises ApiError or NoAnswer.
+    """
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._clock = clock
         configuration = client.Configuration()
-        # The loader writes certificates to files; they are read at once and must not outlive us.
-        with tempfile.TemporaryDirectory(prefix="run-cronjob-") as folder:
-            config.load_kube_config_from_dict(
-                access.kubeconfig,
-                client_configuration=configuration,
-                persist_config=False,
-                temp_file_path=folder,
-            )
-            context = network.trust(configuration.ssl_ca_cert)
-            if configuration.cert_file:
-                context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        try:
+            context = _load(access, configuration)
+        except (config.ConfigException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise UnusableKubeconfig(str(error)) from error
+        configuration.proxy = None
         self._api = client.ApiClient(configuration)
         # The package's own pool ignores NO_PROXY, lets HTTP_PROXY beat HTTPS_PROXY and has no switch for
         # VERIFY_X509_STRICT (field by field: kubernetes-client/python#2460, #2394).
@@ -60,6 +59,7 @@ class Cluster:
             server_name=configuration.tls_server_name or "",
         )
         self.host: str = configuration.host
+        self.bearer: str = configuration.api_key.get("authorization", "").removeprefix("Bearer ")
 
     def get_cronjob(self, namespace: str, name: str) -> Json:
         """The CronJob."""
@@ -153,6 +153,19 @@ class Cluster:
         if not isinstance(answer, dict):
             raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the answer is no object")
         return answer, _warnings(response.headers.getlist("Warning"))
+
+
+def _load(access: Access, configuration: client.Configuration) -> ssl.SSLContext:
+    """Fill `configuration` by the package's own loader; the TLS context that its certificates make."""
+    # The loader writes certificates to files; they are read at once and must not outlive us.
+    with tempfile.TemporaryDirectory(prefix="run-cronjob-") as folder:
+        config.load_kube_config_from_dict(
+            access.kubeconfig, client_configuration=configuration, persist_config=False, temp_file_path=folder
+        )
+        context = network.trust(configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return context
 
 
 def _path(namespace: str, resource: str, name: str = "") -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from run_cronjob import grants
-from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer
+from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.model import Audience, Problem
 from run_cronjob.text import clean, quoted, redact
 
@@ -52,6 +52,8 @@ def explain(error: Exception, at: Situation) -> Problem:
             return _aws(error, at)
         case ApiError():
             return _api(error, at)
+        case UnusableKubeconfig():
+            return _kubeconfig_unusable(error)
         case _:
             return unexpected(error)
 
@@ -94,6 +96,17 @@ def kubeconfig_unreadable(path: str, why: str) -> Problem:
         "runner's home folder nor its `/tmp`.",
         fix="Write the file to `${{ runner.temp }}` and give that path, or pass its text from a secret.",
         said=why,
+    )
+
+
+def _kubeconfig_unusable(error: UnusableKubeconfig) -> Problem:
+    return Problem(
+        reason="InvalidKubeconfig",
+        what="The kubeconfig's certificates, keys or files can't be loaded.",
+        why="One of them is missing, or is not base64 of PEM as it should be; the message names it. Files are looked "
+        "for beside the kubeconfig, and only in places that the action's container sees.",
+        fix="Make the kubeconfig anew, with its certificates and keys inside (`kubectl config view --flatten`).",
+        said=error.detail,
     )
 
 

@@ -61,6 +61,13 @@ class NoAnswer(Exception):  # noqa: N818  names what happened
 
 
 @dataclass
+class UnusableKubeconfig(Exception):  # noqa: N818  names what it is
+    """The kubeconfig's certificates, keys or files can't be loaded; `detail` is the loader's."""
+
+    detail: str
+
+
+@dataclass
 class GitHubError(Exception):
     """The OIDC endpoint answered, but with no token."""
 

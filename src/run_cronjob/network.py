@@ -26,7 +26,7 @@ READ_SECONDS = 15
 
 
 def ca_bundle() -> str | None:
-    """The file of additional trust that the environment names, if any."""
+    """The file of authorities that the environment names in place of the system's, if any."""
     names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
@@ -52,7 +52,10 @@ def proxy_for(url: str) -> str:
 
 
 def pool(url: str, context: ssl.SSLContext, *, proxy: str = "", server_name: str = "") -> PoolManager:
-    """Connections to `url`: no redirects, no retries, those are decided where the request is understood."""
+    """Connections to `url`: no redirects, no retries, those are decided where the request is understood.
+
+    Raises NoAnswer for a proxy of a kind that can't be used.
+    """
     options: dict[str, Any] = {"ssl_context": context, "retries": False, "timeout": timeout()}
     if server_name:
         options["server_hostname"] = server_name
@@ -64,7 +67,10 @@ def pool(url: str, context: ssl.SSLContext, *, proxy: str = "", server_name: str
     if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers = urllib3.make_headers(proxy_basic_auth=login)
-    return urllib3.ProxyManager(parts.geturl(), proxy_headers=headers, **options)
+    try:
+        return urllib3.ProxyManager(parts.geturl(), proxy_headers=headers, **options)
+    except exceptions.ProxySchemeUnknown as error:
+        raise NoAnswer("the proxy", parts.hostname or "", Cause.PROXY, str(error)) from error
 
 
 def timeout() -> urllib3.Timeout:

@@ -17,7 +17,7 @@ import yaml
 
 from run_cronjob import creation, diagnosis, job, kubeconfig, naming, network, oidc
 from run_cronjob.diagnosis import Situation
-from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused
+from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
 from run_cronjob.inputs import LABEL
 from run_cronjob.model import Access, Creation, IfRunning, Result
 from run_cronjob.patience import Budget
@@ -67,7 +67,7 @@ class Steps:
         stage = Stage()
         try:
             yield stage
-        except (ApiError, AwsError, GitHubError, NoAnswer) as error:
+        except (ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig) as error:
             self._log("✗", title, f"failed while {doing}", began)
             raise ActionError(diagnosis.explain(error, self._at)) from error
         except ActionError:
@@ -151,9 +151,13 @@ class Steps:
 
     def connect(self, access: Access) -> Cluster:
         """A client of the cluster; nothing is asked yet."""
-        from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
+        with self._stage("Client", "preparing the connection to the cluster") as stage:
+            from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
 
-        return Cluster(access, self._clock)
+            cluster = Cluster(access, self._clock)
+            stage.found = quoted(cluster.host)
+        self._actions.mask(cluster.bearer)
+        return cluster
 
     def find_cronjob(self, cluster: Cluster) -> Json:
         """The CronJob, as raw JSON."""

@@ -78,7 +78,7 @@ def _problem(problem: Problem, docs_url: str) -> list[str]:
     if problem.paste:
         blocks.append(fenced(problem.paste, problem.paste_language))
     if problem.said:
-        blocks.append(_details("The message as it came", fenced(cut(problem.said, _SAID_LENGTH), "text")))
+        blocks.append(_details("The message as it came", fenced(_shortened(problem.said), "text")))
     blocks.append(f"[More about {problem.reason}]({docs_link(problem, docs_url)})")
     return blocks
 
@@ -165,7 +165,7 @@ def closing(outcome: Outcome) -> list[str]:
     if problem:
         lines.append(f"Why: {problem.why}")
         if problem.said:
-            lines.append(f"The message as it came: {clean(cut(problem.said, _SAID_LENGTH))}")
+            lines.append(f"The message as it came: {clean(_shortened(problem.said))}")
     elif outcome.creation is Creation.DONE:
         lines += [f"    {line}" for line in _commands(outcome.namespace, outcome.job_name)]
     return lines
@@ -195,6 +195,14 @@ def _origin(outcome: Outcome) -> str:
         ("Concurrency policy", quoted(outcome.facts.concurrency_policy) if outcome.facts else ""),
     ]
     return _rows([(name, value) for name, value in rows if value not in {"", quoted("")}])
+
+
+def _shortened(said: str) -> str:
+    """The beginning, ending between words: half of a token would no longer be recognised, and struck, as a secret."""
+    if len(said) <= _SAID_LENGTH:
+        return said
+    words = said[:_SAID_LENGTH].rsplit(maxsplit=1)
+    return f"{words[0] if len(words) > 1 else ''} …"
 
 
 def _details(title: str, body: str) -> str:

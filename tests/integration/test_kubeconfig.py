@@ -86,6 +86,31 @@ def test_a_client_certificate_serves_as_well(world: Sandbox, config: dict[str, A
     assert run.outputs["result"] == "created", run.summary
 
 
+@pytest.mark.parametrize("damage", ["no PEM", "!", "of another key"])
+def test_a_certificate_that_can_not_be_loaded(world: Sandbox, config: dict[str, Any], damage: str):
+    certificate, _ = world.cluster.client_certificate("ci", "run-cronjob")
+    _, other_key = world.cluster.client_certificate("ci", "run-cronjob")
+    data = {"no PEM": encoded("no PEM"), "!": "!", "of another key": encoded(certificate)}[damage]
+    config["users"][0]["user"] = {"client-certificate-data": data, "client-key-data": encoded(other_key)}
+
+    refused(press(world, yaml.safe_dump(config)), world, "can't be loaded")
+
+
+def test_a_file_that_it_names_but_that_is_not_there(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+    config["users"][0]["user"] = {"tokenFile": "token"}
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    refused(press(world, str(tmp_path / "config")), world, "can't be loaded")
+
+
+def test_a_tokens_file_is_kept_as_secret_as_a_token(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+    token = config["users"][0]["user"].pop("token")
+    (tmp_path / "token").write_text(token)
+    config["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
+
+    assert token in press(world, yaml.safe_dump(config)).log.masks
+
+
 def test_another_context_can_be_chosen(world: Sandbox, config: dict[str, Any]):
     run = press(world, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
 

@@ -100,6 +100,10 @@ def test_a_proxy_that_wants_a_login(world: Sandbox):
         expect(world.run(environ={"HTTPS_PROXY": proxy.url}), "ProxyRefused")
 
 
+def test_a_proxy_of_a_kind_that_can_not_be_used(world: Sandbox):
+    expect(world.run(environ={"HTTPS_PROXY": "socks5://127.0.0.1:1080"}), "ProxyRefused")
+
+
 # --- certificates ---
 
 

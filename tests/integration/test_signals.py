@@ -54,6 +54,7 @@ def test_a_signal_before_the_post_leaves_nothing_behind(world: Sandbox, number: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_the_post_waits_a_moment_for_its_answer(world: Sandbox, number: signal.Signals):
     proxy = world.before_cluster()
+    proxy.on(method="POST").delay_answer(0.3)
 
     run = cancel_on(world, proxy, "POST", number)
 

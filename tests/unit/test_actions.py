@@ -30,7 +30,7 @@ PIECES = [
     "\n", "\r", "\t", "\x0b", "\x85", "\u2028", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u034f", "\x00", "\u3000",
 ]  # fmt: skip
 NASTY = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text()
-SAME_STREAM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_STREAM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from run_cronjob import creation, job
@@ -572,7 +572,7 @@ OWNERS = [
 ]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.data())
 def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_it_is_true(data: st.DataObject) -> None:
     clock = FakeClock()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from run_cronjob import diagnosis
 from run_cronjob.diagnosis import Situation, explain
-from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer
+from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.model import Audience, Problem, RunningJob
 from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs
 
@@ -119,6 +119,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "api: webhook denies": explain(api(403, f'admission webhook "{foreign}" denied the request: {foreign}'), at),
         "api: policy denies": explain(api(422, f"ValidatingAdmissionPolicy '{foreign}' denied request: {foreign}"), at),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
+        "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
         "already running": diagnosis.already_running(foreign, "staging", running, "Because."),
         "guard is blind": diagnosis.guard_is_blind("staging", "refuse"),
         "name taken": diagnosis.name_taken("staging", foreign, fixed=False),
