@@ -97,8 +97,8 @@ class Processes:
         self._wait()
 
     def _start(self, *command: object) -> None:
-        log = (self.folder / f"{Path(str(command[0])).name}.log").open("wb")
-        self._started.append(subprocess.Popen([str(word) for word in command], stdout=log, stderr=log))
+        with (self.folder / f"{Path(str(command[0])).name}.log").open("wb") as log:
+            self._started.append(subprocess.Popen([str(word) for word in command], stdout=log, stderr=log))
 
     def _write_files(self) -> None:
         certificate = self._serving_ca.issue_cert(HOST, "localhost")

@@ -6,6 +6,7 @@ The names are those of the demo's story: team acme runs `nightly-report` in the 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,8 +22,10 @@ from sandbox.github import GitHub
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sandbox.controlplane import RealCluster
     from sandbox.runner import Run, Step
 
+Authenticate = Callable[[str], tuple[str, tuple[str, ...]] | None]
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,15 +75,13 @@ class Sandbox:
     The rights are those of examples/rbac.yaml, which docs/setup.md tells people to paste.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind_of_cluster: Callable[[Authority, Authenticate], Cluster | RealCluster] = Cluster) -> None:
         self._open = ExitStack()
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-sandbox-")))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
-        self.cluster = self._open.enter_context(
-            Cluster(self.authority, lambda token: self.aws.authenticate(token, CLUSTER))
-        )
+        self.cluster = self.keep(kind_of_cluster(self.authority, lambda token: self.aws.authenticate(token, CLUSTER)))
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 

@@ -7,12 +7,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import Sandbox
+from sandbox.cluster import Cluster
+from sandbox.controlplane import RealCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CLUSTERS = {"emulator": Cluster, "real": RealCluster}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "which API server: the emulator, or the one whose binaries KUBEBUILDER_ASSETS names"
+    parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--cluster") == "emulator":
+        return
+    for item in items:
+        found = item.get_closest_marker("emulator")
+        if found:
+            item.add_marker(pytest.mark.skip(reason=f"emulator only: {found.args[0]}"))
+
 
 @pytest.fixture
-def world() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with Sandbox(CLUSTERS[request.config.getoption("--cluster")]) as sandbox:
         yield sandbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+from sandbox import CRONJOB, NAMESPACE
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -66,13 +66,14 @@ def test_the_job_is_the_one_that_kubectl_create_job_from_creates(world: Sandbox)
     world.run()
 
     job = the_job(world)
-    owner = world.cluster.get("CronJob", NAMESPACE, CRONJOB)["metadata"]["uid"]
+    cronjob = world.cluster.get("CronJob", NAMESPACE, CRONJOB)
+    owner = cronjob["metadata"]["uid"]
     assert job["metadata"]["ownerReferences"] == [
         {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRONJOB, "uid": owner, "controller": True}
     ]
     assert job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual"
     assert job["metadata"]["labels"]["app"] == CRONJOB
-    template = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
+    template = cronjob["spec"]["jobTemplate"]["spec"]
     assert job["spec"]["backoffLimit"] == template["backoffLimit"]
     assert job["spec"]["template"]["spec"] == template["template"]["spec"]
 

@@ -12,11 +12,12 @@ import yaml
 
 from sandbox import NAMESPACE
 from sandbox.admission import Failing, Webhook
+from sandbox.cluster import Cluster
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
 
-QUOTA = {
+QUOTA: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
     "metadata": {"name": "few", "namespace": NAMESPACE},
@@ -204,6 +205,7 @@ def test_a_namespace_that_does_not_exist(world: Sandbox):
     expect(world.run({"namespace": "bacht"}), "NamespaceNotFound")
 
 
+@pytest.mark.emulator("a namespace that stays Terminating would be the next test's too")
 def test_a_namespace_that_is_being_deleted(world: Sandbox):
     world.cluster.patch("Namespace", "", NAMESPACE, lambda it: it.update(status={"phase": "Terminating"}))
 
@@ -212,6 +214,8 @@ def test_a_namespace_that_is_being_deleted(world: Sandbox):
 
 def test_a_quota_that_is_used_up(world: Sandbox):
     world.cluster.apply(QUOTA)
+    # The part of the controller that a bare API server lacks.
+    world.cluster.set_status("ResourceQuota", NAMESPACE, "few", hard=QUOTA["spec"]["hard"], used=QUOTA["spec"]["hard"])
 
     run = world.run()
 
@@ -237,6 +241,7 @@ def test_a_webhook_that_does_not_answer_is_not_asked_twice(world: Sandbox):
     assert [each.method for each in world.cluster.journal].count("POST") == 1
 
 
+@pytest.mark.emulator("admissionregistration/v1 allows no webhook with side effects any more")
 def test_a_webhook_without_dry_run(world: Sandbox):
     world.cluster.webhooks.append(Webhook("policy.example", lambda _: None, supports_dry_run=False))
 
@@ -244,7 +249,9 @@ def test_a_webhook_without_dry_run(world: Sandbox):
     assert world.run().outputs["result"] == "created"
 
 
+@pytest.mark.emulator("it would have kept the CronJob from having it")
 def test_a_field_that_the_api_server_does_not_know(world: Sandbox):
+    assert isinstance(world.cluster, Cluster)
     world.cluster.unknown_fields.add("spec.backoffLimit")
 
     run = world.run()

@@ -77,6 +77,7 @@ def test_a_path_is_read_and_files_it_names_are_found_beside_it(world: Sandbox, c
     assert run.outputs["result"] == "created", run.summary
 
 
+@pytest.mark.emulator("the proxy that keeps the journal ends TLS")
 def test_a_client_certificate_serves_as_well(world: Sandbox, config: dict[str, Any]):
     certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
     config["users"][0]["user"] = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}

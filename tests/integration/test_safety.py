@@ -98,6 +98,7 @@ def test_what_the_cluster_says_is_text(world: Sandbox, text: str):
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.emulator("it takes no such CronJob")
 def test_what_the_cronjob_holds_is_text(world: Sandbox, text: str):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["schedule"] = manifest["spec"]["timeZone"] = text
@@ -171,6 +172,7 @@ def kubeconfig_only(text: str) -> dict[str, str]:
     return {"kubeconfig": text, "cluster": "", "role-to-assume": ""}
 
 
+@pytest.mark.emulator("it drops what it does not know itself")
 def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(world: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
