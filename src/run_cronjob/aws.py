@@ -214,4 +214,5 @@ def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # 
 def _is_passing(error: Exception) -> bool:
     if isinstance(error, AwsError):
         return error.code in _PASSING or error.status >= 500 or _KEYS_NOT_FETCHED in error.message
-    return isinstance(error, NoAnswer) and not error.cause.is_final
+    # The token's own endpoint was asked with a budget of its own.
+    return isinstance(error, NoAnswer) and not error.cause.is_final and error.service.startswith("AWS")

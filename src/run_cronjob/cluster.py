@@ -9,7 +9,7 @@ import json
 import re
 import tempfile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError, SSLError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 READ_BUDGET_SECONDS = 20
 SERVICE = "the Kubernetes API"
 FIELD_MANAGER = "run-cronjob"
+_SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
@@ -149,10 +150,17 @@ class Cluster:
         except (HTTPError, SSLError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
         except ValueError as error:
-            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the answer is no JSON") from error
+            raise self._no_object(response.data) from error
         if not isinstance(answer, dict):
-            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the answer is no object")
+            raise self._no_object(response.data)
         return answer, _warnings(response.headers.getlist("Warning"))
+
+    def _no_object(self, body: bytes) -> NoAnswer:
+        host = urlsplit(self.host).netloc
+        if body.lstrip().startswith(b"<"):
+            return NoAnswer(SERVICE, host, Cause.FOREIGN, body[:_SHOWN_BYTES].decode(errors="replace"))
+        # Half an object, perhaps: it may hold env values, so it is not shown.
+        return NoAnswer(SERVICE, host, Cause.BROKEN, "the answer is no JSON object")
 
 
 def _load(access: Access, configuration: client.Configuration) -> ssl.SSLContext:
@@ -192,7 +200,6 @@ def _api_error(error: client.ApiException) -> ApiError:
         status=int(error.status),
         reason=str(status.get("reason") or ""),
         message=str(status.get("message") or (text if not is_status else "")),
-        details=status.get("details") or {},
         retry_after=_seconds((error.headers or {}).get("Retry-After")),
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from run_cronjob import grants
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.model import Audience, Problem
+from run_cronjob.model import Concerns, Problem
 from run_cronjob.text import clean, quoted, redact
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def explain(error: Exception, at: Situation) -> Problem:
 
 def invalid_inputs(complaints: Sequence[str]) -> Problem:
     """One or more inputs can't be used."""
-    listed = complaints[0] if len(complaints) == 1 else " ".join(f"({i}) {c}" for i, c in enumerate(complaints, 1))
+    listed = complaints[0] if len(complaints) == 1 else "\n".join(f"- {complaint}" for complaint in complaints)
     return Problem(
         reason="InvalidInput",
         what=listed,
@@ -71,7 +71,7 @@ def invalid_inputs(complaints: Sequence[str]) -> Problem:
         "as an empty one. Nothing was asked of AWS or the cluster yet.",
         fix="Correct the form's value and run the workflow again; what the form does not offer is set in the "
         "workflow file or in the repository's or environment's variables.",
-        concerns=Audience.DEVELOPER,
+        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -148,6 +148,8 @@ def _no_answer(error: NoAnswer, at: Situation) -> Problem:
             "inspection away: add its host to NO_PROXY. Verification can't be switched off.",
             said=error.detail,
         )
+    if error.cause is Cause.FOREIGN:
+        return _not_kubernetes(redact(error.detail, at.env_values), at)
     if error.service.startswith("AWS"):
         return _aws_unreachable(error, what, at)
     if error.service.startswith("GitHub"):
@@ -157,7 +159,7 @@ def _no_answer(error: NoAnswer, at: Situation) -> Problem:
             why="GitHub's service that issues OIDC tokens could not be reached from this runner.",
             fix="Run the workflow again. If it stays so: see https://www.githubstatus.com, or, on a "
             "self-hosted runner, whether its network lets this host through.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=error.detail,
         )
     if error.cause.sent:
@@ -167,7 +169,7 @@ def _no_answer(error: NoAnswer, at: Situation) -> Problem:
             why="The connection was made, but no answer came in time or something cut it: the API server is "
             "overloaded, or a proxy or load balancer between is.",
             fix="Run the workflow again in a few minutes.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=error.detail,
         )
     return Problem(
@@ -211,7 +213,7 @@ def _oidc_failed(error: GitHubError) -> Problem:
         what=f"GitHub did not issue an OIDC token (HTTP {error.status}).",
         why="Its service is disturbed, or the token that the runner asks with has ended with its job.",
         fix="Run the workflow again. If it stays so, see https://www.githubstatus.com.",
-        concerns=Audience.DEVELOPER,
+        concerns=Concerns.DEVELOPER,
         said=error.message,
     )
 
@@ -236,7 +238,7 @@ def _aws(error: AwsError, at: Situation) -> Problem:
             what=f"AWS is limiting requests: {error.operation} was refused again and again.",
             why="Too many requests were made in this account at once; this action waited and tried again, in vain.",
             fix="Run the workflow again in a few minutes.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=_said(error),
         )
     if error.operation == "AssumeRoleWithWebIdentity":
@@ -255,9 +257,10 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             what=f"AWS does not let this workflow run assume the role {role}.",
             why="Either no role has this ARN, or its trust policy has no statement that fits this run's token. "
             f"The token says: {shown_claims(at.claims)}.",
-            fix="Was it started from the right branch (the form's *Use workflow from*) and for the right environment? "
-            "Is the ARN right (account, path, spelling)? If so, and this run should be let in, the role's trust policy "
-            "needs a statement like this:",
+            first="Look at `ref` and `environment` above: is that the branch (`Use workflow from`) and the environment "
+            "that you meant to choose in the form? Most roles let in `main` only.",
+            fix="Is the ARN right (account, path, spelling)? If so, and runs like this one should get in, the role's "
+            "trust policy needs this statement:",
             said=_said(error),
             paste=grants.trust_statement(at.inputs.role_to_assume, at.claims),
             paste_language="json",
@@ -429,9 +432,9 @@ def _api(error: ApiError, at: Situation) -> Problem:
         return Problem(
             reason="ApiThrottled",
             what=f"The API server of {quoted(at.cluster)} is limiting requests.",
-            why="It was too busy for this one for as long as this action waited.",
+            why="It has too much to do just now, and asked to wait longer than this action can.",
             fix="Run the workflow again in a few minutes.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=said,
         )
     if "exceeded quota" in error.message:
@@ -481,14 +484,7 @@ def _api(error: ApiError, at: Situation) -> Problem:
             said=said,
         )
     if not error.reason and error.status < 500 and error.status not in {401, 429}:
-        return Problem(
-            reason="NotKubernetes",
-            what=f"What answers at the address of {quoted(at.cluster)} is not a Kubernetes API (HTTP {error.status}).",
-            why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
-            fix="Check the address in the kubeconfig; if it is right, let the runner reach it without that proxy "
-            "(NO_PROXY).",
-            said=said,
-        )
+        return _not_kubernetes(said, at)
     if error.status == 403:
         return _forbidden(said, at)
     if error.status == 404:
@@ -499,7 +495,7 @@ def _api(error: ApiError, at: Situation) -> Problem:
             what=f"The API server of {quoted(at.cluster)} answered with HTTP {error.status}.",
             why="It, or a load balancer before it, is disturbed; it was asked again for a while, in vain.",
             fix="Run the workflow again in a few minutes.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=said,
         )
     return Problem(
@@ -507,6 +503,16 @@ def _api(error: ApiError, at: Situation) -> Problem:
         what=f"The API server refused the Job (HTTP {error.status}, {quoted(error.reason or 'no reason')}).",
         why="It does not take the Job that the CronJob's template describes; runs by the schedule would fail alike.",
         fix="Correct the CronJob's `spec.jobTemplate` where the message points.",
+        said=said,
+    )
+
+
+def _not_kubernetes(said: str, at: Situation) -> Problem:
+    return Problem(
+        reason="NotKubernetes",
+        what=f"What answers at the address of {quoted(at.cluster)} is not a Kubernetes API.",
+        why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
+        fix="Let the runner reach the cluster without that proxy (NO_PROXY); with a kubeconfig, check its `server`.",
         said=said,
     )
 
@@ -536,8 +542,7 @@ def _unauthorized(said: str, at: Situation) -> Problem:
         why="AWS accepted the identity, but the cluster has neither an access entry nor an aws-auth line for "
         "it (a change there takes up to a minute to be seen).",
         fix="Add one of the two, whichever this cluster uses (`aws eks describe-cluster` shows its "
-        "authentication mode). Give the role's ARN with its path, if it has one. The group is the one that "
-        "docs/setup.md binds to the rights.",
+        "authentication mode). Give the role's ARN with its path, if it has one.",
         said=said,
         paste=grants.cluster_entry(at.inputs, at.caller),
         paste_language="sh",
@@ -555,14 +560,23 @@ def _forbidden(said: str, at: Situation) -> Problem:
             said=said,
         )
     right = quoted(f"{found[1]} {found[2]}")
+    is_first = found[2] == "cronjobs"  # later the namespace is known to be right
+    named = re.search(r'User "([^"]+)"', said)
+    # A kubeconfig's user stays the same; on EKS each session is another user, and the group is what lasts.
+    user = named[1] if named and not at.inputs.cluster else ""
+    who = f"the kubeconfig's user {quoted(user)}" if user else "this role"
     return Problem(
         reason="Forbidden",
-        what=f"The cluster does not let this role {right} in the namespace {quoted(at.namespace)}.",
-        why="RBAC has no rule for it there. A namespace that does not exist, or is misspelt, answers in the same way.",
-        fix=f"Check the namespace. If it is right, bind these rights there, to the group `{grants.GROUP}` or "
-        "to the user that the message names:",
+        what=f"The cluster does not let {who} {right} in the namespace {quoted(at.namespace)}.",
+        why="No RBAC rule allows it there."
+        + (" A namespace that does not exist, or is misspelt, answers in the same way." if is_first else ""),
+        first=f"Is {quoted(at.namespace)} the namespace you meant? If not, correct it in the form." if is_first else "",
+        fix="Apply these rights:"
+        if user
+        else f"Apply these rights. The role must be in the group `{grants.GROUP}`; if it is not, bind them to the "
+        "user that the message names:",
         said=said,
-        paste=grants.rbac(at.namespace),
+        paste=grants.rbac(at.namespace, user=user),
     )
 
 
@@ -574,12 +588,12 @@ def _not_found(said: str, at: Situation) -> Problem:
             what=f"There is no namespace {namespace} in the cluster {quoted(at.cluster)}.",
             why="The name is misspelt, or it is in another cluster.",
             fix="Correct `namespace` in the form, or choose another environment.",
-            concerns=Audience.DEVELOPER,
+            concerns=Concerns.DEVELOPER,
             said=said,
         )
     cronjob = quoted(at.inputs.cronjob)
     if at.cronjob_names is None:
-        fix = "Check the spelling and the namespace. This lists what there is:"
+        fix = "Correct the name or the namespace, and run the workflow again. Who has kubectl sees what there is by:"
     elif not at.cronjob_names:
         fix = f"The namespace {namespace} holds no CronJobs at all: check the namespace. This lists all:"
     else:
@@ -588,7 +602,10 @@ def _not_found(said: str, at: Situation) -> Problem:
         lead = (
             "Did you mean" if near else "It holds, among others," if len(at.cronjob_names) > len(shown) else "It holds"
         )
-        fix = f"{lead} {', '.join(map(quoted, shown))}{'?' if near else '.'} This lists all:"
+        fix = (
+            f"{lead} {', '.join(map(quoted, shown))}{'?' if near else '.'} Correct the name in the form, and run the "
+            "workflow again. Who has kubectl sees all by:"
+        )
     listing = kubectl(at.namespace, "get cronjobs")
     if at.cronjob_names == []:
         listing = "kubectl get cronjobs --all-namespaces"
@@ -597,7 +614,7 @@ def _not_found(said: str, at: Situation) -> Problem:
         what=f"There is no CronJob {cronjob} in the namespace {namespace} of {quoted(at.cluster)}.",
         why="The name is misspelt, or it is in another namespace or cluster.",
         fix=fix,
-        concerns=Audience.DEVELOPER,
+        concerns=Concerns.DEVELOPER,
         said=said,
         paste=listing,
         paste_language="sh",
@@ -614,7 +631,7 @@ def already_running(cronjob: str, namespace: str, running: Sequence[RunningJob],
         what=f"{quoted(cronjob)} is running already: {', '.join(map(running_job, running))}.",
         why=f"{why} Nothing was started.",
         fix="Wait until it has finished, and run the workflow again. This shows how it is doing:",
-        concerns=Audience.DEVELOPER,
+        concerns=Concerns.DEVELOPER,
         paste=kubectl(namespace, "get job", running[0].name),
         paste_language="sh",
     )
@@ -644,11 +661,11 @@ def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:
         reason="NameTaken",
         what=f"A Job called {quoted(name)} exists already in {quoted(namespace)}.",
         why="`job-name` leaves no room for another name." if fixed else "So did each further name tried.",
-        fix="Run the workflow again; if `job-name` always makes the same name, let it contain `{timestamp}`, or "
-        "leave it out."
+        fix="Let `job-name` contain `{timestamp}`, or `{run-id}` and `{run-attempt}`, or leave it out; if it does, run "
+        "the workflow again."
         if fixed
         else "Run the workflow again.",
-        concerns=Audience.DEVELOPER,
+        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -663,9 +680,10 @@ def creation_uncertain(namespace: str, name: str, said: str = "", *, may_be_gone
     return Problem(
         reason="CreationUncertain",
         what=f"It is not certain whether the Job {quoted(name)} was started.",
-        why=f"The cluster was asked for it, and its answer did not arrive.{gone}",
-        fix="Don't start it again before you know. If this finds the Job, it was started; look also for what "
-        "a finished run leaves behind:",
+        why=f"The cluster was asked to create it, and no answer told whether it did.{gone}",
+        first="Don't run the workflow again yet: if the Job was started, a second one would do its work twice. "
+        "Show this page to your platform team.",
+        fix="If this finds the Job, it was started. If not, look for what a finished run leaves behind:",
         said=said,
         paste=kubectl(namespace, "get job", name),
         paste_language="sh",
@@ -678,8 +696,8 @@ def cancelled() -> Problem:
         reason="Cancelled",
         what="The workflow run was cancelled before a Job was created.",
         why="Someone cancelled it, or its `timeout-minutes` ended.",
-        fix="Nothing was started, nothing is left behind. Run the workflow again if it was not meant.",
-        concerns=Audience.DEVELOPER,
+        fix="Nothing was started, nothing is left behind. Run the workflow again if you still want it to run.",
+        concerns=Concerns.DEVELOPER,
     )
 
 

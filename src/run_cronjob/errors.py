@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from run_cronjob.model import Problem
 
 
@@ -37,12 +35,13 @@ class Cause(StrEnum):
     READ_TIMEOUT = "no answer came in time"
     TLS = "the TLS certificate was not accepted"
     PROXY = "the proxy did not let the connection through"
+    FOREIGN = "what answers is not a Kubernetes API"
     BROKEN = "the connection broke"
 
     @property
     def sent(self) -> bool:
         """Whether the request may have reached the server."""
-        return self in {Cause.READ_TIMEOUT, Cause.BROKEN}
+        return self in {Cause.READ_TIMEOUT, Cause.FOREIGN, Cause.BROKEN}
 
     @property
     def is_final(self) -> bool:
@@ -92,6 +91,5 @@ class ApiError(Exception):
     status: int
     reason: str
     message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
     retry_after: float | None = None
     """Seconds, from the Retry-After header."""

@@ -32,14 +32,15 @@ CLUSTER_ROLE: Json = {
 }
 
 
-def rbac(namespace: str) -> str:
-    """The ClusterRole, and its binding to the group in one namespace, as YAML."""
+def rbac(namespace: str, *, user: str = "") -> str:
+    """The ClusterRole, and its binding in one namespace to `user`, or else to the group, as YAML."""
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User" if user else "Group", "name": user or GROUP}
     binding: Json = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": GROUP, "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GROUP},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
+        "subjects": [subject],
     }
     return yaml.safe_dump_all([CLUSTER_ROLE, binding], sort_keys=False).strip()
 

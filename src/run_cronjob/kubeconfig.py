@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from run_cronjob.errors import ActionError
-from run_cronjob.model import Access, Audience, Problem
+from run_cronjob.model import Access, Concerns, Problem
 from run_cronjob.text import quoted
 
 if TYPE_CHECKING:
@@ -163,6 +163,6 @@ def _invalid(what: str, fix: str) -> ActionError:
             why="This action reads a kubeconfig with a token or a client certificate and checks the cluster's "
             "certificate. It runs no program that a kubeconfig names.",
             fix=fix,
-            concerns=Audience.PLATFORM,
+            concerns=Concerns.PLATFORM,
         )
     )

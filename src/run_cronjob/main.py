@@ -42,8 +42,8 @@ def run(steps: Steps) -> None:
     access = steps.reach()
     cluster = steps.connect(access)
     cronjob = steps.find_cronjob(cluster)
-    steps.guard(cluster, cronjob)
-    steps.create(cluster, cronjob)
+    running = steps.guard(cluster, cronjob)
+    steps.create(cluster, cronjob, beside=running)
 
 
 def attempt(asked: Inputs, progress: Progress, actions: Actions) -> None:

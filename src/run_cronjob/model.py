@@ -157,7 +157,7 @@ class CreatedJob:
     ground: str = ""
 
 
-class Audience(StrEnum):
+class Concerns(StrEnum):
     """Whom a problem concerns."""
 
     DEVELOPER = "who pressed the button"
@@ -170,13 +170,15 @@ class Problem:
 
     `reason` is the `reason` output and the heading in docs/troubleshooting.md. `what`, `why` and `fix` are
     sentences of ours; names in them went through `text.quoted`. `said` is foreign, `paste` is to be copied.
+    `first` is what the one who pressed does or looks at before the platform team is asked for `fix`.
     """
 
     reason: str
     what: str
     why: str
     fix: str
-    concerns: Audience = Audience.PLATFORM
+    concerns: Concerns = Concerns.PLATFORM
+    first: str = ""
     said: str = ""
     paste: str = ""
     paste_language: str = "yaml"
@@ -196,7 +198,6 @@ class Outcome:
     stage: str = ""
     """What was being done, in words that complete "while ..."."""
     facts: CronJobFacts | None = None
-    running: tuple[RunningJob, ...] = ()
     creation: Creation = Creation.NONE
     job_name: str = ""
     """The name tried last; that of a Job only with `Creation.DONE`."""

@@ -41,6 +41,11 @@ _SUFFIX_LENGTH = 5
 _SHOWN_RUNS = 3
 
 
+def _counted(runs: int, *, certain: bool) -> str:
+    found = f"{runs or 'no'} unfinished {'' if certain else 'scheduled '}run{'s' if runs > 1 else ''}"
+    return found if certain else f"{found}; those that people started can't be seen: listing Jobs is not allowed"
+
+
 @dataclass
 class Stage:
     """What a station found, for its line in the log."""
@@ -71,7 +76,7 @@ class Steps:
             self._log("✗", title, f"failed while {doing}", began)
             raise ActionError(diagnosis.explain(error, self._at)) from error
         except ActionError:
-            self._log("✗", title, f"stopped while {doing}", began)
+            self._log("✗", title, stage.found or f"stopped while {doing}", began)
             raise
         self._log("✓", title, stage.found, began)
 
@@ -185,28 +190,24 @@ class Steps:
                 exists = bool(names) or cluster.has_namespace(self._at.namespace)
                 self._at = replace(self._at, cronjob_names=names, namespace_exists=exists)
 
-    def guard(self, cluster: Cluster, cronjob: Json) -> None:
-        """Look for unfinished runs, and refuse another where `if-running` says so."""
+    def guard(self, cluster: Cluster, cronjob: Json) -> tuple[RunningJob, ...]:
+        """The unfinished runs; refuse another where `if-running` says so."""
         setting = self._inputs.if_running
         if setting is IfRunning.ALLOW:
-            return
+            return ()
         forbids = job.facts(cronjob).concurrency_policy == "Forbid"
         refuses = setting is IfRunning.REFUSE or (setting is IfRunning.POLICY and forbids)
         with self._stage("Guard", "looking for unfinished runs") as stage:
             running, certain = self._running(cluster, cronjob)
-            self._progress.learn(running=running)
+            stage.found = _counted(len(running), certain=certain)
             if running and refuses:
-                why = f"`if-running` is {quoted(setting.value)}, so that no two runs overlap."
+                why = f"`if-running` is {quoted(setting.value)}"
+                why += " and the CronJob's concurrencyPolicy is `Forbid`" if setting is IfRunning.POLICY else ""
+                why += ", so that no two runs overlap."
                 raise Refused(diagnosis.already_running(self._inputs.cronjob, self._at.namespace, running, why))
             if refuses and not certain:
                 raise ActionError(diagnosis.guard_is_blind(self._at.namespace, setting.value))
-            stage.found = f"{len(running) or 'no'} unfinished run{'s' if len(running) > 1 else ''}"
-            if not certain:
-                stage.found += " by the CronJob's own status; listing Jobs, also those people started, is not allowed"
-        if running:
-            listed = ", ".join(map(diagnosis.running_job, running[:_SHOWN_RUNS]))
-            more = f" and {len(running) - _SHOWN_RUNS} more" if len(running) > _SHOWN_RUNS else ""
-            self._remark(f"Another run is not finished yet, and this one would run beside it: {listed}{more}.")
+        return running
 
     def _running(self, cluster: Cluster, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
         """The unfinished runs, and whether that is certain to be all."""
@@ -217,8 +218,8 @@ class Steps:
                 raise
             return job.active(cronjob), False
 
-    def create(self, cluster: Cluster, cronjob: Json) -> None:
-        """The Job, or with `dry-run` what it would be."""
+    def create(self, cluster: Cluster, cronjob: Json, beside: tuple[RunningJob, ...]) -> None:
+        """The Job, or with `dry-run` what it would be; and what there is to say of it `beside` unfinished runs."""
         inputs = self._inputs
         request_id = str(uuid.uuid4())
         values = naming.placeholder_values(
@@ -246,6 +247,11 @@ class Steps:
                     creation=Creation.DONE, result=Result.CREATED, job_name=created.name, job_uid=created.uid
                 )
                 stage.found = f"{quoted(created.name)} created"
+        if beside:
+            listed = ", ".join(map(diagnosis.running_job, beside[:_SHOWN_RUNS]))
+            more = f" and {len(beside) - _SHOWN_RUNS} more" if len(beside) > _SHOWN_RUNS else ""
+            runs = "would run" if inputs.dry_run else "runs"
+            self._remark(f"Another run is unfinished, and this one {runs} beside it: {listed}{more}.")
         if created.ground:
             self._remark(
                 f"The cluster's answer was lost on the way. The Job {quoted(created.name)} counts as this "
@@ -255,9 +261,9 @@ class Steps:
             resume = diagnosis.kubectl(
                 self._at.namespace, "patch job", created.name, "--patch", '{"spec":{"suspend":false}}'
             )
+            how = "" if inputs.dry_run else f": {quoted(resume)}"
             self._remark(
-                "The CronJob's template says `suspend: true`: the Job does not start by itself, but once someone "
-                f"resumes it: {quoted(resume)}."
+                f"The CronJob's template says `suspend: true`: the Job will wait until someone resumes it{how}."
             )
         for warning in created.warnings:
             public = (inputs.cronjob, self._at.namespace)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from run_cronjob.diagnosis import kubectl
-from run_cronjob.model import Audience, Creation, Result
+from run_cronjob.model import Concerns, Creation, Result
 from run_cronjob.text import clean, cut, fenced, quoted
 
 if TYPE_CHECKING:
@@ -34,18 +34,24 @@ def headline(outcome: Outcome) -> str:
     """What happened, in one sentence."""
     run = f"{quoted(outcome.cronjob)}" if outcome.cronjob else "The CronJob"
     place = _place(outcome)
+    if outcome.result is Result.CREATED and outcome.facts and outcome.facts.template_suspended:
+        return f"{run} waits{place}: its Job was created by {quoted(outcome.trigger.person)}, but is suspended"
     if outcome.result is Result.CREATED:
         return f"{run} was started{place}, by {quoted(outcome.trigger.person)}"
     if outcome.result is Result.DRY_RUN:
         return f"Dry run: {run} could be started{place}; nothing was created"
+    not_started = f"{run} was not started{place}"
+    if outcome.dry_run:
+        not_started = f"Dry run: {run} could not be started{place}"
     if outcome.result is Result.REFUSED:
-        return f"{run} was not started{place}: it is running already"
+        return f"{not_started}: it is running already"
     if outcome.creation is Creation.DONE:
         return f"Cancelled too late: {run} was started{place} and goes on running"
     lead = "Cancelled: " if outcome.result is Result.CANCELLED else ""
     if outcome.creation is Creation.OPEN:
-        return f"{lead or 'Unclear: '}it is not certain whether {run} was started{place}"
-    return f"{lead}{run} was not started{place}"
+        whether = f"{'it' if lead else 'It'} is not certain whether {run} was started{place}"
+        return f"{lead}{whether}: don't start it again yet"
+    return f"{lead}{not_started}"
 
 
 def _place(outcome: Outcome) -> str:
@@ -74,7 +80,10 @@ def docs_link(problem: Problem, docs_url: str) -> str:
 
 
 def _problem(problem: Problem, docs_url: str) -> list[str]:
-    blocks = [problem.what, problem.why, f"**{_ADVICE[problem.concerns]}** {problem.fix}"]
+    blocks = [problem.what, problem.why]
+    if problem.first:
+        blocks.append(f"**{_ADVICE[Concerns.DEVELOPER]}** {problem.first}")
+    blocks.append(f"**{_ADVICE[problem.concerns]}** {problem.fix}")
     if problem.paste:
         blocks.append(fenced(problem.paste, problem.paste_language))
     if problem.said:
@@ -84,13 +93,15 @@ def _problem(problem: Problem, docs_url: str) -> list[str]:
 
 
 _ADVICE = {
-    Audience.DEVELOPER: "What you can do:",
-    Audience.PLATFORM: "What your platform team can do (show them this page):",
+    Concerns.DEVELOPER: "What you can do:",
+    Concerns.PLATFORM: "What your platform team can do (show them this page):",
 }
 
 
 def _table(outcome: Outcome) -> str:
-    rows = [("CronJob", _cronjob(outcome.cronjob, outcome.facts))]
+    rows = [("CronJob", quoted(outcome.cronjob) if outcome.cronjob else "not given")]
+    if outcome.facts:
+        rows.append(("Schedule", _schedule(outcome.facts)))
     if outcome.creation is Creation.DONE:
         rows.append(("Job", quoted(outcome.job_name)))
     rows += [
@@ -116,12 +127,9 @@ def _rows(rows: list[tuple[str, str]]) -> str:
     return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
 
 
-def _cronjob(name: str, facts: CronJobFacts | None) -> str:
-    if not facts:
-        return quoted(name) if name else "not given"
+def _schedule(facts: CronJobFacts) -> str:
     zone = f" ({quoted(facts.time_zone)})" if facts.time_zone else ""
-    state = ", suspended" if facts.suspended else ""
-    return f"{quoted(name)}, schedule {quoted(facts.schedule)}{zone}{state}"
+    return f"{quoted(facts.schedule)}{zone}{', suspended' if facts.suspended else ''}"
 
 
 def _next(outcome: Outcome) -> list[str]:
@@ -163,7 +171,6 @@ def closing(outcome: Outcome) -> list[str]:
     lines = [headline(outcome)]
     problem = outcome.problem
     if problem:
-        lines.append(f"Why: {problem.why}")
         if problem.said:
             lines.append(f"The message as it came: {clean(_shortened(problem.said))}")
     elif outcome.creation is Creation.DONE:
@@ -175,9 +182,10 @@ def annotation(outcome: Outcome) -> str:
     """What stands under the headline on the run's page."""
     problem = outcome.problem
     if problem:
+        first = problem.first and f"{_ADVICE[Concerns.DEVELOPER]} {problem.first}"
         advice = f"{_ADVICE[problem.concerns]} {problem.fix}"
         more = f"More: {docs_link(problem, outcome.docs_url)}"
-        return "\n".join(filter(None, [problem.what, advice, problem.paste, more]))
+        return "\n".join(filter(None, [problem.what, problem.why, first, advice, problem.paste, more]))
     if outcome.creation is Creation.DONE:
         return f"The Job is {quoted(outcome.job_name)}. The summary tells how to watch it and how to stop it."
     return "All that a real run needs would work."
@@ -191,7 +199,7 @@ def _origin(outcome: Outcome) -> str:
         ("Repository", quoted(trigger.repository)),
         ("Ref", quoted(trigger.ref)),
         ("Commit", quoted(trigger.sha)),
-        ("First actor", quoted(trigger.actor)),
+        ("First started by", quoted(trigger.actor) if trigger.actor != trigger.person else ""),
         ("Concurrency policy", quoted(outcome.facts.concurrency_policy) if outcome.facts else ""),
     ]
     return _rows([(name, value) for name, value in rows if value not in {"", quoted("")}])

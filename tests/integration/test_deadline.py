@@ -20,7 +20,8 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
 ):
     proxy = world.before_cluster()
     proxy.on(method="GET", times=None).hang()
-    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 3)
+    events = supervisor.Events()
+    proxy.on_request = lambda _: events.put(supervisor.Event.DEADLINE)
     output, summary = tmp_path / "output", tmp_path / "summary"
     for path in (output, summary):
         path.touch()
@@ -38,7 +39,7 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    status = main.main(environ, supervisor.Events())
+    status = main.main(environ, events)
 
     assert status == 1
     assert "TookTooLong" in output.read_text()

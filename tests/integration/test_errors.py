@@ -312,4 +312,4 @@ def test_the_minimal_rights_are_enough(world: Sandbox):
     run = world.run()
 
     assert run.outputs["result"] == "created"
-    assert "listing Jobs, also those people started, is not allowed" in "\n".join(run.log.shown)
+    assert "those that people started can't be seen: listing Jobs is not allowed" in "\n".join(run.log.shown)

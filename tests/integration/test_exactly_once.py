@@ -109,7 +109,7 @@ def test_a_job_that_may_have_been_pruned_is_not_created_again(world: Sandbox):
     assert run.outputs["reason"] == "CreationUncertain"
     assert run.outputs["job-name"] == ""
     assert run.exit_status == 1
-    assert "Don't start it again before you know" in run.summary
+    assert "Don't run the workflow again yet" in run.summary
     assert f"kubectl --namespace {NAMESPACE} get job {CRONJOB}-by-gha-" in run.summary
 
 

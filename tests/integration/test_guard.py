@@ -84,7 +84,7 @@ def test_warn_starts_another_run_and_says_so(world: Sandbox):
     assert second.outputs["result"] == "created"
     (warning,) = [each for each in second.log.annotations if each.level == "warning"]
     assert first.outputs["job-name"] in warning.message
-    assert "run beside it" in second.summary
+    assert "this one runs beside it" in second.summary
 
 
 @pytest.mark.parametrize(("policy", "result"), [("Forbid", "refused"), ("Allow", "created"), ("Replace", "created")])

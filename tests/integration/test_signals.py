@@ -102,5 +102,5 @@ def test_a_second_signal_changes_nothing(world: Sandbox):
 
     run = steps[0].finish()
 
-    assert run.outputs["result"] == "cancelled"
+    assert run.outputs["result"] == "cancelled", run.summary
     assert run.summary.count("###") == 1

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from run_cronjob import diagnosis
 from run_cronjob.diagnosis import Situation, explain
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.model import Audience, Problem, RunningJob
+from run_cronjob.model import Concerns, Problem, RunningJob
 from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ ALL = pytest.mark.parametrize("name", HONEST)
 
 
 def sentences(problem: Problem) -> list[str]:
-    return [problem.what, problem.why, problem.fix]
+    """One by one; several complaints about inputs are a list."""
+    return [*problem.what.split("\n"), problem.why, problem.first or "None.", problem.fix]
 
 
 def outside_quotes(sentence: str) -> str:
@@ -204,7 +205,7 @@ def test_what_is_there_for_copying_is_valid(name: str) -> None:
 def test_a_developer_is_not_asked_to_change_the_platform(name: str) -> None:
     problem = HONEST[name]
 
-    if problem.concerns is Audience.DEVELOPER:
+    if problem.concerns is Concerns.DEVELOPER:
         assert problem.paste_language == "sh" or not problem.paste
 
 
@@ -383,7 +384,7 @@ def names(*found: str) -> Mapping[str, object]:
         ("zzz", names("hourly-sync", "nightly-report"), "It holds `hourly-sync`, `nightly-report`."),
         ("zzz", names(*[f"job-{number:02}" for number in range(30)]), "It holds, among others, `job-00`, `job-01`"),
         ("zzz", names(), "holds no CronJobs at all"),
-        ("zzz", {}, "Check the spelling"),
+        ("zzz", {}, "Correct the name or the namespace"),
     ],
 )
 def test_a_missing_cronjob_is_answered_with_the_nearest_names(
@@ -398,6 +399,6 @@ def test_an_uncertain_job_is_told_as_such_and_not_to_be_started_again_at_once() 
     problem = diagnosis.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
 
     assert "not certain" in problem.what
-    assert "Don't start it again" in problem.fix
+    assert "Don't run the workflow again yet" in problem.first
     assert "removed as soon as they end" in problem.why
     assert problem.paste == "kubectl --namespace staging get job nightly-report-1"

@@ -178,11 +178,14 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
         ),
         (
             outcome(result=Result.CANCELLED, creation=Creation.OPEN),
-            "Cancelled: it is not certain whether `nightly-report` was started in `staging` on `blue`",
+            (
+                "Cancelled: it is not certain whether `nightly-report` was started in `staging` on `blue`: "
+                "don't start it again yet"
+            ),
         ),
         (
             outcome(creation=Creation.OPEN),
-            "Unclear: it is not certain whether `nightly-report` was started in `staging` on `blue`",
+            "It is not certain whether `nightly-report` was started in `staging` on `blue`: don't start it again yet",
         ),
         (Outcome(), "The CronJob was not started"),
     ],
@@ -198,7 +201,8 @@ def test_whoever_started_it_sees_which_job_where_of_what_and_from_which_run() ->
     text = summary.markdown(outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1"))
 
     for row in (
-        "| CronJob | `nightly-report`, schedule `5 4 * * *` (`Europe/Berlin`) |",
+        "| CronJob | `nightly-report` |",
+        "| Schedule | `5 4 * * *` (`Europe/Berlin`) |",
         "| Job | `nightly-report-1` |",
         "| Namespace | `staging` |",
         "| Cluster | `blue` |",
