@@ -104,7 +104,8 @@ class Actions:
         """The step's outputs."""
         with self._writing() as ours:
             for name, value in values.items() if ours else ():
-                core.set_output(name, self._public(value))
+                with contextlib.suppress(Exception):  # a full disk must not cost the summary
+                    core.set_output(name, self._public(value))
 
     def summary(self, markdown: str) -> None:
         """The job summary, where the runner offers one."""

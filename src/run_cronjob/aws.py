@@ -101,10 +101,21 @@ class Aws:
                 WebIdentityToken=token,
             )
 
-        given = persist(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_passing)["Credentials"]
+        given = _part(persist(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_passing), "Credentials")
         credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
         self._role_session = _session(self._region, isolated=True, credentials=credentials)
         return credentials
+
+    def secrets(self) -> tuple[str, ...]:
+        """What AWS's messages may quote of the credentials in use: SigV4's do. Raises AwsError."""
+        try:
+            held = self._session.get_credentials()
+            frozen = held.get_frozen_credentials() if held else None
+        except exceptions.ClientError as error:
+            _raise_known("", None, error)
+        except (exceptions.BotoCoreError, OSError) as error:
+            raise AwsError("GetCredentials", NO_CREDENTIALS, str(error), 0) from error
+        return tuple(filter(None, (frozen.secret_key, frozen.token))) if frozen else ()
 
     def find_cluster(self, name: str) -> Endpoint:
         """The endpoint of the EKS cluster `name`; its fields are empty while EKS knows none yet.
@@ -117,7 +128,7 @@ class Aws:
             Budget(EKS_BUDGET_SECONDS, self._clock),
             _is_passing,
         )
-        cluster = answer["cluster"]
+        cluster = _part(answer, "cluster")
         return Endpoint(
             server=cluster.get("endpoint") or "",
             ca_data=(cluster.get("certificateAuthority") or {}).get("data") or "",
@@ -176,7 +187,10 @@ def _client(session: boto3.Session, service: str, **options: Any) -> Any:  # noq
         user_agent_extra=f"run-cronjob/{__version__}",
         **options,
     )
-    return session.client(service, config=config, verify=network.ca_bundle())
+    try:
+        return session.client(service, config=config, verify=network.ca_bundle())
+    except (exceptions.BotoCoreError, ValueError) as error:  # an AWS_* variable that makes no sense
+        raise AwsError("Configuration", type(error).__name__, str(error), 0) from error
 
 
 def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  botocore's
@@ -186,6 +200,14 @@ def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa
     except (exceptions.ClientError, exceptions.BotoCoreError) as error:
         _raise_known(operation, client, error)
     return answer
+
+
+def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a log-in page in AWS's place does not have, though it answers with HTTP 200."""
+    if not isinstance(answer.get(name), dict):
+        raise AwsError("the request", "NotFromAws", f"the answer holds no {name}", 200)
+    part: dict[str, Any] = answer[name]
+    return part
 
 
 _UNREACHED = (exceptions.HTTPClientError, exceptions.ConnectionError)
@@ -202,7 +224,7 @@ def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # 
     if isinstance(error, exceptions.ClientError):
         told = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise AwsError(operation, str(told.get("Code", "")), str(told.get("Message", "")), status) from error
+        raise AwsError(error.operation_name, str(told.get("Code", "")), str(told.get("Message", "")), status) from error
     if isinstance(error, _WITHOUT_CREDENTIALS):
         raise AwsError(operation, NO_CREDENTIALS, str(error), 0) from error
     if isinstance(error, _UNREACHED):

@@ -141,7 +141,7 @@ class Cluster:
                 _return_http_data_only=True,
                 _request_timeout=_TIMEOUT,
             )
-            answer = json.loads(response.data)
+            content = response.data
         except client.ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
             if not error.status:
@@ -149,18 +149,20 @@ class Cluster:
             raise _api_error(error) from error
         except (HTTPError, SSLError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
-        except ValueError as error:
-            raise self._no_object(response.data) from error
-        if not isinstance(answer, dict):
-            raise self._no_object(response.data)
-        return answer, _warnings(response.headers.getlist("Warning"))
+        return self._object(content), _warnings(response.headers.getlist("Warning"))
 
-    def _no_object(self, body: bytes) -> NoAnswer:
+    def _object(self, body: bytes) -> Json:
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = None
+        if isinstance(answer, dict) and isinstance(answer.get("metadata"), dict) and answer.get("kind") != "Status":
+            return answer
         host = urlsplit(self.host).netloc
         if body.lstrip().startswith(b"<"):
-            return NoAnswer(SERVICE, host, Cause.FOREIGN, body[:_SHOWN_BYTES].decode(errors="replace"))
+            raise NoAnswer(SERVICE, host, Cause.FOREIGN, body[:_SHOWN_BYTES].decode(errors="replace"))
         # Half an object, perhaps: it may hold env values, so it is not shown.
-        return NoAnswer(SERVICE, host, Cause.BROKEN, "the answer is no JSON object")
+        raise NoAnswer(SERVICE, host, Cause.BROKEN, "the answer is no object of the Kubernetes API")
 
 
 def _load(access: Access, configuration: client.Configuration) -> ssl.SSLContext:
@@ -172,7 +174,8 @@ def _load(access: Access, configuration: client.Configuration) -> ssl.SSLContext
         )
         context = network.trust(configuration.ssl_ca_cert)
         if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+            # An empty password keeps OpenSSL from asking for one.
+            context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")
         return context
 
 
@@ -200,6 +203,7 @@ def _api_error(error: client.ApiException) -> ApiError:
         status=int(error.status),
         reason=str(status.get("reason") or ""),
         message=str(status.get("message") or (text if not is_status else "")),
+        is_status=is_status,
         retry_after=_seconds((error.headers or {}).get("Retry-After")),
     )
 

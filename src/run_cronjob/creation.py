@@ -82,11 +82,11 @@ def decide(post: Post, seen: Seen, *, lost: bool, may_be_gone: bool) -> Next:
     absent = seen is Seen.ABSENT and not may_be_gone
     if post is Post.REFUSED:
         # With an earlier POST open, our own Job may be what the refusal (a quota's, say) is about.
-        return Next.FAIL if absent or not lost else Next.STAY_UNCERTAIN
+        return Next.STAY_UNCERTAIN if lost else Next.FAIL
     if post is Post.TAKEN:
         if not lost:
             return Next.RENAME
-        return Next.STAY_UNCERTAIN if seen is Seen.ABSENT else Next.BELIEVE
+        return Next.BELIEVE if seen is Seen.HIDDEN else Next.STAY_UNCERTAIN
     may_repeat = absent or (seen is Seen.HIDDEN and not may_be_gone)
     return Next.REPEAT if may_repeat else Next.STAY_UNCERTAIN
 
@@ -152,6 +152,9 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
             if not budget.pause(error.retry_after if isinstance(error, ApiError) else None):
                 step = Next.STAY_UNCERTAIN if lost else Next.FAIL
 
+        if step is Next.BELIEVE and plan.name_is_fixed:
+            step = Next.STAY_UNCERTAIN  # an earlier run may well have had that name
+
         match step:
             case Next.ACCEPT:
                 return CreatedJob(name, uid, ground="it carries this request's id")
@@ -185,11 +188,13 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
         if error.cause.is_final:
             return Post.REFUSED
         return Post.LOST if error.cause.sent and not dry_run else Post.UNREAD
+    if diagnosis.is_denied(error):
+        return Post.REFUSED
     if error.status == 409:
         return Post.TAKEN if error.reason == "AlreadyExists" else Post.UNREAD
     if error.status == 429:
         return Post.UNREAD
-    if error.status >= 500 and not (diagnosis.is_webhook_failure(error) or diagnosis.is_denied(error)):
+    if error.status >= 500 and not diagnosis.is_webhook_failure(error):
         return Post.UNREAD if dry_run else Post.LOST
     return Post.REFUSED
 
@@ -207,7 +212,7 @@ def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
         return {404: Seen.ABSENT, 403: Seen.HIDDEN}.get(error.status, Seen.UNKNOWN), ""
     except NoAnswer:
         return Seen.UNKNOWN, ""
-    if job.is_ours(found, plan.cronjob, plan.request_id):
+    if job.is_ours(found, plan.request_id):
         return Seen.OURS, str(found["metadata"].get("uid", ""))
-    # The CronJob's, but by no request of this action: a webhook may have stripped our annotations.
-    return (Seen.UNKNOWN if job.is_from(found, plan.cronjob) and not job.request_of(found) else Seen.STRANGERS), ""
+    # By no request of this action, it seems: but a webhook may have stripped our annotations.
+    return (Seen.STRANGERS if job.request_of(found) else Seen.UNKNOWN), ""

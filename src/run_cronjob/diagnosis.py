@@ -87,14 +87,15 @@ def no_id_token_permission() -> Problem:
     )
 
 
-def kubeconfig_unreadable(path: str, why: str) -> Problem:
+def kubeconfig_unreadable(why: str) -> Problem:
     """The kubeconfig's file can't be read."""
     return Problem(
         reason="KubeconfigUnreadable",
-        what=f"The kubeconfig {quoted(path)} can't be read.",
+        what="The file that `kubeconfig` names can't be read.",
         why="The action runs in a container: it sees the workspace and `${{ runner.temp }}`, but neither the "
         "runner's home folder nor its `/tmp`.",
-        fix="Write the file to `${{ runner.temp }}` and give that path, or pass its text from a secret.",
+        fix="Write the file to `${{ runner.temp }}` and give that path, or pass its text from a secret: as it is, with "
+        "its line breaks, not encoded.",
         said=why,
     )
 
@@ -241,7 +242,7 @@ def _aws(error: AwsError, at: Situation) -> Problem:
             concerns=Concerns.DEVELOPER,
             said=_said(error),
         )
-    if error.operation == "AssumeRoleWithWebIdentity":
+    if error.operation == "AssumeRoleWithWebIdentity" and at.inputs.role_to_assume:
         return _assume_role(error, at)
     if error.operation == "DescribeCluster":
         return _describe_cluster(error, at)
@@ -426,9 +427,9 @@ def cluster_not_ready(at: Situation, status: str) -> Problem:
 
 def _api(error: ApiError, at: Situation) -> Problem:
     said = redact(error.message, at.env_values, known=(at.inputs.cronjob, at.namespace))
-    if error.status == 401:
+    if error.status == 401 and not is_denied(error):
         return _unauthorized(said, at)
-    if error.status == 429:
+    if error.status == 429 and not is_denied(error):
         return Problem(
             reason="ApiThrottled",
             what=f"The API server of {quoted(at.cluster)} is limiting requests.",
@@ -483,12 +484,12 @@ def _api(error: ApiError, at: Situation) -> Problem:
             fix="Choose another namespace, or find out who deleted it.",
             said=said,
         )
-    if not error.reason and error.status < 500 and error.status not in {401, 429}:
+    if not error.is_status and error.status < 500:
         return _not_kubernetes(said, at)
     if error.status == 403:
-        return _forbidden(said, at)
+        return _forbidden(error.message, said, at)
     if error.status == 404:
-        return _not_found(said, at)
+        return _not_found(error.message, said, at)
     if error.status >= 500:
         return Problem(
             reason="ApiFailed",
@@ -524,7 +525,7 @@ def is_webhook_failure(error: ApiError) -> bool:
 
 def is_denied(error: ApiError) -> bool:
     """Whether admission said no: a webhook does so with any HTTP status and often without a reason."""
-    return "denied the request" in error.message or "denied request" in error.message
+    return error.is_status and ("denied the request" in error.message or "denied request" in error.message)
 
 
 def _unauthorized(said: str, at: Situation) -> Problem:
@@ -549,8 +550,8 @@ def _unauthorized(said: str, at: Situation) -> Problem:
     )
 
 
-def _forbidden(said: str, at: Situation) -> Problem:
-    found = re.search(r'cannot (\w+) resource "([\w./-]+)"', said)
+def _forbidden(message: str, said: str, at: Situation) -> Problem:
+    found = re.search(r'cannot (\w+) resource "([\w./-]+)"', message)
     if not found:
         return Problem(
             reason="JobRefused",
@@ -580,9 +581,9 @@ def _forbidden(said: str, at: Situation) -> Problem:
     )
 
 
-def _not_found(said: str, at: Situation) -> Problem:
+def _not_found(message: str, said: str, at: Situation) -> Problem:
     namespace = quoted(at.namespace)
-    if at.namespace_exists is False or 'namespaces "' in said:
+    if at.namespace_exists is False or 'namespaces "' in message:
         return Problem(
             reason="NamespaceNotFound",
             what=f"There is no namespace {namespace} in the cluster {quoted(at.cluster)}.",

@@ -91,5 +91,7 @@ class ApiError(Exception):
     status: int
     reason: str
     message: str
+    is_status: bool = True
+    """False: the answer was no Status object, so that something else than an API server may have given it."""
     retry_after: float | None = None
     """Seconds, from the Retry-After header."""

@@ -98,9 +98,9 @@ def request_of(job: Json) -> str:
     return str(annotations.get(REQUEST_ID) or "")
 
 
-def is_ours(job: Json, cronjob: Json, request_id: str) -> bool:
+def is_ours(job: Json, request_id: str) -> bool:
     """Whether `job` is the one that this very request created."""
-    return request_of(job) == request_id and is_from(job, cronjob)
+    return request_of(job) == request_id
 
 
 def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:

@@ -140,7 +140,7 @@ def _named(config: Json, listed: str, kind: str, name: object) -> Json:
 
 
 def _located(key: str, value: object, folder: PurePath) -> str:
-    return str(folder / str(value)) if key in _PATH_KEYS else str(value)
+    return str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()  # `|` leaves a line end
 
 
 def _document(cluster: Json, user: Json) -> dict[str, Any]:

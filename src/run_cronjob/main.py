@@ -57,7 +57,11 @@ def attempt(asked: Inputs, progress: Progress, actions: Actions) -> None:
     except ActionError as error:
         progress.learn(problem=error.problem)
     except Exception as error:  # noqa: BLE001  whatever it is, it must be told
-        progress.learn(problem=diagnosis.unexpected(error))
+        known = progress.outcome
+        if known.creation is Creation.OPEN:
+            progress.learn(problem=diagnosis.creation_uncertain(known.namespace, known.job_name))
+        else:
+            progress.learn(problem=diagnosis.unexpected(error))
 
 
 def conclude(known: Outcome, event: Event) -> Outcome:

@@ -71,6 +71,8 @@ def pool(url: str, context: ssl.SSLContext, *, proxy: str = "", server_name: str
         return urllib3.ProxyManager(parts.geturl(), proxy_headers=headers, **options)
     except exceptions.ProxySchemeUnknown as error:
         raise NoAnswer("the proxy", parts.hostname or "", Cause.PROXY, str(error)) from error
+    except exceptions.LocationParseError as error:  # its text holds the URL, and so the password
+        raise NoAnswer("the proxy", "", Cause.PROXY, "its URL can't be read; is the password URL-encoded?") from error
 
 
 def timeout() -> urllib3.Timeout:
@@ -88,9 +90,22 @@ def no_answer(service: str, url: str, error: BaseException) -> NoAnswer:
 def _cause(error: BaseException) -> Cause:
     chain = list(_chain(error))
     for kind, cause in _CAUSES:
+        if cause is Cause.PROXY and _was_connected(chain):
+            continue
         if any(isinstance(each, kind) for each in chain):
             return cause
     return Cause.BROKEN
+
+
+def _was_connected(chain: list[BaseException]) -> bool:
+    """Whether a ProxyError may stand for a tunnel that was cut with the request out already.
+
+    http.client closes a connection before it raises, and urllib3 then takes it for one that never was.
+    """
+    if any(isinstance(each, exceptions.ConnectTimeoutError) for each in chain):  # NewConnectionError is one
+        return False
+    cut = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, exceptions.ReadTimeoutError)
+    return any(isinstance(each, cut) for each in chain)
 
 
 # The first that fits anywhere in the chain: a proxy's failure wraps the others, and in urllib3 an unknown name

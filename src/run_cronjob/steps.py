@@ -106,7 +106,7 @@ class Steps:
                         text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
                 except OSError as error:
                     raise ActionError(
-                        diagnosis.kubeconfig_unreadable(str(path), error.strerror or str(error))
+                        diagnosis.kubeconfig_unreadable(error.strerror or type(error).__name__)
                     ) from error
                 folder = path.resolve().parent
             access = kubeconfig.parse(text, self._inputs.context, folder)
@@ -137,6 +137,7 @@ class Steps:
                 self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
         with self._stage("Cluster", "finding the EKS cluster") as stage:
+            self._actions.hide(*aws.secrets())
             endpoint = aws.find_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
                 raise ActionError(diagnosis.cluster_not_ready(self._at, endpoint.status))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -69,7 +70,9 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events) -> E
     progress.stop()
     if progress.outcome.creation is Creation.OPEN:
         # Its answer tells whether a Job exists, which is worth a moment.
-        _next(events, GRACE_SECONDS)
+        end = time.monotonic() + GRACE_SECONDS
+        while _next(events, max(end - time.monotonic(), 0)) is Event.SIGNAL:
+            pass  # impatience makes no answer come sooner
     return event
 
 

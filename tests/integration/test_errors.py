@@ -232,6 +232,14 @@ def test_a_webhook_that_refuses(world: Sandbox):
     assert "images need a digest" in run.summary
 
 
+@pytest.mark.parametrize("code", [400, 401, 409, 422, 429, 500])
+def test_a_webhook_may_refuse_with_any_http_status(world: Sandbox, code: int):
+    world.cluster.webhooks.append(Webhook("policy.example", lambda _: "images need a digest", code=code))
+
+    expect(world.run(), "AdmissionRefused")
+    assert [each.method for each in world.cluster.journal].count("POST") == 1
+
+
 def test_a_webhook_that_does_not_answer_is_not_asked_twice(world: Sandbox):
     world.cluster.webhooks.append(Webhook("policy.example", lambda _: Failing()))
 

@@ -7,7 +7,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+from sandbox.forwarding import ForwardProxy
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
@@ -207,3 +210,32 @@ def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_a_strangers
 
     assert len(jobs(world)) == len(posts(proxy)) == 1
     assert run.outputs["reason"] == "CreationUncertain"
+
+
+@pytest.mark.parametrize("fault", ["reset", "closed"])
+def test_an_answer_lost_within_a_proxys_tunnel_is_a_lost_answer_too(world: Sandbox, fault: str):
+    no_get(world)
+    proxy = world.before_cluster()
+    rule = proxy.on(method="POST")
+    if fault == "reset":
+        rule.lose_answer()
+    else:
+        rule.truncate(0)
+    with ForwardProxy() as tunnel:
+        run = world.run(environ={"HTTPS_PROXY": tunnel.url})
+
+    expect_the_one_job(world, run)
+    assert len(posts(proxy)) == 2
+
+
+def test_a_fixed_name_that_an_earlier_run_had_is_not_taken_for_ours(world: Sandbox):
+    no_get(world)
+    earlier = world.run({"job-name": "report-of-{run-id}"})
+    proxy = world.before_cluster()
+    proxy.on(method="POST").close()
+
+    run = world.run({"job-name": "report-of-{run-id}", "if-running": "allow"})
+
+    assert run.outputs["job-name"] == ""
+    assert run.outputs["reason"] == "CreationUncertain"
+    assert [job["metadata"]["name"] for job in jobs(world)] == [earlier.outputs["job-name"]]

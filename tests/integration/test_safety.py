@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from dataclasses import replace
@@ -166,6 +167,44 @@ def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(world: Sandbox):
     assert run.outputs["reason"] == "InvalidKubeconfig"
     assert b"very-secret" not in run.stdout
     assert "very-secret" not in run.summary
+
+
+def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(world: Sandbox):
+    text = base64.b64encode(b"apiVersion: v1\nusers: [{name: x, user: {token: t}}]").decode()
+
+    run = world.run(kubeconfig_only(text))
+
+    assert run.outputs["reason"] == "KubeconfigUnreadable"
+    assert text[:20] not in run.summary + run.stdout.decode()
+
+
+def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(world: Sandbox):
+    keys = {
+        "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-environment",
+        "AWS_SESSION_TOKEN": "the-session-token-of-the-environment",
+    }
+    quoting = {"message": f"The Canonical String should have been x-amz-security-token:{keys['AWS_SESSION_TOKEN']}"}
+    headers = {"x-amzn-ErrorType": "InvalidSignatureException", "Content-Type": "application/json"}
+    world.before_eks().on(times=None).status(403, json.dumps(quoting).encode(), headers=headers)
+
+    run = world.run({"role-to-assume": ""}, environ=keys)
+
+    assert run.outputs["reason"] == "AwsCredentialsRejected"
+    assert "x-amz-security-token:***" in run.summary
+    for secret in (keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"]):
+        assert secret not in run.summary + run.stdout.decode()
+
+
+def test_an_env_value_that_is_a_word_of_kubernetes_does_not_hide_what_is_missing(world: Sandbox):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"].append({"name": "QUEUE", "value": "jobs"})
+    world.cluster.apply(manifest)
+    rules = [{"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]}]
+    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+
+    assert world.run({"if-running": "allow"}).outputs["reason"] == "Forbidden"
 
 
 def kubeconfig_only(text: str) -> dict[str, str]:

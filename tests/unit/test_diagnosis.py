@@ -31,8 +31,8 @@ def aws(operation: str, code: str, message: str = "") -> AwsError:
     return AwsError(operation, code, message, 400)
 
 
-def api(status: int, message: str = "", reason: str = "AsInItsStatus") -> ApiError:
-    return ApiError(status, reason, message)
+def api(status: int, message: str = "", reason: str = "AsInItsStatus", *, is_status: bool = True) -> ApiError:
+    return ApiError(status, reason, message, is_status)
 
 
 def scenarios(foreign: str) -> dict[str, Problem]:
@@ -57,7 +57,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "invalid input": diagnosis.invalid_inputs(["Input `cronjob` is missing."]),
         "invalid inputs": diagnosis.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
         "no id-token permission": diagnosis.no_id_token_permission(),
-        "kubeconfig unreadable": diagnosis.kubeconfig_unreadable(foreign, foreign),
+        "kubeconfig unreadable": diagnosis.kubeconfig_unreadable(foreign),
         "ca bundle unreadable": diagnosis.ca_bundle_unreadable(foreign, foreign),
         "github: no answer": explain(silence(Cause.CONNECT_TIMEOUT, github), at),
         "github: proxy": explain(silence(Cause.PROXY, github), at),
@@ -88,7 +88,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "api: no answer": explain(silence(Cause.CONNECT_TIMEOUT, kubernetes), at),
         "api: no answer, kubeconfig": explain(silence(Cause.NAME, kubernetes), by_kubeconfig),
         "api: an answer cut off": explain(silence(Cause.READ_TIMEOUT, kubernetes), at),
-        "api: no Kubernetes": explain(api(404, foreign, reason=""), by_kubeconfig),
+        "api: no Kubernetes": explain(api(404, foreign, reason="", is_status=False), by_kubeconfig),
         "api: 401": explain(api(401, foreign), at),
         "api: 401, nobody known": explain(api(401, foreign), replace(at, caller="")),
         "api: 401, kubeconfig": explain(api(401, foreign), by_kubeconfig),
