@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit integration format picture lock clean
@@ -22,7 +23,7 @@ $(READY): requirements/dev.txt
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.13"; exit 1; }
 	@echo "Installing the Python packages into $(VENV), once (about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements/dev.txt \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r requirements/dev.txt \
 	  | awk '/^Collecting/ {printf "\r  %d packages", ++n; fflush()} END {print ""}'
 	@$(BIN)/python -c 'import kubernetes, moto, rich'
 	@touch $@
@@ -56,8 +57,8 @@ picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium
 	$(BIN)/python -m sandbox.picture
 
 lock: ## resolve requirements/*.in anew, with hashes (needs uv)
-	cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 runtime.in -o runtime.txt
-	cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 -c runtime.txt dev.in -o dev.txt
+	cd requirements && $(COMPILE) runtime.in -o runtime.txt
+	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
 
 clean: ## remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
