@@ -6,8 +6,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip
 
 # Debian's packages, unpacked beside each other; their control files tell scanners what is inside.
-WORKDIR /debs
-RUN apt-get download busybox-static libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.13-minimal \
+RUN mkdir /debs && cd /debs \
+ && apt-get download busybox-static libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.13-minimal \
       libpython3.13-stdlib libssl3t64 libuuid1 libzstd1 python3.13-minimal zlib1g \
  && mkdir -p /root-fs/usr/bin /root-fs/usr/lib /root-fs/usr/lib64 /root-fs/var/lib/dpkg/status.d \
  && ln -s usr/bin /root-fs/bin && ln -s usr/lib /root-fs/lib && ln -s usr/lib64 /root-fs/lib64 \

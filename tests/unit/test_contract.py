@@ -91,9 +91,10 @@ def test_the_entrypoint_is_where_the_image_has_it() -> None:
 
     assert ACTION["runs"]["using"] == "docker"
     assert (ROOT / ACTION["runs"]["image"]).is_file()
-    assert re.search(rf"^COPY .*\bentrypoint\.py {entrypoint}$", dockerfile, re.MULTILINE)
+    assert re.search(rf"^COPY .*\bentrypoint\.py /root-fs{entrypoint}$", dockerfile, re.MULTILINE)
     assert f'ENTRYPOINT ["{entrypoint}"]' in dockerfile
-    assert re.search(r"^COPY src/run_cronjob /app/src/run_cronjob$", dockerfile, re.MULTILINE)
+    assert re.search(r"^COPY src/run_cronjob /root-fs/app/src/run_cronjob$", dockerfile, re.MULTILINE)
+    assert "FROM scratch\nCOPY --from=build /root-fs /\n" in dockerfile
 
 
 def test_the_image_keeps_to_githubs_rules_for_actions() -> None:
