@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from run_cronjob import grants
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.model import Concerns, Problem
-from run_cronjob.text import clean, quoted, redact
+from run_cronjob.text import clean, command_line, kubectl, quoted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +40,10 @@ class Situation:
     env_values: frozenset[str] = frozenset()
 
 
-def explain(error: Exception, at: Situation) -> Problem:
+Known = NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig
+
+
+def explain(error: Known, at: Situation) -> Problem:
     """Cause and fix of an error that came while doing what `at` describes."""
     match error:
         case NoAnswer():
@@ -54,8 +56,6 @@ def explain(error: Exception, at: Situation) -> Problem:
             return _api(error, at)
         case UnusableKubeconfig():
             return _kubeconfig_unusable(error)
-        case _:
-            return unexpected(error)
 
 
 # --- before any request -------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             why="An account needs an IAM OIDC identity provider for the issuer before a role can trust it.",
             fix="Create it, once for the account:",
             said=_said(error),
-            paste=_command(
+            paste=command_line(
                 "aws iam create-open-id-connect-provider",
                 "--url",
                 f"https://{issuer}",
@@ -289,7 +289,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             why="The provider lists the audiences (client IDs) that it takes, and this one is not among them.",
             fix="Leave `audience` at its default `sts.amazonaws.com`, or add yours to the provider:",
             said=_said(error),
-            paste=_command(
+            paste=command_line(
                 "aws iam add-client-id-to-open-id-connect-provider",
                 "--open-id-connect-provider-arn",
                 grants.provider_arn(at.inputs.role_to_assume, issuer),
@@ -324,7 +324,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             why="`role-duration-seconds` is more than the role's maximum session duration.",
             fix="Lower `role-duration-seconds`, or leave it out (3600), or raise the role's maximum:",
             said=_said(error),
-            paste=_command(
+            paste=command_line(
                 "aws iam update-role",
                 "--role-name",
                 at.inputs.role_to_assume.rpartition("/")[2],
@@ -355,7 +355,7 @@ def _describe_cluster(error: AwsError, at: Situation) -> Problem:
             fix="Correct the variable that `cluster` is filled from, `aws-region` or `role-to-assume`. This "
             "lists the clusters there are:",
             said=_said(error),
-            paste=_command("aws eks list-clusters", "--region", at.inputs.aws_region),
+            paste=command_line("aws eks list-clusters", "--region", at.inputs.aws_region),
             paste_language="sh",
         )
     if error.code in {"AccessDeniedException", "AccessDenied"}:
@@ -746,14 +746,5 @@ def _said(error: AwsError) -> str:
 def _describe_command(at: Situation, query: str) -> str:
     if not at.inputs.cluster:
         return ""
-    where = _command("aws eks describe-cluster", "--region", at.inputs.aws_region, "--name", at.inputs.cluster)
+    where = command_line("aws eks describe-cluster", "--region", at.inputs.aws_region, "--name", at.inputs.cluster)
     return f"{where} {query}"
-
-
-def kubectl(namespace: str, command: str, *names: str) -> str:
-    """A kubectl command line; what others chose is one word each, whatever it holds."""
-    return _command("kubectl", "--namespace", namespace) + " " + _command(command, *names)
-
-
-def _command(command: str, *words: str) -> str:
-    return " ".join([command, *map(shlex.quote, words)])

@@ -40,21 +40,6 @@ DEFAULTS = {
     "if-running": IfRunning.WARN.value,
     "dry-run": "false",
 }
-NAMES = (
-    "cronjob",
-    "namespace",
-    "cluster",
-    "aws-region",
-    "role-to-assume",
-    "role-session-name",
-    "role-duration-seconds",
-    "audience",
-    "kubeconfig",
-    "context",
-    "job-name",
-    "if-running",
-    "dry-run",
-)
 
 
 class InvalidInputs(Exception):  # noqa: N818  names what they are

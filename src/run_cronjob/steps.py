@@ -21,7 +21,7 @@ from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoA
 from run_cronjob.inputs import LABEL
 from run_cronjob.model import Access, Creation, IfRunning, Result
 from run_cronjob.patience import Budget
-from run_cronjob.text import quoted, redact
+from run_cronjob.text import kubectl, quoted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,9 +259,7 @@ class Steps:
                 f"run's, because {created.ground}."
             )
         if job.facts(cronjob).template_suspended:
-            resume = diagnosis.kubectl(
-                self._at.namespace, "patch job", created.name, "--patch", '{"spec":{"suspend":false}}'
-            )
+            resume = kubectl(self._at.namespace, "patch job", created.name, "--patch", '{"spec":{"suspend":false}}')
             how = "" if inputs.dry_run else f": {quoted(resume)}"
             self._remark(
                 f"The CronJob's template says `suspend: true`: the Job will wait until someone resumes it{how}."

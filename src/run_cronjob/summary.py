@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from run_cronjob.diagnosis import kubectl
 from run_cronjob.model import Concerns, Creation, Result
-from run_cronjob.text import clean, cut, fenced, quoted
+from run_cronjob.text import clean, cut, fenced, kubectl, quoted
 
 if TYPE_CHECKING:
     from run_cronjob.model import CronJobFacts, Outcome, Problem

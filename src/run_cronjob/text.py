@@ -1,4 +1,4 @@
-"""Pure: other people's text, made harmless for a log and for Markdown.
+"""Pure: other people's text, made harmless for a log, for Markdown and for a shell.
 
 Names, API messages, token claims and annotations are written by strangers. In a log they must not become
 workflow commands, in a summary not markup, and nowhere may an invisible character disguise what is read.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,16 @@ def inert(line: str) -> str:
     """
     line = clean_indented(line).replace("##[", "## [")
     return f"| {line}" if line.lstrip().startswith("::") else line
+
+
+def command_line(command: str, *words: str) -> str:
+    """A shell command to copy: what others chose is one word each, whatever it holds."""
+    return " ".join([command, *map(shlex.quote, words)])
+
+
+def kubectl(namespace: str, command: str, *words: str) -> str:
+    """A kubectl command line in `namespace`."""
+    return f"{command_line('kubectl', '--namespace', namespace)} {command_line(command, *words)}"
 
 
 def redact(text: str, secrets: Collection[str], *, known: Iterable[str] = ()) -> str:

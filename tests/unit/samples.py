@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import yaml
 
 from run_cronjob import main
 from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Outcome, Trigger
@@ -58,6 +61,11 @@ HOSTILE = [
     "x" * 5000,
 ]
 """What a stranger may write into a name, a message or a claim."""
+
+
+INPUT_NAMES: list[str] = list(
+    yaml.safe_load((Path(__file__).resolve().parents[2] / "action.yml").read_text())["inputs"]
+)
 
 
 def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None, **job_spec: Any) -> dict[str, Any]:

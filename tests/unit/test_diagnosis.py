@@ -18,6 +18,7 @@ from run_cronjob import diagnosis
 from run_cronjob.diagnosis import Situation, explain
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.model import Concerns, Problem, RunningJob
+from run_cronjob.text import kubectl
 from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def raised(error: Exception) -> Problem:
     try:
         raise error  # noqa: TRY301  to have a traceback
     except Exception as caught:  # noqa: BLE001  with its traceback, as it would come
-        return explain(caught, Situation(inputs()))
+        return diagnosis.unexpected(caught)
 
 
 HONEST = scenarios("honest-name")
@@ -241,7 +242,7 @@ def test_a_resource_that_looks_like_a_link_is_none() -> None:
     "hostile", [text for text in HOSTILE if "\n" not in text and text.isprintable() and text.strip()]
 )
 def test_a_foreign_name_is_one_word_of_a_command_to_copy(hostile: str) -> None:
-    command = diagnosis.kubectl("staging", "get job", hostile)
+    command = kubectl("staging", "get job", hostile)
 
     assert shlex.split(command) == ["kubectl", "--namespace", "staging", "get", "job", hostile]
 
@@ -282,7 +283,7 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
     try:
         work(SECRET)
     except ValueError as error:
-        problem = explain(error, Situation(inputs()))
+        problem = diagnosis.unexpected(error)
 
     assert "hunter2" not in str(astuple(problem))
     assert "ValueError" in problem.what

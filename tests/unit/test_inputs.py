@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from run_cronjob import inputs
 from run_cronjob.model import IfRunning, TokenRequest
-from tests.unit.samples import HOSTILE, ROLE
+from tests.unit.samples import HOSTILE, INPUT_NAMES, ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +145,7 @@ def test_every_wrong_input_is_named_in_one_go() -> None:
     )
 
     wrong = {re.findall("`([^`]*)`", each)[0] for each in found}
-    assert wrong == set(inputs.NAMES) - {"kubeconfig"}
+    assert wrong == set(INPUT_NAMES) - {"kubeconfig"}
 
 
 @pytest.mark.parametrize(
@@ -267,14 +267,14 @@ def test_a_wrong_form_still_tells_who_asked_for_what() -> None:
 
 @pytest.mark.parametrize("hostile", [text for text in HOSTILE if text.strip()])
 def test_a_hostile_value_stands_quoted_in_its_complaint(hostile: str) -> None:
-    for complaint in complaints(**{name.replace("-", "_"): hostile for name in inputs.NAMES if name != "kubeconfig"}):
+    for complaint in complaints(**{name.replace("-", "_"): hostile for name in INPUT_NAMES if name != "kubeconfig"}):
         assert len(complaint.splitlines()) == 1
         spans = complaint.split("`")
         assert len(spans) % 2 == 1
         assert not re.search(r"[<>|*@\[\]#:]", "".join(spans[::2]).replace("+=,.@_-", ""))
 
 
-@given(st.dictionaries(st.sampled_from(inputs.NAMES), st.text()))
+@given(st.dictionaries(st.sampled_from(INPUT_NAMES), st.text()))
 def test_any_form_is_either_understood_or_complained_about(form: dict[str, str]) -> None:
     variables = {f"INPUT_{name.upper()}": value for name, value in form.items()}
     try:
@@ -287,7 +287,7 @@ def test_any_form_is_either_understood_or_complained_about(form: dict[str, str])
         assert asked.cluster or asked.kubeconfig
 
 
-@given(st.sampled_from(inputs.NAMES), st.text(min_size=1))
+@given(st.sampled_from(INPUT_NAMES), st.text(min_size=1))
 def test_no_value_that_is_taken_can_leave_its_place_in_a_url_or_a_command(name: str, value: str) -> None:
     if name in {"kubeconfig", "context"}:
         return
