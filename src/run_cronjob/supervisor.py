@@ -1,18 +1,19 @@
 """Lets the work run beside a thread that always has time to answer a signal or a deadline.
 
-A signal handler that raises would not do: Python runs handlers between bytecodes of the main thread, and a
-name look-up there can block for half a minute. So the work has a thread of its own, the main thread waits for
-whatever comes first, and the process ends without asking the worker.
+A signal handler that raises would not do: Python runs handlers between bytecodes of the main thread, and a name look-up
+there can block for half a minute. So the work has a thread of its own, the main thread waits for whatever comes first,
+and the process ends without asking the worker.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import signal
 import threading
 import time
-from enum import Enum, auto
-from queue import Empty, SimpleQueue
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from run_cronjob.errors import Interrupted
@@ -33,19 +34,45 @@ GRACE_SECONDS = 1.0
 class Event(Enum):
     """What can end the waiting."""
 
-    DONE = auto()
-    SIGNAL = auto()
-    DEADLINE = auto()
+    DONE = 0
+    SIGNAL = 254
+    DEADLINE = 255
 
 
-Events = SimpleQueue[Event]
+class Events:
+    """Events in order of arrival, put by any thread or by a signal.
+
+    A pipe, since a lock would not do: the kernel may hand a signal to the worker's thread, and nothing then wakes a
+    main thread that waits for a lock to run Python's handler. Python's C handler writes to the pipe wherever it runs.
+    """
+
+    def __init__(self) -> None:
+        self._outlet, self._inlet = os.pipe()
+        os.set_blocking(self._inlet, False)
+
+    def listen(self, *numbers: signal.Signals) -> None:
+        """From now on these signals are events."""
+        signal.set_wakeup_fd(self._inlet, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+
+    def put(self, event: Event) -> None:
+        """Add one."""
+        os.write(self._inlet, bytes([event.value]))
+
+    def get(self, seconds: float) -> Event:
+        """The next one; DEADLINE if none comes in time."""
+        ready, _, _ = select.select([self._outlet], [], [], seconds)
+        if not ready:
+            return Event.DEADLINE
+        (byte,) = os.read(self._outlet, 1)
+        return Event(byte) if byte in {event.value for event in Event} else Event.SIGNAL
 
 
 def listen() -> Events:
     """From now on SIGINT and SIGTERM are events. As PID 1, Python would ignore SIGTERM."""
-    events: Events = SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: events.put(Event.SIGNAL))
+    events = Events()
+    events.listen(signal.SIGINT, signal.SIGTERM)
     return events
 
 
@@ -64,20 +91,13 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events) -> E
             events.put(Event.DONE)
 
     threading.Thread(target=run, daemon=True).start()
-    event = _next(events, LIMIT_SECONDS)
+    event = events.get(LIMIT_SECONDS)
     if event is Event.DONE:
         return event
     progress.stop()
     if progress.outcome.creation is Creation.OPEN:
         # Its answer tells whether a Job exists, which is worth a moment.
         end = time.monotonic() + GRACE_SECONDS
-        while _next(events, max(end - time.monotonic(), 0)) is Event.SIGNAL:
+        while events.get(max(end - time.monotonic(), 0)) is Event.SIGNAL:
             pass  # impatience makes no answer come sooner
     return event
-
-
-def _next(events: Events, seconds: float) -> Event:
-    try:
-        return events.get(timeout=seconds)
-    except Empty:
-        return Event.DEADLINE

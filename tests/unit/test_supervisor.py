@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from queue import SimpleQueue
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +34,7 @@ def progress() -> Progress:
 
 @pytest.fixture
 def events() -> Events:
-    return SimpleQueue()
+    return supervisor.Events()
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def hang() -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(-1)
     yield
+    signal.set_wakeup_fd(wakeup)
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -62,7 +64,28 @@ def test_both_signals_of_a_cancelled_workflow_are_heard_instead_of_ending_the_pr
 
     os.kill(os.getpid(), number)
 
-    assert heard.get(timeout=HANGING) is Event.SIGNAL
+    assert heard.get(HANGING) is Event.SIGNAL
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_is_heard_though_the_kernel_hands_it_to_another_thread() -> None:
+    heard = supervisor.listen()
+    waiting = threading.Event()
+
+    def signal_this_thread() -> None:
+        waiting.wait(HANGING)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        time.sleep(1)  # a thread that ends would wake the main thread by itself
+
+    thread = threading.Thread(target=signal_this_thread)
+    thread.start()
+    threading.Timer(0.2, waiting.set).start()
+
+    event = heard.get(HANGING)
+
+    assert event is Event.SIGNAL
+    assert thread.is_alive()
+    thread.join()
 
 
 def test_work_that_is_done_is_done(progress: Progress, events: Events) -> None:
@@ -75,12 +98,14 @@ def test_work_that_is_done_is_done(progress: Progress, events: Events) -> None:
 
 
 def test_work_that_fails_is_done_too(progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
 
     def fail() -> None:
         raise ZeroDivisionError
 
     assert supervisor.supervise(fail, progress, events) is Event.DONE
+    assert ended.wait(HANGING)
 
 
 def test_work_that_was_told_to_stop_ends_without_a_word(
