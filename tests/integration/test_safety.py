@@ -253,10 +253,12 @@ def poison(tmp_path: Path) -> dict[str, Any]:
         (workspace / module).mkdir(parents=True, exist_ok=True)
         (workspace / module / "__init__.py").write_text(code)
     aws = home / ".aws"
-    models = aws / "models" / "sts" / "2011-06-15"
+    models = aws / "models" / "sts" / "2099-01-01"
     models.mkdir(parents=True)
     (models / "service-2.json").write_text("{}")
-    (aws / "config").write_text(f"[default]\nregion = us-gov-west-1\ncredential_process = touch {trace}\n")
+    (aws / "config").write_text(
+        f"[default]\nregion = us-gov-west-1\ncredential_process = touch {trace}\nsdk_ua_app_id = poisoned\n"
+    )
     (aws / "credentials").write_text("[default]\naws_access_key_id = AKIAPOISONED\naws_secret_access_key = poisoned\n")
     (home / ".netrc").write_text("machine 127.0.0.1 login poisoned password poisoned\n")
     (home / ".kube").mkdir()
@@ -278,3 +280,5 @@ def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(world: Sandbox,
     assert not trace.exists()
     (asked,) = world.aws.eks.journal
     assert "/eu-central-1/eks/" in asked.headers["authorization"]
+    for each in (*world.aws.sts.journal, asked):
+        assert "poisoned" not in each.headers["user-agent"]
