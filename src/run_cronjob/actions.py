@@ -36,6 +36,7 @@ class Actions:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
+        self._masked: set[str] = set()
         self._lock = threading.RLock()
         self._only_thread: int | None = None
         # Libraries that have something to say would say it raw, and on the other stream.
@@ -62,8 +63,9 @@ class Actions:
     def mask(self, *secrets: str) -> None:
         """`hide`, and have the runner do so too, for this job's later steps as well."""
         with self._writing() as ours:
-            new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._secrets
+            new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._masked
             self.hide(*new)
+            self._masked |= new
             for secret in new if ours else ():
                 core.set_secret(secret)
 

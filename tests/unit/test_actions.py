@@ -150,6 +150,15 @@ def test_a_masked_secret_is_masked_by_the_runner_too(actions: Actions, log: Call
     assert log().masks == (TOKEN,)
 
 
+def test_a_secret_that_was_hidden_first_can_still_be_masked(
+    actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    actions.hide(TOKEN)
+    actions.mask(TOKEN)
+
+    assert log().masks == (TOKEN,)
+
+
 def test_a_hidden_secret_is_not_even_told_to_the_runner(actions: Actions, log: Callable[[], Interpretation]) -> None:
     actions.hide(TOKEN)
 
