@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import Sandbox
+from sandbox import NAMESPACE, Sandbox
 from sandbox.cluster import Cluster
 from sandbox.controlplane import RealCluster
 
@@ -34,3 +35,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     with Sandbox(CLUSTERS[request.config.getoption("--cluster")]) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def config(world: Sandbox) -> dict[str, Any]:
+    """A kubeconfig with a token that has the rights of the group run-cronjob."""
+    token = world.cluster.user("ci", ["run-cronjob"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}},
+            {"name": "elsewhere", "context": {"cluster": "c", "user": "stranger"}},
+        ],
+        "clusters": [
+            {
+                "name": "c",
+                "cluster": {
+                    "server": world.cluster.url,
+                    "certificate-authority-data": base64.b64encode(world.cluster.ca_pem.encode()).decode(),
+                },
+            }
+        ],
+        "users": [{"name": "u", "user": {"token": token}}, {"name": "stranger", "user": {"token": "unknown-token"}}],
+    }

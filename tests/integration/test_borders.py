@@ -25,27 +25,6 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-@pytest.fixture
-def config(world: Sandbox) -> dict[str, Any]:
-    token = world.cluster.user("ci", ["run-cronjob"])
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
-        "clusters": [
-            {
-                "name": "c",
-                "cluster": {
-                    "server": world.cluster.url,
-                    "certificate-authority-data": encoded(world.cluster.ca_pem),
-                },
-            }
-        ],
-        "users": [{"name": "u", "user": {"token": token}}],
-    }
-
-
 def press(world: Sandbox, kubeconfig: str, **inputs: str) -> Run:
     empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "namespace": ""}
     return world.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
