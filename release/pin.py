@@ -13,6 +13,8 @@ import re
 import sys
 from pathlib import Path
 
+from release import CannotRelease
+
 HOST = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?"
 PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 REFERENCE = re.compile(rf"{HOST}(?:/{PART})+@sha256:[0-9a-f]{{64}}")
@@ -20,20 +22,16 @@ LINE = re.compile(rb"^(?P<indent>[ ]+)image: Dockerfile(?P<end>\r?)$", re.MULTIL
 PINNED = re.compile(rb"^[ ]+image: docker://(?P<reference>\S+)\r?$", re.MULTILINE)
 
 
-class CannotPin(Exception):  # noqa: N818  read it: raise CannotPin
-    """Why this action.yml can't name that image."""
-
-
 def pin(text: bytes, reference: str) -> bytes:
     """The text of action.yml with the image named by `reference`."""
     if not REFERENCE.fullmatch(reference):
-        raise CannotPin(
+        raise CannotRelease(
             f"{reference!r} is no image with a digest, which is ghcr.io/owner/name@sha256: and 64 hexadecimal digits, "
             "all in lower case, without a tag."
         )
     lines = len(LINE.findall(text))
     if lines != 1:
-        raise CannotPin(f"action.yml should hold the line `image: Dockerfile` once, and holds it {lines} times.")
+        raise CannotRelease(f"action.yml should hold the line `image: Dockerfile` once, and holds it {lines} times.")
     return LINE.sub(rb"\g<indent>image: docker://" + reference.encode() + rb"\g<end>", text)
 
 
@@ -49,7 +47,7 @@ def main(reference: str, file: str = "action.yml") -> int:
     path = Path(file)
     try:
         path.write_bytes(pin(path.read_bytes(), reference))
-    except (CannotPin, OSError) as why:
+    except (CannotRelease, OSError) as why:
         print(why, file=sys.stderr)
         return 1
     return 0

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.pin import CannotPin, pin, pinned
+from release import CannotRelease
+from release.pin import pin, pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = (ROOT / "action.yml").read_bytes()
@@ -57,13 +58,13 @@ def test_the_rest_of_the_action_means_what_it_meant():
     ],
 )
 def test_what_is_no_image_with_a_digest_is_refused(reference: str):
-    with pytest.raises(CannotPin, match="is no image with a digest"):
+    with pytest.raises(CannotRelease, match="is no image with a digest"):
         pin(ACTION, reference)
 
 
 @given(st.text())
 def test_no_text_gets_into_action_yml_that_is_no_image(text: str):
-    with pytest.raises(CannotPin):
+    with pytest.raises(CannotRelease):
         pin(ACTION, f"ghcr.io/acme/{text}")
 
 
@@ -80,7 +81,7 @@ def test_no_text_gets_into_action_yml_that_is_no_image(text: str):
     ids=["empty", "another image", "a comment", "another file", "twice", "pinned already"],
 )
 def test_an_action_that_does_not_build_its_dockerfile_is_refused(text: bytes):
-    with pytest.raises(CannotPin, match="should hold the line `image: Dockerfile` once"):
+    with pytest.raises(CannotRelease, match="should hold the line `image: Dockerfile` once"):
         pin(text, IMAGE)
 
 
