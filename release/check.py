@@ -71,8 +71,8 @@ def obstacles(repository: Repository, version: Version, commit: str) -> Iterator
     elif repository.tree(commit, ".github/workflows") != repository.tree(MAIN, ".github/workflows"):
         yield (
             f"main's workflow files have changed since {commit}. GitHub lets no workflow's token tag a commit whose "
-            "workflow files are those of no branch's head. Tag main's head instead; if "
-            f"{version.tag} is out already and only the rest is missing, finish it by hand: CONTRIBUTING.md, To release."
+            "workflow files are those of no branch's head. Tag main's head instead. If "
+            f"{version.tag} is out already and only the rest is missing: CONTRIBUTING.md, To release, by hand."
         )
 
 
