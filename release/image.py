@@ -23,7 +23,7 @@ from release import CannotRelease
 from release.pin import REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ARCHITECTURES = ("amd64", "arm64")
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,7 +40,7 @@ class Registry:
         self._name = name
         host, _, self._path = name.partition("/")
         self._base = f"{'http' if host.startswith('127.0.0.1:') else 'https'}://{host}/v2/{self._path}"
-        self._headers = {"Accept": f"{INDEX}, {MANIFEST}"}
+        self._token = ""
 
     def manifest(self, digest: str) -> dict[str, Any]:
         """An index or a manifest."""
@@ -53,7 +53,7 @@ class Registry:
     def _get(self, kind: str, digest: str) -> dict[str, Any]:
         url = f"{self._base}/{kind}/{digest}"
         try:
-            body = self._open(url)
+            body = self._authorized(url)
         except urllib.error.HTTPError as answer:
             if answer.code in (401, 403):
                 raise self._not_public() from None
@@ -65,33 +65,38 @@ class Registry:
         found: dict[str, Any] = json.loads(body)
         return found
 
-    def _open(self, url: str) -> bytes:
+    def _authorized(self, url: str) -> bytes:
         try:
-            return self._read(url, self._headers)
+            return _read(url, self._token)
         except urllib.error.HTTPError as answer:
             challenge = answer.headers.get("WWW-Authenticate", "")
-            if answer.code != 401 or not challenge.lower().startswith("bearer ") or "Authorization" in self._headers:
+            if answer.code != 401 or self._token or not challenge.lower().startswith("bearer "):
                 raise
         # Registries give a token to anybody who asks for what is public.
         asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         query = urllib.parse.urlencode({"service": asked.get("service", ""), "scope": f"repository:{self._path}:pull"})
-        token = json.loads(self._read(f"{asked.get('realm', '')}?{query}", {}))
-        self._headers["Authorization"] = f"Bearer {token.get('token') or token.get('access_token')}"
-        return self._read(url, self._headers)
-
-    def _read(self, url: str, headers: dict[str, str]) -> bytes:
-        if not url.startswith(("https://", "http://127.0.0.1:")):
-            raise CannotRelease(f"The registry sends us to {url!r}, which is not encrypted.")
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
-            read: bytes = answer.read(LIMIT_BYTES)
-        return read
+        given = json.loads(_read(f"{asked.get('realm', '')}?{query}"))
+        self._token = given.get("token") or given.get("access_token") or "none"
+        return _read(url, self._token)
 
     def _not_public(self) -> CannotRelease:
         return CannotRelease(
             f"{self._name} can't be pulled without credentials, and a runner has none when it pulls an action's image. "
-            "A package is private after its first push. On GitHub open the package, Package settings, Change visibility, "
-            "Public; then run this job again. (CONTRIBUTING.md, To release.)"
+            "A package is private after its first push. On GitHub: the package, Package settings, Change visibility, "
+            "Public; then run this job again (CONTRIBUTING.md, To release)."
         )
+
+
+def _read(url: str, token: str = "") -> bytes:
+    if not url.startswith(("https://", "http://127.0.0.1:")):
+        raise CannotRelease(f"The registry sends us to {url!r}, which is not encrypted.")
+    request = urllib.request.Request(url, headers={"Accept": f"{INDEX}, {MANIFEST}"})  # noqa: S310  looked at above
+    if token:
+        # Not for where a blob is redirected to: storage refuses a request with two kinds of credentials.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  looked at above
+        read: bytes = answer.read(LIMIT_BYTES)
+    return read
 
 
 def faults(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterator[str]:
@@ -103,7 +108,7 @@ def faults(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterat
     images = [entry for entry in entries if entry.get("platform", {}).get("os") == "linux"]
     architectures = sorted(entry["platform"].get("architecture", "?") for entry in images)
     if architectures != sorted(ARCHITECTURES):
-        yield f"It is for {', '.join(architectures) or 'nothing'} on Linux, and should be for {', '.join(ARCHITECTURES)}."
+        yield f"It is for {', '.join(architectures) or 'nothing'}, and should be for {', '.join(ARCHITECTURES)}."
     for entry in images:
         which = f"The image for {entry['platform'].get('architecture')}"
         image = registry.blob(registry.manifest(entry["digest"])["config"]["digest"])
@@ -125,12 +130,12 @@ def faults(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterat
                 yield f"{which} has no {name}."
 
 
-def check(reference: str, entrypoint: str, connect: Callable[[str], Registry] = Registry) -> None:
+def check(reference: str, entrypoint: str) -> None:
     """Raise, unless it can be pulled and is complete."""
     if not REFERENCE.fullmatch(reference):
         raise CannotRelease(f"{reference!r} is no image with a digest.")
     name, _, digest = reference.partition("@")
-    registry = connect(name)
+    registry = Registry(name)
     if found := list(faults(registry.manifest(digest), entrypoint, registry)):
         raise CannotRelease("\n".join([f"{reference} is not what a release promises:", *found]))
 
