@@ -146,6 +146,16 @@ def test_the_kind_cluster_is_set_up_as_the_docs_tell():
     assert "kubectl create token run-cronjob --namespace batch" in script(CI["cluster"], "A kubeconfig with its token")
 
 
+def test_what_security_md_tells_to_verify_is_verified_before_the_tags():
+    told = re.search(r"gh attestation verify (?:[^\\\n]|\\\n)*", (ROOT / "SECURITY.md").read_text())
+    assert told
+    done = script(RELEASE["try"], "It comes from here, as SECURITY.md tells to verify")
+
+    filled_in = told[0].replace("oci://ghcr.io/OWNER/run-cronjob@sha256:DIGEST", '"oci://$IMAGE"')
+    filled_in = re.sub(r"OWNER/run-cronjob(\S*)", r'"$GITHUB_REPOSITORY\1"', filled_in)
+    assert done.split() == filled_in.split()
+
+
 # --- the one check that a branch rule asks for ----------------------------------------------------------------
 
 
