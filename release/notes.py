@@ -1,8 +1,9 @@
 """What CHANGELOG.md says of a version.
 
-    python3 -m release.notes VERSION
+    python3 -m release.notes VERSION [BASE]
 
-prints the text under the heading `## [VERSION] - DATE`, for the release on GitHub.
+prints the text under the heading `## [VERSION] - DATE`, for the release on GitHub: links to the project's files lead to
+BASE, since there they would lead nowhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from release import CannotRelease
 from release.version import Version, parse
 
 
-def notes(changelog: str, version: Version) -> str:
+def notes(changelog: str, version: Version, base: str = "") -> str:
     """The text under that version's heading."""
     heading = re.compile(rf"^## \[{re.escape(str(version))}\] - \d{{4}}-\d\d-\d\d\n", re.MULTILINE)
     starts = list(heading.finditer(changelog))
@@ -27,13 +28,15 @@ def notes(changelog: str, version: Version) -> str:
     text = re.split(r"^## |^\[[^\]]+\]: ", changelog[starts[0].end() :], maxsplit=1, flags=re.MULTILINE)[0].strip()
     if not text:
         raise CannotRelease(f"CHANGELOG.md says nothing about {version}.")
+    if base:
+        text = re.sub(r"(?<=\]\()(?![a-z]+:|[#/])", f"{base}/", text)
     return text + "\n"
 
 
-def main(version: str) -> int:
+def main(version: str, base: str = "") -> int:
     """Print them, or say why not."""
     try:
-        print(notes(Path("CHANGELOG.md").read_text(encoding="utf-8"), parse(version)), end="")
+        print(notes(Path("CHANGELOG.md").read_text(encoding="utf-8"), parse(version), base), end="")
     except CannotRelease as why:
         print(why, file=sys.stderr)
         return 1
@@ -41,6 +44,6 @@ def main(version: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -102,6 +102,7 @@ class Rehearsal:
                     "GITHUB_OUTPUT": str(written),
                     "GITHUB_REF_NAME": f"release/v{version}",
                     "GITHUB_REPOSITORY": "acme/run-cronjob",
+                    "GITHUB_SERVER_URL": "https://github.com",
                     "RUNNER_TEMP": str(self.folder),
                     **environ,
                 },
@@ -113,7 +114,7 @@ class Rehearsal:
             if done.returncode:
                 return False
         if written.exists():
-            outputs.update(line.split("=", 1) for line in written.read_text().splitlines())
+            outputs.update(line.partition("=")[::2] for line in written.read_text().splitlines())
         return True
 
     def ask(self, version: str) -> None:

@@ -425,6 +425,13 @@ def test_the_notes_of_the_oldest_version_end_before_the_links():
     assert notes.notes(CHANGELOG, parse("1.2.2")) == "- Old.\n"
 
 
+def test_links_to_files_lead_to_that_versions_files():
+    text = "## [1.2.3] - 2026-11-26\n\n[a](docs/a.md#b) [c](https://example.com) [d](#e) (f)\n"
+    told = notes.notes(text, parse("1.2.3"), "https://github.com/acme/x/blob/v1.2.3")
+
+    assert told == "[a](https://github.com/acme/x/blob/v1.2.3/docs/a.md#b) [c](https://example.com) [d](#e) (f)\n"
+
+
 def test_a_version_is_not_mistaken_for_another_that_looks_alike():
     with pytest.raises(CannotRelease, match="holds it 0 times"):
         notes.notes("## [1a2b3] - 2026-11-26\n\n- x\n", parse("1.2.3"))
