@@ -77,7 +77,7 @@ class RealCluster:
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
         self.kubeconfig = self._plane.kubeconfig
         """An administrator's, past the proxy."""
-        self.verifier = self._plane.verifier
+        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self._admission = Server(self._admit, tls=authority.server_context())
         self.webhooks = _Webhooks(self._register_webhooks)
         self.warnings = _Warnings(self._register_webhooks)
