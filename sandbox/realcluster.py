@@ -9,7 +9,6 @@ import base64
 import copy
 import json
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import yaml
@@ -158,9 +157,14 @@ class RealCluster:
 
     def _is_gone(self, path: str) -> bool:
         found = self._plane.ask("GET", path)
-        if found.status == 200 and found.json()["metadata"].get("finalizers"):
-            self._plane.ask("PUT", path, {**found.json(), "metadata": {**found.json()["metadata"], "finalizers": []}})
+        if found.status == 200:
+            self._release(path, found.json())
         return found.status == 404
+
+    def _release(self, path: str, deleted: Object) -> None:
+        """Take away what a controller would have to do first: it may not run here."""
+        if deleted["metadata"].get("finalizers"):
+            self._plane.ask("PUT", path, {**deleted, "metadata": {**deleted["metadata"], "finalizers": []}})
 
     def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
         """What a pod's container (the only one, if not named) prints: write to it.
@@ -235,16 +239,34 @@ class RealCluster:
         self.webhooks.clear()
         self._plane.kubelet.forget()
         for resource in RESOURCES:
-            if resource.kind in {"Namespace", "Event"}:
-                continue
-            for found in self.list(resource.kind):
-                metadata = found["metadata"]
-                if not metadata["name"].startswith(_BUILT_IN) and metadata.get("namespace", "") not in _OURS:
-                    path = _path(resource, metadata.get("namespace", ""), metadata["name"])
-                    self._plane.ask("DELETE", path, _AT_ONCE)
-                    self._plane.wait_for(f"{path} to go", partial(self._is_gone, path))
+            if resource.kind not in {"Namespace", "Event"}:
+                self._wipe(resource)
         self._proxy.close()
         self._admission.close()
+
+    def _wipe(self, resource: Resource) -> None:
+        left = self._left(resource)
+        if resource.namespaced:
+            paths = {_path(resource, each["metadata"]["namespace"]) for each in left}
+        else:
+            paths = {_path(resource, "", each["metadata"]["name"]) for each in left}
+        for path in paths:
+            self._plane.ask("DELETE", path, _AT_ONCE)
+        if left:
+            self._plane.wait_for(f"{resource} to go", lambda: self._is_wiped(resource))
+
+    def _left(self, resource: Resource) -> list[Object]:
+        return [
+            each
+            for each in self.list(resource.kind)
+            if not each["metadata"]["name"].startswith(_BUILT_IN) and each["metadata"].get("namespace") not in _OURS
+        ]
+
+    def _is_wiped(self, resource: Resource) -> bool:
+        left = self._left(resource)
+        for each in left:
+            self._release(_path(resource, each["metadata"].get("namespace", ""), each["metadata"]["name"]), each)
+        return not left
 
     def __enter__(self) -> Self:
         return self

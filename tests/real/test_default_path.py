@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.realcluster import RealCluster
     from sandbox.status import Object
 
+
 def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | None:
     found = cluster.get("Job", NAMESPACE, job)
     states = {each["type"]: each["status"] for each in found["status"].get("conditions", ())}

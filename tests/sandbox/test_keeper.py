@@ -72,5 +72,5 @@ def test_a_process_that_has_ended_is_known_to_have() -> None:
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    with closing(Keeper()) as keeper, pytest.raises(OSError, match="/no/such/program could not be started: .*No such"):
+    with closing(Keeper()) as keeper, pytest.raises(OSError, match=r"/no/such/program could not be .*No such"):
         keeper.start("/no/such/program", log=keeper.folder / "log")
