@@ -23,7 +23,7 @@ from sandbox.verifier import with_probe
 from sandbox.world import CLUSTER, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from urllib3 import BaseHTTPResponse
     from werkzeug.wrappers import Request
@@ -124,7 +124,9 @@ class RealCluster:
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
         """The objects of a kind."""
-        return tuple(self._must("GET", _path(_of_kind(kind), namespace))["items"])
+        resource = _of_kind(kind)
+        named = {"apiVersion": resource.api_version, "kind": kind}  # which a list says once, of itself
+        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace))["items"])
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
         """Let `change` work on the object, and store the outcome."""
@@ -255,7 +257,7 @@ class RealCluster:
         if left:
             self._plane.wait_for(f"{resource} to go", lambda: self._is_wiped(resource))
 
-    def _left(self, resource: Resource) -> list[Object]:
+    def _left(self, resource: Resource) -> Sequence[Object]:
         return [
             each
             for each in self.list(resource.kind)
