@@ -240,7 +240,8 @@ class ControlPlane:
 
     def client_certificate(self, name: str, group: str | None = None) -> tuple[str, str]:
         """A client certificate and its key, as PEM."""
-        issued = self._client_ca.issue_cert(common_name=name, organization_name=group)
+        # Without any host name trustme leaves an empty critical extension, which Go refuses.
+        issued = self._client_ca.issue_cert("client.invalid", common_name=name, organization_name=group)
         chain = issued.cert_chain_pems[0].bytes().decode()
         return chain, issued.private_key_pem.bytes().decode()
 

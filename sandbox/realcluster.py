@@ -9,7 +9,6 @@ import base64
 import copy
 import json
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import yaml
@@ -24,7 +23,7 @@ from sandbox.verifier import with_probe
 from sandbox.world import CLUSTER, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from urllib3 import BaseHTTPResponse
     from werkzeug.wrappers import Request
@@ -77,7 +76,7 @@ class RealCluster:
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
         self.kubeconfig = self._plane.kubeconfig
         """An administrator's, past the proxy."""
-        self.verifier = self._plane.verifier
+        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self._admission = Server(self._admit, tls=authority.server_context())
         self.webhooks = _Webhooks(self._register_webhooks)
         self.warnings = _Warnings(self._register_webhooks)
@@ -125,7 +124,9 @@ class RealCluster:
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
         """The objects of a kind."""
-        return tuple(self._must("GET", _path(_of_kind(kind), namespace))["items"])
+        resource = _of_kind(kind)
+        named = {"apiVersion": resource.api_version, "kind": kind}  # which a list says once, of itself
+        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace))["items"])
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
         """Let `change` work on the object, and store the outcome."""
@@ -158,9 +159,14 @@ class RealCluster:
 
     def _is_gone(self, path: str) -> bool:
         found = self._plane.ask("GET", path)
-        if found.status == 200 and found.json()["metadata"].get("finalizers"):
-            self._plane.ask("PUT", path, {**found.json(), "metadata": {**found.json()["metadata"], "finalizers": []}})
+        if found.status == 200:
+            self._release(path, found.json())
         return found.status == 404
+
+    def _release(self, path: str, deleted: Object) -> None:
+        """Take away what a controller would have to do first: it may not run here."""
+        if deleted["metadata"].get("finalizers"):
+            self._plane.ask("PUT", path, {**deleted, "metadata": {**deleted["metadata"], "finalizers": []}})
 
     def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
         """What a pod's container (the only one, if not named) prints: write to it.
@@ -235,16 +241,34 @@ class RealCluster:
         self.webhooks.clear()
         self._plane.kubelet.forget()
         for resource in RESOURCES:
-            if resource.kind in {"Namespace", "Event"}:
-                continue
-            for found in self.list(resource.kind):
-                metadata = found["metadata"]
-                if not metadata["name"].startswith(_BUILT_IN) and metadata.get("namespace", "") not in _OURS:
-                    path = _path(resource, metadata.get("namespace", ""), metadata["name"])
-                    self._plane.ask("DELETE", path, _AT_ONCE)
-                    self._plane.wait_for(f"{path} to go", partial(self._is_gone, path))
+            if resource.kind not in {"Namespace", "Event"}:
+                self._wipe(resource)
         self._proxy.close()
         self._admission.close()
+
+    def _wipe(self, resource: Resource) -> None:
+        left = self._left(resource)
+        if resource.namespaced:
+            paths = {_path(resource, each["metadata"]["namespace"]) for each in left}
+        else:
+            paths = {_path(resource, "", each["metadata"]["name"]) for each in left}
+        for path in paths:
+            self._plane.ask("DELETE", path, _AT_ONCE)
+        if left:
+            self._plane.wait_for(f"{resource} to go", lambda: self._is_wiped(resource))
+
+    def _left(self, resource: Resource) -> Sequence[Object]:
+        return [
+            each
+            for each in self.list(resource.kind)
+            if not each["metadata"]["name"].startswith(_BUILT_IN) and each["metadata"].get("namespace") not in _OURS
+        ]
+
+    def _is_wiped(self, resource: Resource) -> bool:
+        left = self._left(resource)
+        for each in left:
+            self._release(_path(resource, each["metadata"].get("namespace", ""), each["metadata"]["name"]), each)
+        return not left
 
     def __enter__(self) -> Self:
         return self
