@@ -38,7 +38,7 @@ def pin(text: bytes, reference: str) -> bytes:
 def pinned(text: bytes) -> str | None:
     """The image that an action.yml names, if `pin` wrote it."""
     found = PINNED.findall(text)
-    reference = found[0].decode() if len(found) == 1 else ""
+    reference = found[0].decode(errors="replace") if len(found) == 1 else ""
     return reference if REFERENCE.fullmatch(reference) else None
 
 
