@@ -78,6 +78,7 @@ class Cluster:
         self.ca_pem = authority.pem
         self._server = Server(self._answer, tls=context)
         self.url = self._server.url
+        self.direct_url, self.direct_ca_pem = self.url, self.ca_pem
 
     @property
     def journal(self) -> Journal:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import NAMESPACE, Sandbox
-from sandbox.cluster import Cluster
-from sandbox.controlplane import RealCluster
+from sandbox.realcluster import RealCluster
+from sandbox.world import emulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-CLUSTERS = {"emulator": Cluster, "real": RealCluster}
+    from sandbox.aws import AWS
+    from sandbox.certificates import Authority
+    from sandbox.cluster import Cluster
+
+CLUSTERS: dict[str, Callable[[Authority, AWS], Cluster | RealCluster]] = {"emulator": emulated, "real": RealCluster}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "which API server: the emulator, or the one whose binaries KUBEBUILDER_ASSETS names"
+    told = "which API server: the emulator, or a real one, with the real verifier of EKS tokens (see make test-real)"
     parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
 
 
@@ -60,3 +64,13 @@ def config(world: Sandbox) -> dict[str, Any]:
         ],
         "users": [{"name": "u", "user": {"token": token}}, {"name": "stranger", "user": {"token": "unknown-token"}}],
     }
+
+
+@pytest.fixture
+def direct_config(world: Sandbox, config: dict[str, Any]) -> dict[str, Any]:
+    """The same, past the proxy that keeps a real cluster's journal: it ends TLS, and with it a client certificate."""
+    config["clusters"][0]["cluster"] = {
+        "server": world.cluster.direct_url,
+        "certificate-authority-data": base64.b64encode(world.cluster.direct_ca_pem.encode()).decode(),
+    }
+    return config

@@ -154,11 +154,10 @@ def test_a_list_that_fails_is_no_missing_right(world: Sandbox):
 
 def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(world: Sandbox):
     world.run()
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
     for number in range(600):
-        other = copy.deepcopy(job)
-        other["metadata"].update(name=f"a{number:04}", ownerReferences=[], uid=f"u{number}")
-        world.cluster.apply(other)
+        metadata = {"name": f"a{number:04}", "namespace": NAMESPACE}
+        world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
     proxy = world.before_cluster()
     proxy.on(path_contains="continue=").status(410, b'{"kind": "Status", "reason": "Expired", "code": 410}')
     assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
