@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit integration format picture lock clean
+.PHONY: help demo test test-real lint types unit integration format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -48,6 +48,12 @@ unit: $(READY)
 # Most of it waits for time-outs and pauses, so that more workers than cores pay.
 integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
+
+# KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
+test-real: $(READY) ## the same promises at real borders: control plane, token verifier, container engine, runner
+	@$(BIN)/python -m sandbox.prepare
+	$(BIN)/python -m pytest -q tests/real
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
 
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
