@@ -1,0 +1,124 @@
+"""An API server before which our action and kubectl make Jobs from the same CronJobs."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sandbox import ENTRYPOINT
+from sandbox.github import GitHub
+from sandbox.runner import run_step
+from tests.real.comparison import difference
+from tests.real.kubectl import NEWEST, PREVIOUS, ROOT, Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sandbox import Run
+    from sandbox.controlplane import ControlPlane
+
+Object = dict[str, Any]
+BATCH = "/apis/batch/v1/namespaces"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+class RefusedError(Exception):
+    """The API server doesn't take an object: which, and why."""
+
+
+class Laboratory:
+    """Of one control plane; `kubectls` are the newest one and the one before it."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
+        self._numbers = itertools.count(1)
+        role, self._binding = yaml.safe_load_all((ROOT / "examples/rbac.yaml").read_text())
+        self._post(f"{RBAC}/clusterroles", role)
+
+    @cached_property
+    def minor(self) -> int:
+        """Which 1.x the API server is."""
+        return int(self.plane.ask("GET", "/version").json()["minor"])
+
+    def namespace(self) -> str:
+        """A new one, in which the group run-cronjob has the rights of examples/rbac.yaml."""
+        name = f"laboratory-{next(self._numbers)}"
+        self._post("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name}})
+        binding = {**self._binding, "metadata": {"name": "run-cronjob"}}
+        self._post(f"{RBAC}/namespaces/{name}/rolebindings", binding)
+        return name
+
+    def store(self, cronjobs: Iterable[Object]) -> list[Object]:
+        """The CronJobs as they are stored, in a new namespace for each that they are from. Raises RefusedError."""
+        namespaces: dict[str, str] = {}
+        stored = []
+        for each in cronjobs:
+            metadata = each["metadata"]
+            home = metadata.get("namespace", "")
+            namespace = namespaces.get(home) or namespaces.setdefault(home, self.namespace())
+            moved = {**each, "metadata": {**metadata, "namespace": namespace}}
+            stored.append(self._post(f"{BATCH}/{namespace}/cronjobs?fieldValidation=Strict", moved))
+        return stored
+
+    def press(self, cronjob: Object, **inputs: str) -> Run:
+        """A press of the button."""
+        form = {
+            "kubeconfig": self._kubeconfig(),
+            "namespace": cronjob["metadata"]["namespace"],
+            "cronjob": cronjob["metadata"]["name"],
+        }
+        with GitHub() as github, tempfile.TemporaryDirectory() as folder:
+            return run_step(entrypoint=ENTRYPOINT, inputs={**form, **inputs}, github=github, folder=Path(folder))
+
+    def ours(self, cronjob: Object) -> Object:
+        """The Job that a press of the button makes."""
+        run = self.press(cronjob)
+        assert run.succeeded, run.summary
+        return self.job(cronjob, run.outputs["job-name"])
+
+    def theirs(self, kubectl: Kubectl, cronjob: Object) -> Object:
+        """The Job that `kubectl create job --from` makes."""
+        namespace, name = cronjob["metadata"]["namespace"], cronjob["metadata"]["name"]
+        # Of one length with any other version's, and short enough for the longest index.
+        job = f"by-kubectl-{kubectl.minor}-{next(self._numbers)}"
+        kubectl("create", "job", job, f"--from=cronjob/{name}", "--namespace", namespace)
+        return self.job(cronjob, job)
+
+    def differences(self, cronjob: Object, kubectls: Iterable[Kubectl]) -> str:
+        """What our Job and each kubectl's differ in; empty if in nothing."""
+        ours = self.ours(cronjob)
+        found = ((kubectl, difference(ours, self.theirs(kubectl, cronjob))) for kubectl in kubectls)
+        told = [f"kubectl 1.{kubectl.minor} makes another Job:\n{text}" for kubectl, text in found if text]
+        return "\n\n".join(told)
+
+    def job(self, cronjob: Object, name: str) -> Object:
+        """A Job of the CronJob's namespace, as it is stored."""
+        namespace = cronjob["metadata"]["namespace"]
+        found: Object = self.plane.ask("GET", f"{BATCH}/{namespace}/jobs/{name}").json()
+        return found
+
+    def _post(self, path: str, wanted: Object) -> Object:
+        answer = self.plane.ask("POST", path, wanted)
+        told: Object = answer.json()
+        if answer.status != 201:
+            raise RefusedError(f"{wanted['kind']} {wanted['metadata']['name']}: {told['message']}")
+        return told
+
+    def _kubeconfig(self) -> str:
+        """That of somebody with the rights that docs/setup.md gives."""
+        authority = base64.b64encode(self.plane.ca_pem.encode()).decode()
+        config = {
+            "current-context": "here",
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.plane.url, "certificate-authority-data": authority}}],
+            "users": [{"name": "u", "user": {"token": self.plane.token("ci", ("run-cronjob",))}}],
+        }
+        return json.dumps(config)
