@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import Sandbox
+from sandbox.binaries import kubernetes
+from sandbox.controlplane import ControlPlane
 from sandbox.realcluster import RealCluster
+from sandbox.world import CLUSTER, REGION
 from tests.real import corpus
+from tests.real.laboratory import Laboratory
+from tests.real.manifests import MANIFESTS, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.real.laboratory import Object
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     told = "a folder of CronJobs, from which our Jobs are compared with kubectl's"
-    parser.addoption("--corpus", type=corpus.files, metavar="FOLDER", help=told)
+    parser.addoption("--corpus", type=corpus.checked, metavar="FOLDER", help=told)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -37,3 +45,19 @@ def world() -> Iterator[Sandbox]:
 def cluster(world: Sandbox) -> RealCluster:
     assert isinstance(world.cluster, RealCluster)
     return world.cluster
+
+
+@pytest.fixture(scope="session")
+def laboratory() -> Laboratory:
+    """One whose API server has every gate open that the manifests need."""
+    minor = int(kubernetes(os.environ).name.rpartition(".")[2])
+    gates = {gate for each in MANIFESTS if each.since <= minor for gate in each.gates}
+    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, runs_jobs=False, features=sorted(gates)))
+
+
+@pytest.fixture(scope="session")
+def cronjobs(laboratory: Laboratory) -> dict[Manifest, Object]:
+    """What became of each manifest that this API server keeps all of."""
+    valid = [each for each in MANIFESTS if each.since <= laboratory.minor]
+    read, _ = laboratory.kubectls[0].read(*(each.path for each in valid))
+    return dict(zip(valid, laboratory.store(read), strict=True))

@@ -10,11 +10,19 @@ ENDINGS = (".yaml", ".yml", ".json")
 _KIND = re.compile(r"""kind["']?\s*:\s*["']?CronJob\b""")
 
 
-def files(folder: str) -> list[Path]:
-    """For an option of the command line: the error is its reader's."""
-    looked_at = sorted(path for path in Path(folder).rglob("*") if path.suffix in ENDINGS)
-    found = [path for path in looked_at if _KIND.search(path.read_text("utf-8", "replace"))]
-    if not found:
-        counted = f"{len(looked_at)} files ({', '.join(ENDINGS)})" if Path(folder).is_dir() else "no such folder"
+def files(folder: Path) -> list[Path]:
+    """The files, in a fixed order."""
+    return [path for path in _looked_at(folder) if _KIND.search(path.read_text("utf-8", "replace"))]
+
+
+def checked(folder: str) -> str:
+    """The folder, for an option of the command line; raises ArgumentTypeError if there is nothing in it."""
+    if not files(Path(folder)):
+        files_there = f"{len(_looked_at(Path(folder)))} files ({', '.join(ENDINGS)})"
+        counted = files_there if Path(folder).is_dir() else "no such folder"
         raise argparse.ArgumentTypeError(f"{folder} holds no CronJob: {counted}")
-    return found
+    return folder
+
+
+def _looked_at(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in ENDINGS)

@@ -41,7 +41,7 @@ class Laboratory:
         self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
         self._numbers = itertools.count(1)
         role, self._binding = yaml.safe_load_all((ROOT / "examples/rbac.yaml").read_text())
-        self._post(f"{RBAC}/clusterroles", role)
+        self.post(f"{RBAC}/clusterroles", role)
 
     @cached_property
     def minor(self) -> int:
@@ -51,9 +51,9 @@ class Laboratory:
     def namespace(self) -> str:
         """A new one, in which the group run-cronjob has the rights of examples/rbac.yaml."""
         name = f"laboratory-{next(self._numbers)}"
-        self._post("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name}})
+        self.post("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name}})
         binding = {**self._binding, "metadata": {"name": "run-cronjob"}}
-        self._post(f"{RBAC}/namespaces/{name}/rolebindings", binding)
+        self.post(f"{RBAC}/namespaces/{name}/rolebindings", binding)
         return name
 
     def store(self, cronjobs: Iterable[Object]) -> list[Object]:
@@ -65,13 +65,13 @@ class Laboratory:
             home = metadata.get("namespace", "")
             namespace = namespaces.get(home) or namespaces.setdefault(home, self.namespace())
             moved = {**each, "metadata": {**metadata, "namespace": namespace}}
-            stored.append(self._post(f"{BATCH}/{namespace}/cronjobs?fieldValidation=Strict", moved))
+            stored.append(self.post(f"{BATCH}/{namespace}/cronjobs?fieldValidation=Strict", moved))
         return stored
 
     def press(self, cronjob: Object, **inputs: str) -> Run:
         """A press of the button."""
         form = {
-            "kubeconfig": self._kubeconfig(),
+            "kubeconfig": self.kubeconfig(),
             "namespace": cronjob["metadata"]["namespace"],
             "cronjob": cronjob["metadata"]["name"],
         }
@@ -105,14 +105,15 @@ class Laboratory:
         found: Object = self.plane.ask("GET", f"{BATCH}/{namespace}/jobs/{name}").json()
         return found
 
-    def _post(self, path: str, wanted: Object) -> Object:
+    def post(self, path: str, wanted: Object) -> Object:
+        """Create an object, as an administrator. Raises RefusedError."""
         answer = self.plane.ask("POST", path, wanted)
         told: Object = answer.json()
         if answer.status != 201:
             raise RefusedError(f"{wanted['kind']} {wanted['metadata']['name']}: {told['message']}")
         return told
 
-    def _kubeconfig(self) -> str:
+    def kubeconfig(self) -> str:
         """That of somebody with the rights that docs/setup.md gives."""
         authority = base64.b64encode(self.plane.ca_pem.encode()).decode()
         config = {

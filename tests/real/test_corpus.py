@@ -5,27 +5,23 @@ Each file that holds CronJobs is a test of its own. What else it holds is left a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.controlplane import ControlPlane
-from sandbox.world import CLUSTER, REGION
+from tests.real import corpus
 from tests.real.kubectl import KubectlError
-from tests.real.laboratory import Laboratory, RefusedError
+from tests.real.laboratory import RefusedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.real.laboratory import Laboratory
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "file" in metafunc.fixturenames:
-        metafunc.parametrize("file", metafunc.config.getoption("--corpus"), ids=lambda path: path.name)
-
-
-@pytest.fixture(scope="session")
-def laboratory() -> Laboratory:
-    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, runs_jobs=False))
+        found = corpus.files(Path(metafunc.config.getoption("--corpus")))
+        metafunc.parametrize("file", found, ids=lambda path: path.name)
 
 
 def test_our_jobs_are_kubectls(laboratory: Laboratory, file: Path):

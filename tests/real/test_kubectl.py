@@ -6,22 +6,18 @@ since which minor version of Kubernetes a file's fields are kept, and which feat
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes import client  # noqa: TID251  what it doesn't know is the point
 
-from sandbox.binaries import kubernetes
-from sandbox.controlplane import ControlPlane
-from sandbox.world import CLUSTER, REGION
-from tests.real.laboratory import Laboratory, Object, RefusedError
+from tests.real.laboratory import RefusedError
+from tests.real.manifests import FOLDER, MANIFESTS, Manifest
 from tests.real.schema import Field, Schema
 
-FOLDER = Path(__file__).with_name("cronjobs")
+if TYPE_CHECKING:
+    from tests.real.laboratory import Laboratory, Object
+
 NEWEST_MINOR = 37
 """The Kubernetes whose every field the manifests use."""
 
@@ -36,50 +32,6 @@ REFUSED: dict[Field, tuple[str, dict[str, Any]]] = {
     ),
 }
 """Fields that no CronJob can have, why, and a Job's spec with them."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """One of the files."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return self.path.stem
-
-    @property
-    def _text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
-
-    @property
-    def since(self) -> int:
-        """The first minor version of Kubernetes that keeps all of it."""
-        found = re.search(r"^# since 1\.(\d+)$", self._text, re.MULTILINE)
-        return int(found[1]) if found else 0
-
-    @property
-    def gates(self) -> set[str]:
-        """The feature gates that have to be open."""
-        return {gate for line in re.findall("^# gates (.+)$", self._text, re.MULTILINE) for gate in line.split()}
-
-
-MANIFESTS = [Manifest(path) for path in sorted(FOLDER.glob("*.yaml"))]
-
-
-@pytest.fixture(scope="session")
-def laboratory() -> Laboratory:
-    """One whose API server has every gate open that the manifests need."""
-    minor = int(kubernetes(os.environ).name.rpartition(".")[2])
-    gates = {gate for each in MANIFESTS if each.since <= minor for gate in each.gates}
-    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, runs_jobs=False, features=sorted(gates)))
-
-
-@pytest.fixture(scope="session")
-def cronjobs(laboratory: Laboratory) -> dict[Manifest, Object]:
-    """What became of each manifest that this API server keeps all of."""
-    valid = [each for each in MANIFESTS if each.since <= laboratory.minor]
-    read, _ = laboratory.kubectls[0].read(*(each.path for each in valid))
-    return dict(zip(valid, laboratory.store(read), strict=True))
 
 
 @pytest.fixture(scope="session")
