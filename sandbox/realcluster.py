@@ -243,6 +243,10 @@ class RealCluster:
         for resource in RESOURCES:
             if resource.kind not in {"Namespace", "Event"}:
                 self._wipe(resource)
+        # Nothing can be put into one until it is gone.
+        self._plane.wait_for(
+            "namespaces to go", lambda: not any("deletionTimestamp" in it["metadata"] for it in self.list("Namespace"))
+        )
         self._proxy.close()
         self._admission.close()
 
