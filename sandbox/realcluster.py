@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sandbox.resources import Resource
     from sandbox.status import Object
 
-_OURS = {"default", "kube-system", "kube-public", "kube-node-lease"}
-_BUILT_IN = ("system:", "cluster-admin", "admin", "edit", "view", "kube-")
+_OURS = {"kube-system", "kube-public", "kube-node-lease"}
+_BUILT_IN = "kubernetes.io/bootstrapping"
+"""The label of the roles and bindings that an API server brings along."""
 _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0}
 
 
@@ -85,13 +86,21 @@ class RealCluster:
         metadata, status = wanted["metadata"], wanted.get("status")
         namespace = metadata.get("namespace", "default") if resource.namespaced else ""
         path = _path(resource, namespace, metadata["name"])
-        found = self._plane.ask("GET", path)
-        if found.status == 200:
-            metadata["resourceVersion"] = found.json()["metadata"]["resourceVersion"]
-            applied = self._must("PUT", path, wanted)
-        else:
-            applied = self._must("POST", _path(resource, namespace), wanted)
-        return self._must("PUT", f"{path}/status", {**applied, "status": status}) if status else applied
+        while True:
+            found = self._plane.ask("GET", path)
+            if found.status == 200:
+                metadata["resourceVersion"] = found.json()["metadata"]["resourceVersion"]
+                answer = self._plane.ask("PUT", path, wanted)
+            else:
+                answer = self._plane.ask("POST", _path(resource, namespace), wanted)
+            if answer.status != 409:
+                break
+        applied = _told("PUT", path, answer)
+        if status:
+            return self._change(
+                resource.kind, namespace, metadata["name"], lambda it: it.update(status=status), "/status"
+            )
+        return applied
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         """The object."""
@@ -121,7 +130,7 @@ class RealCluster:
             changed = self._must("GET", path)
             change(changed)
             answer = self._plane.ask("PUT", path + part, changed)
-            # A controller was quicker: read it again, as the emulator's lock would have made us do.
+            # At 409 a controller was quicker, which the emulator's lock would have kept waiting.
             if answer.status != 409:
                 return _told("PUT", path, answer)
 
@@ -198,7 +207,7 @@ class RealCluster:
         return [
             each
             for each in self.list(resource.kind)
-            if not each["metadata"]["name"].startswith(_BUILT_IN) and each["metadata"].get("namespace") not in _OURS
+            if _BUILT_IN not in each["metadata"].get("labels", {}) and each["metadata"].get("namespace") not in _OURS
         ]
 
     def _is_wiped(self, resource: Resource) -> bool:
