@@ -206,7 +206,7 @@ class ControlPlane:
         return not taints and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def _knows_its_users(self) -> bool:
-        return self.who_is(self.token("somebody")) == "somebody"
+        return self.who_is(self.token("somebody")) == ("somebody", ())
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; an answer that didn't come counts as no."""
@@ -229,12 +229,14 @@ class ControlPlane:
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
         return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=30)
 
-    def who_is(self, token: str) -> str:
-        """Whom the API server takes the bearer of `token` for; nobody if empty."""
+    def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = self.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token)
-        name: str = answer.json()["status"]["userInfo"]["username"] if answer.status == 201 else ""
-        return name
+        if answer.status == 401:
+            return None
+        user = answer.json()["status"]["userInfo"]
+        return user["username"], tuple(each for each in user["groups"] if each != "system:authenticated")
 
     def _pod(self, namespace: str, name: str) -> Object:
         pod: Object = self.ask("GET", f"/api/v1/namespaces/{namespace}/pods/{name}").json()

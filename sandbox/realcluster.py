@@ -44,7 +44,8 @@ class RealCluster:
     def __init__(self, authority: Authority, aws: AWS, *, runs_jobs: bool = False) -> None:
         self._plane = control_plane(cluster=CLUSTER, region=REGION, runs_jobs=runs_jobs)
         self._aws, self._authority = aws, authority
-        self._plane.verifier.answer_sts = aws.answer_sts
+        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
+        self.verifier.answer_sts = aws.answer_sts
         self._aws_auths = 0
         self._write_aws_auth()
         aws.on_mapping = self._write_aws_auth
@@ -53,7 +54,6 @@ class RealCluster:
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
         self.kubeconfig = self._plane.kubeconfig
         """An administrator's, past the proxy."""
-        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self._webhooks = Webhooks(self._plane, authority)
         self.webhooks, self.warnings = self._webhooks.registered, self._webhooks.warnings
 
@@ -64,8 +64,12 @@ class RealCluster:
         metadata = {"name": "aws-auth", "namespace": "kube-system"}
         self.apply({"kind": "ConfigMap", "metadata": metadata, "data": with_probe(self._aws.aws_auth, generation)})
         self._plane.wait_for(
-            "the verifier to read aws-auth", lambda: self._plane.who_is(self._plane.verifier.probe()) == generation
+            "the verifier to read aws-auth", lambda: self.who_is(self.verifier.probe()) == (generation, ())
         )
+
+    def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
+        return self._plane.who_is(token)
 
     def user(self, name: str, groups: Iterable[str] = ()) -> str:
         """A bearer token for `name`."""
