@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
-import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
+from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.world import EXAMPLES
+from tests.real.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox import Sandbox
     from sandbox.realcluster import RealCluster
     from sandbox.status import Object
-
-SECONDS = 60
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What `condition` gives, once it gives something."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError
 
 
 def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | None:
@@ -58,10 +43,6 @@ def pods_of(cluster: RealCluster, job: str) -> list[Object]:
         for pod in cluster.list("Pod", NAMESPACE)
         if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == job
     ]
-
-
-def log_of(cluster: RealCluster, pod: str, query: str = "") -> bytes:
-    return cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/log?{query}").data
 
 
 def test_the_button_runs_the_job_to_its_end(world: Sandbox, cluster: RealCluster):
@@ -122,49 +103,3 @@ def test_an_image_that_can_not_be_pulled_keeps_the_pod_pending(world: Sandbox, c
         return states[0].get("waiting") if states else None
 
     assert until(waiting) == {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}
-
-
-def test_a_pods_log_comes_by_the_api_servers_own_way(world: Sandbox, cluster: RealCluster):
-    plays(world, runs_for="30s")
-    job = world.run().outputs["job-name"]
-
-    (pod,) = until(lambda: pods_of(cluster, job))
-    name = pod["metadata"]["name"]
-    until(lambda: cluster.get("Pod", NAMESPACE, name)["status"]["phase"] == "Running")
-    log = cluster.log(NAMESPACE, name)
-    log.write("first\nsecond\n")
-    log.end()
-
-    assert log_of(cluster, name, "follow=true") == b"first\nsecond\n"
-    assert log_of(cluster, name, "tailLines=1") == b"second\n"
-
-
-def test_a_pod_that_a_test_moves_by_hand_has_a_log_too(cluster: RealCluster):
-    container = {"name": "main", "image": "registry.example/x:1"}
-    cluster.apply(
-        {
-            "kind": "Pod",
-            "metadata": {"name": "alone", "namespace": NAMESPACE},
-            "spec": {"containers": [container], "schedulerName": "nobody"},
-        }
-    )
-
-    cluster.log(NAMESPACE, "alone").write("said\n")
-    running = {"name": "main", "image": container["image"], "imageID": "", "ready": True, "restartCount": 0}
-    running |= {"state": {"running": {"startedAt": "2026-11-24T03:00:00Z"}}}
-    cluster.set_status("Pod", NAMESPACE, "alone", phase="Running", containerStatuses=[running])
-
-    assert log_of(cluster, "alone") == b"said\n"
-    assert cluster.get("Pod", NAMESPACE, "alone")["status"]["phase"] == "Running"
-
-
-def test_watches_from_before_a_compaction_are_refused(world: Sandbox, cluster: RealCluster):
-    before = cluster.get("CronJob", NAMESPACE, CRONJOB)["metadata"]["resourceVersion"]
-    cluster.patch("CronJob", NAMESPACE, CRONJOB, lambda it: it["spec"].update(suspend=True))
-
-    cluster.compact()
-
-    path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?watch=true&timeoutSeconds=3&resourceVersion={before}"
-    first = json.loads(cluster.ask("GET", path).data.split(b"\n")[0])
-    assert (first["type"], first["object"]["code"]) == ("ERROR", 410)
-    assert world.run().outputs["result"] == "created"
