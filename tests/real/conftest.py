@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import Sandbox
-from sandbox.binaries import kubernetes
 from sandbox.controlplane import ControlPlane
 from sandbox.realcluster import RealCluster
 from sandbox.world import CLUSTER, REGION
 from tests.real import corpus
-from tests.real.laboratory import Laboratory
+from tests.real.laboratory import Laboratory, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
 
 if TYPE_CHECKING:
@@ -50,8 +48,7 @@ def cluster(world: Sandbox) -> RealCluster:
 @pytest.fixture(scope="session")
 def laboratory() -> Laboratory:
     """One whose API server has every gate open that the manifests need."""
-    minor = int(kubernetes(os.environ).name.rpartition(".")[2])
-    gates = {gate for each in MANIFESTS if each.since <= minor for gate in each.gates}
+    gates = {gate for each in MANIFESTS if each.since <= server_minor() for gate in each.gates}
     return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, runs_jobs=False, features=sorted(gates)))
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import subprocess
 import tempfile
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sandbox import ENTRYPOINT
+from sandbox.binaries import find
 from sandbox.github import GitHub
 from sandbox.runner import run_step
 from tests.real.comparison import difference
@@ -33,20 +34,22 @@ class RefusedError(Exception):
     """The API server doesn't take an object: which, and why."""
 
 
+def server_minor() -> int:
+    """Which 1.x the API server is; asked of the program, since it decides how it can be started."""
+    told = subprocess.run([find("kube-apiserver"), "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.split(".")[1])
+
+
 class Laboratory:
     """Of one control plane; `kubectls` are the newest one and the one before it."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
         self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
+        self.minor = server_minor()
         self._numbers = itertools.count(1)
         role, self._binding = yaml.safe_load_all((ROOT / "examples/rbac.yaml").read_text())
         self.post(f"{RBAC}/clusterroles", role)
-
-    @cached_property
-    def minor(self) -> int:
-        """Which 1.x the API server is."""
-        return int(self.plane.ask("GET", "/version").json()["minor"])
 
     def namespace(self) -> str:
         """A new one, in which the group run-cronjob has the rights of examples/rbac.yaml."""
@@ -64,7 +67,9 @@ class Laboratory:
             metadata = each["metadata"]
             home = metadata.get("namespace", "")
             namespace = namespaces.get(home) or namespaces.setdefault(home, self.namespace())
-            moved = {**each, "metadata": {**metadata, "namespace": namespace}}
+            # What came from a cluster has a version there, and owners that are missed here.
+            kept = {field: metadata[field] for field in ("name", "labels", "annotations") if field in metadata}
+            moved = {**each, "metadata": {**kept, "namespace": namespace}}
             stored.append(self.post(f"{BATCH}/{namespace}/cronjobs?fieldValidation=Strict", moved))
         return stored
 
