@@ -17,6 +17,7 @@ PREVIOUS = ROOT / "build/kubectl-previous/bin/kubectl"
 
 _UNKNOWN_KIND = re.compile(r'no matches for kind "(\w+)"')
 _NO_KIND = re.compile(r"Object 'Kind' is missing|no objects passed to create")
+_BROKEN = re.compile(r"error (parsing|converting)")
 
 
 class KubectlError(Exception):
@@ -30,15 +31,15 @@ class Kubectl:
     program: Path
     kubeconfig: Path
 
-    def __call__(self, *arguments: object, stdin: str = "") -> str:
-        done = self._run(*arguments, stdin=stdin)
+    def __call__(self, *arguments: object) -> str:
+        done = self._run(*arguments)
         if done.returncode:
             raise KubectlError(done.stderr.strip())
         return done.stdout
 
-    def _run(self, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def _run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(word) for word in (self.program, "--kubeconfig", self.kubeconfig, *arguments)]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
     @cached_property
     def minor(self) -> int:
@@ -55,8 +56,8 @@ class Kubectl:
         named = [f"--filename={file}" for file in files]
         done = self._run("create", "--dry-run=client", "--validate=false", "--output=json", *named)
         unknown = _UNKNOWN_KIND.findall(done.stderr)
-        is_harmless = _NO_KIND.search(done.stderr) or (unknown and "CronJob" not in unknown)
-        if done.returncode and not is_harmless:
+        is_expected = (unknown or _NO_KIND.search(done.stderr)) and not _BROKEN.search(done.stderr)
+        if done.returncode and ("CronJob" in unknown or not is_expected):
             raise KubectlError(done.stderr.strip())
         objects: list[dict[str, Any]] = []
         for found in _documents(done.stdout):
@@ -66,8 +67,9 @@ class Kubectl:
 
 def _documents(text: str) -> list[dict[str, Any]]:
     """JSON documents that stand one behind the other."""
-    decoder, found, at = json.JSONDecoder(), [], 0
-    while (at := at + len(text[at:]) - len(text[at:].lstrip())) < len(text):
-        document, at = decoder.raw_decode(text, at)
+    decoder, found, rest = json.JSONDecoder(), [], text.lstrip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
         found.append(document)
+        rest = rest[end:].lstrip()
     return found
