@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import signal
 import socket
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,9 @@ from sandbox.serving import HOST
 from sandbox.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from sandbox.status import Object
 
 START_SECONDS = 100
 BY_HAND = "by-hand"
@@ -47,16 +50,16 @@ _NO_PODS_OF_OTHERS: dict[str, Any] = {"unschedulable": True}
 class ControlPlane:
     """From construction until this process ends; with `runs_jobs`, Jobs get pods, which run and end.
 
-    Without, an object stays as it was put, but for what is garbage or in a deleted namespace.
+    Without, an object stays as it was put, but for what is garbage or in a deleted namespace. `features` are gates of
+    the API server to open that are closed by default.
     """
 
-    def __init__(self, *, cluster: str, region: str, runs_jobs: bool) -> None:
+    def __init__(self, *, cluster: str, region: str, runs_jobs: bool, features: Iterable[str] = ()) -> None:
         self._keeper = keeper()
-        self.folder = self._keeper.folder / f"controlplane-{random.randbytes(4).hex()}"  # noqa: S311  a name
-        self.folder.mkdir()
+        self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._keeper.folder))
         self._authority, self._client_ca = Authority(), trustme.CA()
         self.ca_pem = self._authority.pem
-        self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority)
+        self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority, self._pod)
         self.verifier = Verifier(
             binaries.find("aws-iam-authenticator"),
             self.folder / "verifier",
@@ -64,10 +67,11 @@ class ControlPlane:
             cluster=cluster,
             region=region,
         )
-        self.admin_token = random.randbytes(16).hex()  # noqa: S311  opens a laboratory
+        self.admin_token = secrets.token_hex()
         self.pods_log = self.folder / "pods.log"
         self._http = urllib3.PoolManager(ca_cert_data=self.ca_pem)
         self._running: dict[str, int] = {}
+        self._features = tuple(features)
         self._write_files()
         self._start_server()
         self._start_rest(runs_jobs=runs_jobs)
@@ -127,7 +131,7 @@ class ControlPlane:
             f"--token-auth-file={self.folder}/tokens.csv",
             *self._issuer.api_server_flags(self.folder / "ca.pem"),
             f"--authentication-token-webhook-config-file={self.verifier.webhook}",
-            # A refusal is remembered no longer than an acceptance, and neither past a change of aws-auth.
+            # Else a refusal would be remembered for two minutes, past a change of aws-auth.
             "--authentication-token-webhook-cache-ttl=0s",
             "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
@@ -135,6 +139,7 @@ class ControlPlane:
             "--anonymous-auth=false",
             "--allow-privileged",
             "--kubelet-preferred-address-types=InternalIP",
+            *(f"--feature-gates={feature}=true" for feature in self._features),
         ]
         self._start("kube-apiserver", *self._server_flags)
         self.wait_for("the API server", self._is_ready)
@@ -204,7 +209,7 @@ class ControlPlane:
         return not taints and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def _knows_its_users(self) -> bool:
-        return self.who_is(self.token("somebody")) == "somebody"
+        return self.who_is(self.token("somebody")) == ("somebody", ())
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; an answer that didn't come counts as no."""
@@ -225,14 +230,20 @@ class ControlPlane:
     def ask(self, method: str, path: str, body: object = None, token: str = "") -> urllib3.BaseHTTPResponse:
         """One request, of an administrator if there is no token."""
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
-        return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=10)
+        return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=30)
 
-    def who_is(self, token: str) -> str:
-        """Whom the API server takes the bearer of `token` for; nobody if empty."""
+    def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = self.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token)
-        name: str = answer.json()["status"]["userInfo"]["username"] if answer.status == 201 else ""
-        return name
+        if answer.status == 401:
+            return None
+        user = answer.json()["status"]["userInfo"]
+        return user["username"], tuple(each for each in user["groups"] if each != "system:authenticated")
+
+    def _pod(self, namespace: str, name: str) -> Object:
+        pod: Object = self.ask("GET", f"/api/v1/namespaces/{namespace}/pods/{name}").json()
+        return pod
 
     def token(self, name: str, groups: tuple[str, ...] = ()) -> str:
         """A bearer token for `name`."""
@@ -265,7 +276,7 @@ def control_plane(*, cluster: str, region: str, runs_jobs: bool) -> ControlPlane
 def free_port() -> int:
     """A port that nobody listens on, below those that the kernel gives to connections."""
     while True:
-        port = random.randint(10_000, 30_000)  # noqa: S311  no secret
+        port = 10_000 + secrets.randbelow(20_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port
