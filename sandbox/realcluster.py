@@ -6,6 +6,7 @@ One control plane serves all that is opened in a process, one at a time; closing
 from __future__ import annotations
 
 import copy
+import secrets
 from typing import TYPE_CHECKING, Self
 
 import yaml
@@ -46,7 +47,6 @@ class RealCluster:
         self._aws, self._authority = aws, authority
         self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self.verifier.answer_sts = aws.answer_sts
-        self._aws_auths = 0
         self._write_aws_auth()
         aws.on_mapping = self._write_aws_auth
         self._proxy = FaultProxy(self._plane.url, authority=authority, upstream_ca=self._plane.ca_pem)
@@ -59,8 +59,7 @@ class RealCluster:
 
     def _write_aws_auth(self) -> None:
         """Put the account's mapping into the ConfigMap, and wait until the verifier has read it."""
-        self._aws_auths += 1
-        generation = f"aws-auth-{id(self)}-{self._aws_auths}"
+        generation = f"generation-{secrets.token_hex(8)}"
         metadata = {"name": "aws-auth", "namespace": "kube-system"}
         self.apply({"kind": "ConfigMap", "metadata": metadata, "data": with_probe(self._aws.aws_auth, generation)})
         self._plane.wait_for(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import re
+import secrets
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from werkzeug.wrappers import Response
@@ -37,7 +37,6 @@ class Webhooks:
         self.warnings = _Watched[str](self._register)
         self._plane, self._authority = plane, authority
         self._server = Server(self._admit, tls=authority.server_context())
-        self._generations = (f"generation-{number}-of-{id(self)}" for number in itertools.count(1))
 
     def close(self) -> None:
         """Let the API server ask nobody any more."""
@@ -50,7 +49,7 @@ class Webhooks:
         """Have `_admit` asked about every new Job, and wait until it is."""
         self._plane.ask("DELETE", f"{_CONFIGURATIONS}/{_NAME}")
         asked = list(self.registered) or ([Webhook("warns.example", lambda _: None)] if self.warnings else [])
-        generation = next(self._generations)
+        generation = f"generation-{secrets.token_hex(8)}"
         if asked:
             configured = {
                 "apiVersion": "admissionregistration.k8s.io/v1",
@@ -91,7 +90,7 @@ class Webhooks:
         answer = self._plane.ask("POST", "/apis/batch/v1/namespaces/default/jobs?dryRun=All", probe)
         # Webhooks that answer do so by a warning; of one that doesn't, the API server tells the URL.
         said = f"{answer.headers.get('Warning', '')} {answer.json().get('message', '')}"
-        found = re.search(r"generation-\d+-of-\d+", said)
+        found = re.search(r"generation-[0-9a-f]+", said)
         return found[0] if found else "nobody"
 
     def _admit(self, request: Request) -> Response:
