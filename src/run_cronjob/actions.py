@@ -109,13 +109,19 @@ class Actions:
                 with contextlib.suppress(Exception):  # a full disk must not cost the summary
                     core.set_output(name, self._public(value))
 
+    def state(self, values: Mapping[str, str]) -> None:
+        """What this step leaves for its `post-entrypoint`."""
+        with contextlib.suppress(Exception):  # a full disk must not cost the Job
+            for name, value in values.items():
+                core.save_state(name, value)
+
     def summary(self, markdown: str) -> None:
-        """The job summary, where the runner offers one."""
+        """The job summary, where the runner offers one; it takes the place of an earlier one."""
         text = self._public(markdown)
         with self._writing() as ours, contextlib.suppress(OSError):
             if ours and Path(os.environ.get("GITHUB_STEP_SUMMARY", "")).is_file():
                 encoded = text.encode("utf-8", "replace")[:_SUMMARY_BYTES].decode("utf-8", "ignore")
-                core.issue_file_command("STEP_SUMMARY", encoded)
+                Path(os.environ["GITHUB_STEP_SUMMARY"]).write_text(encoded, encoding="utf-8")
 
     def _public(self, text: str) -> str:
         for secret in sorted(self._secrets, key=len, reverse=True):

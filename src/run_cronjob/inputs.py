@@ -6,16 +6,18 @@ Every wrong input is named in one go, before anything is asked of a network.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from run_cronjob import REPOSITORY, naming
-from run_cronjob.model import IfRunning, Inputs, Outcome, TokenRequest, Trigger
+from run_cronjob.model import IfRunning, Inputs, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -33,11 +35,16 @@ AUDIENCE = re.compile(r"[\w.:/@+=,-]{1,255}", re.ASCII)
 DURATION_SECONDS = range(900, 43_201)
 """AssumeRoleWithWebIdentity's limits; the role's own maximum may be lower."""
 
+TIMEOUT = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?|(\d{1,8})", re.ASCII)
+
 DEFAULTS = {
     "role-duration-seconds": "3600",
     "audience": "sts.amazonaws.com",
     "job-name": naming.DEFAULT_PATTERN,
+    "wait-for": WaitFor.CREATED.value,
+    "logs": Logs.AUTO.value,
     "if-running": IfRunning.WARN.value,
+    "on-cancel": OnCancel.LEAVE.value,
     "dry-run": "false",
 }
 
@@ -112,7 +119,17 @@ def read(environ: Mapping[str, str]) -> Inputs:
         elif not REGION.fullmatch(region):
             form.complain("aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}")
 
+    wait_for = form.choice("wait-for", WaitFor)
+    form.check(
+        "timeout",
+        _seconds,
+        "must be a time such as `90s`, `20m`, `1h30m` or a number of seconds, more than nothing",
+    )
+    if form.given("timeout") and wait_for is WaitFor.CREATED:
+        form.complain("timeout", "bounds the waiting for a Job, and `wait-for: created` does not wait: set `wait-for` too")
+    logs = form.choice("logs", Logs, [Logs.AUTO, Logs.TRUE, Logs.FALSE])
     if_running = form.choice("if-running", IfRunning)
+    on_cancel = form.choice("on-cancel", OnCancel)
     dry_run = form.boolean("dry-run")
     trigger = _trigger(environ)
     links = docs_url(environ)
@@ -132,7 +149,11 @@ def read(environ: Mapping[str, str]) -> Inputs:
         kubeconfig=kubeconfig,
         context=form.given("context"),
         job_name=form.given("job-name"),
+        wait_for=wait_for,
+        timeout=_seconds(form.given("timeout")) or None,
+        logs=_visible(environ) if logs is Logs.AUTO else logs,
         if_running=if_running,
+        on_cancel=on_cancel,
         dry_run=dry_run,
         token_request=_token_request(environ),
         trigger=trigger,
@@ -161,9 +182,9 @@ class _Form:
         elif value and not valid(value):
             self.complain(name, f"{rule}; it is {quoted(value)}")
 
-    def choice(self, name: str, choices: type[Choice]) -> Choice:
+    def choice(self, name: str, choices: type[Choice], offered: Iterable[Choice] = ()) -> Choice:
         value = self.given(name)
-        options = [choice.value for choice in choices]
+        options = [choice.value for choice in offered or choices]
         if value in options:
             return choices(value)
         near = difflib.get_close_matches(value.lower(), options, n=1)
@@ -217,6 +238,23 @@ def _trigger(environ: Mapping[str, str]) -> Trigger:
         run_attempt=github("RUN_ATTEMPT"),
         server_url=_server_url(environ),
     )
+
+
+def _seconds(text: str) -> int:
+    """What a time such as `1h30m` comes to; 0 for what is none."""
+    found = TIMEOUT.fullmatch(text)
+    return sum(int(part or 0) * size for part, size in zip(found.groups(), (3600, 60, 1, 1), strict=True)) if found else 0
+
+
+def _visible(environ: Mapping[str, str]) -> Logs:
+    """Whether all who can read the workflow's log belong to the repository; only the event file tells."""
+    try:
+        event = json.loads(Path(environ.get("GITHUB_EVENT_PATH", "")).read_bytes())
+        repository = event["repository"]
+        known = repository.get("visibility") or ("private" if repository.get("private") is True else "")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        known = ""
+    return Logs.TRUE if known in {"private", "internal"} else Logs.PUBLIC
 
 
 def _token_request(environ: Mapping[str, str]) -> TokenRequest | None:

@@ -73,6 +73,14 @@ def inert(line: str) -> str:
     return f"| {line}" if line.lstrip().startswith("::") else line
 
 
+def duration(seconds: int) -> str:
+    """`seconds` as people say it."""
+    hours, minutes = divmod(seconds // 60, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds % 60, "s")]
+    said = [f"{amount} {unit}" for amount, unit in parts if amount]
+    return " ".join(said[:2]) or "0 s"
+
+
 def command_line(command: str, *words: str) -> str:
     """A shell command to copy: what others chose is one word each, whatever it holds."""
     return " ".join([command, *map(shlex.quote, words)])
