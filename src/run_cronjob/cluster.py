@@ -20,16 +20,22 @@ from run_cronjob.patience import Budget, persist
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
+
+    import urllib3
 
     from run_cronjob.clock import Clock
     from run_cronjob.model import Access, Json
 
 READ_BUDGET_SECONDS = 20
+SILENT_SECONDS = 30
+"""After so long without a line of a log it is asked for anew: the connection may be dead."""
 SERVICE = "the Kubernetes API"
 FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
+_CHUNK_BYTES = 1 << 18
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -98,6 +104,26 @@ class Cluster:
             query.append(("dryRun", "All"))
         return self._ask("POST", _path(manifest["metadata"]["namespace"], "jobs"), query, manifest)
 
+    def pod_log(  # noqa: PLR0913  the API's own options
+        self, namespace: str, pod: str, container: str, *, since: str, previous: bool, follow: bool
+    ) -> Iterator[bytes]:
+        """A container's log with timestamps, as it arrives; `since` is a time, empty for all there is.
+
+        A container may be silent for as long as it likes, a connection not: then NoAnswer says READ_TIMEOUT.
+        """
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log"
+        query = [("container", container), ("timestamps", "true")]
+        query += [("sinceTime", since)] if since else []
+        query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
+        response = self._send("GET", path, query, timeout=(network.CONNECT_SECONDS, SILENT_SECONDS))
+        try:
+            while chunk := response.read1(_CHUNK_BYTES):
+                yield chunk
+        except (HTTPError, SSLError, OSError) as error:
+            raise network.no_answer(SERVICE, self.host, error) from error
+        finally:
+            response.close()
+
     def _list(self, path: str) -> list[Json]:
         try:
             return self._pages(path)
@@ -129,8 +155,24 @@ class Cluster:
         self, method: str, path: str, query: list[tuple[str, str]], body: Json | None = None
     ) -> tuple[Json, tuple[str, ...]]:
         """One request, one answer."""
+        response = self._send(method, path, query, body)
         try:
-            response = self._api.call_api(
+            content = response.data
+        except (HTTPError, SSLError) as error:
+            raise network.no_answer(SERVICE, self.host, error) from error
+        return self._object(content), _warnings(response.headers.getlist("Warning"))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]],
+        body: Json | None = None,
+        timeout: tuple[float, float] = _TIMEOUT,
+    ) -> urllib3.BaseHTTPResponse:
+        """One request; its answer, of which only the head is read so far."""
+        try:
+            response: urllib3.BaseHTTPResponse = self._api.call_api(
                 path,
                 method,
                 query_params=query,
@@ -139,9 +181,8 @@ class Cluster:
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=timeout,
             )
-            content = response.data
         except client.ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
             if not error.status:
@@ -149,7 +190,7 @@ class Cluster:
             raise _api_error(error) from error
         except (HTTPError, SSLError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
-        return self._object(content), _warnings(response.headers.getlist("Warning"))
+        return response
 
     def _object(self, body: bytes) -> Json:
         try:
