@@ -70,7 +70,8 @@ class Cluster:
         self.bookmark_interval = 60.0
         self._authentication = Authentication(authenticate)
         self._store = Store()
-        self._logs: dict[tuple[str, str, str], ContainerLog] = {}
+        self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
+        """One for each start of a container."""
         for name in ("default", "kube-system"):
             self.apply({"kind": "Namespace", "metadata": {"name": name}})
         context = authority.server_context()
@@ -87,7 +88,7 @@ class Cluster:
     def close(self) -> None:
         """End all streams and stop serving."""
         self._store.close()
-        for log in list(self._logs.values()):
+        for log in [log for logs in list(self._logs.values()) for log in logs]:
             log.end()
         self._server.close()
 
@@ -132,12 +133,19 @@ class Cluster:
         with self._store.changed:
             self._store.delete(of_kind(kind), self._find(of_kind(kind), namespace, name))
 
-    def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
-        """What a pod's container (the only one, if not named) prints: write to it."""
+    def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
+        """What a pod's container (the only one, if not named) prints: write to it.
+
+        `restarted`: it starts again, with a new log; the one so far has ended and is the previous one.
+        """
         if not container:
             [only] = self._find(POD, namespace, pod)["spec"]["containers"]
             container = only["name"]
-        return self._logs.setdefault((namespace, pod, container), ContainerLog())
+        logs = self._logs.setdefault((namespace, pod, container), [ContainerLog()])
+        if restarted:
+            logs[-1].end()
+            logs.append(ContainerLog())
+        return logs[-1]
 
     def compact(self) -> None:
         """Forget the past, as etcd does every few minutes: older watches and continue tokens expire."""
@@ -220,8 +228,11 @@ class Cluster:
     def _serve_log(self, info: RequestInfo, query: Mapping[str, str]) -> Response:
         options = parse_options(query, info.name)
         pod = self._find(POD, info.namespace, info.name)
-        container = choose_container(pod, query.get("container", ""))
-        log = self.log(info.namespace, info.name, container)
+        container, starts_ago = choose_container(pod, query.get("container", ""), previous=options.previous)
+        self.log(info.namespace, info.name, container)
+        logs = self._logs[info.namespace, info.name, container]
+        # The kubelet's status knew of a start of which nobody has written a log.
+        log = logs[-1 - starts_ago] if starts_ago < len(logs) else ContainerLog()
         return Response(log.read(options), 200, mimetype="text/plain")
 
     def _review(self, user: rbac.User, request: Request) -> Object:

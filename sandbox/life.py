@@ -1,4 +1,4 @@
-"""The life of a Job, played by hand: what the Job controller, the scheduler and the kubelet would write of it.
+r"""The life of a Job, played by hand: what the Job controller, the scheduler and the kubelet would write of it.
 
 life = Life(world.cluster, NAMESPACE)
 pod = life.pod()
@@ -159,7 +159,12 @@ class Life:
     def event(self, about: Object, reason: str, message: str, *, kind: str = "Warning") -> None:
         """Some part of the cluster notes something about the Job or a pod."""
         metadata = about["metadata"]
-        involved = {"kind": about["kind"], "namespace": self.namespace, "name": metadata["name"], "uid": metadata["uid"]}
+        involved = {
+            "kind": about["kind"],
+            "namespace": self.namespace,
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        }
         self.cluster.apply(
             {
                 "apiVersion": "v1",
@@ -179,12 +184,17 @@ class Life:
     def complete(self) -> None:
         """It succeeded."""
         self.start()
-        conditions = [_condition("SuccessCriteriaMet", "CompletionsReached"), _condition("Complete", "CompletionsReached")]
+        conditions = [
+            _condition("SuccessCriteriaMet", "CompletionsReached"),
+            _condition("Complete", "CompletionsReached"),
+        ]
         self.cluster.set_status(
             "Job", self.namespace, self.name, conditions=conditions, completionTime=now(), succeeded=1
         )
 
-    def fail(self, reason: str = "BackoffLimitExceeded", message: str = "Job has reached the specified backoff limit") -> None:
+    def fail(
+        self, reason: str = "BackoffLimitExceeded", message: str = "Job has reached the specified backoff limit"
+    ) -> None:
         """It failed."""
         self.start()
         conditions = [_condition("FailureTarget", reason, message), _condition("Failed", reason, message)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob import diagnosis, grants, job, pods
 from run_cronjob.errors import ActionError
 from run_cronjob.follow import Follow, Right, Target, Unwatchable
 from run_cronjob.model import Logs, Output, Result
-from run_cronjob.text import duration, quoted, redact
+from run_cronjob.tail import Tails
+from run_cronjob.text import duration, quoted
 
 if TYPE_CHECKING:
     from run_cronjob.actions import Actions
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from run_cronjob.model import Inputs, Json, Problem, Verdict
     from run_cronjob.pods import View
     from run_cronjob.progress import Progress
+
+_LAST_LINES = 20
+"""In the summary."""
+
+_WITHHELD = {
+    Logs.PUBLIC: "this repository is public, or not known to be private, so that everyone could read it; `logs: true` "
+    "shows it all the same",
+    Logs.FALSE: "`logs: false`",
+}
 
 DRAIN_SECONDS = 60
 """For what the logs still hold after the verdict."""
@@ -39,7 +48,7 @@ _MISSING = {
 class Attendance:
     """One Job under our eyes; also follow.Reporter, who tells people of it."""
 
-    def __init__(  # noqa: PLR0913  what it works with
+    def __init__(  # noqa: PLR0913, PLR0917  what it works with
         self, inputs: Inputs, at: Situation, cluster: Cluster, progress: Progress, actions: Actions, clock: Clock
     ) -> None:
         self._inputs = inputs
@@ -50,13 +59,15 @@ class Attendance:
         self._clock = clock
         known = progress.outcome
         self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values)
+        self._tails = None
+        if inputs.logs is Logs.TRUE:
+            self._tails = Tails(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
 
     def follow(self, cronjob: Json) -> str:
         """Follow the Job until it is decided; what was found, for the log."""
-        tails = None
-        following = Follow(self._cluster, self._target, self._inputs.wait_for, self, tails, self._clock)
+        following = Follow(self._cluster, self._target, self._inputs.wait_for, self, self._tails, self._clock)
         if self._inputs.logs is Logs.PUBLIC:
-            self._actions.line("  Containers' output is not shown: everyone could read it here. `logs: true` shows it.")
+            self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
         try:
             result, verdict = following.until_decided()
         except Unwatchable as lost:
@@ -72,7 +83,10 @@ class Attendance:
         """What takes a moment and must not cost the verdict: the rest of the logs, and why it failed."""
         if result is Result.STARTED:
             return
-        self._write_down(result, verdict, following.last_look())
+        view = following.last_look()
+        if self._tails:
+            self._tails.drain(DRAIN_SECONDS)
+        self._write_down(result, verdict, view)
 
     def _write_down(self, result: Result, verdict: Verdict | None, view: View) -> None:
         known = self._progress.outcome
@@ -93,7 +107,8 @@ class Attendance:
     def _output(self, pod: str, container: str) -> Output | None:
         if not container:
             return None
-        return Output(pod, container)
+        lines = self._tails.last_lines(pod, container) if self._tails else ()
+        return Output(pod, container, lines[-_LAST_LINES:], _WITHHELD.get(self._inputs.logs, ""))
 
     def _found(self, result: Result) -> str:
         known = self._progress.outcome

@@ -34,11 +34,14 @@ WATCH_SECONDS = 50
 """The server ends a watch after this, which costs one request and proves that the stream is alive."""
 STALLED_SECONDS = 60
 """A stream that is silent for longer is dead, whatever the connection says."""
+SILENT_SECONDS = 30
+"""After so long without a line of a log it is asked for anew: the connection may be dead."""
 SERVICE = "the Kubernetes API"
 FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
+_CHUNK_BYTES = 1 << 18
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -174,11 +177,29 @@ class Cluster:
         ]
         response = self._send("GET", selection.path, query, timeout=(network.CONNECT_SECONDS, STALLED_SECONDS))
         unread = b""
+        for chunk in self._stream(response):
+            *lines, unread = (unread + chunk).split(b"\n")
+            for line in lines:
+                yield self._event(line)
+
+    def pod_log(  # noqa: PLR0913  the API's own options
+        self, namespace: str, pod: str, container: str, *, since: str, previous: bool, follow: bool
+    ) -> Iterator[bytes]:
+        """A container's log with timestamps, as it arrives; `since` is a time, empty for all there is.
+
+        A container may be silent for as long as it likes, a connection not: then NoAnswer says READ_TIMEOUT.
+        """
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log"
+        query = [("container", container), ("timestamps", "true")]
+        query += [("sinceTime", since)] if since else []
+        query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
+        response = self._send("GET", path, query, timeout=(network.CONNECT_SECONDS, SILENT_SECONDS))
+        return self._stream(response)
+
+    def _stream(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         try:
-            while chunk := response.read1():
-                *lines, unread = (unread + chunk).split(b"\n")
-                for line in lines:
-                    yield self._event(line)
+            while chunk := response.read1(_CHUNK_BYTES):
+                yield chunk
         except (HTTPError, SSLError, OSError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
         finally:

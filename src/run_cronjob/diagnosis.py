@@ -662,8 +662,8 @@ def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem
     return Problem(
         reason="CannotFollow",
         what=f"The Job could not be followed: this role may not {listed} Jobs in {quoted(namespace)}.",
-        why=f"`wait-for: {setting}` has to see the Job until it is decided. Nothing was started: a run whose end nobody "
-        "sees is not what was asked for.",
+        why=f"`wait-for: {setting}` has to see the Job until it is decided. Nothing was started: a run whose end "
+        "nobody sees is not what was asked for.",
         fix="Add this rule to the role that is bound there, or set `wait-for: created`:",
         paste=grants.rule("jobs.batch", *verbs),
     )
@@ -692,8 +692,8 @@ def still_running(known: Outcome) -> Problem:
     trouble = f" {known.trouble.what} {known.trouble.why}" if known.trouble else ""
     return Problem(
         reason="TimedOut",
-        what=f"The Job {quoted(known.job_name)} is STILL RUNNING: this workflow waited for {duration(known.timeout or 0)} "
-        "(`timeout`) and then stopped waiting, not the Job.",
+        what=f"The Job {quoted(known.job_name)} is STILL RUNNING: this workflow waited for "
+        f"{duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job.",
         why=(f"When it was last seen: {known.state}" if known.state else "Nothing was seen of it yet.") + trouble,
         first="Don't start it again: it would run twice. Look at it as below, or give it more `timeout` next time.",
         fix="Go on watching it, or stop it:",
@@ -708,13 +708,17 @@ def deleted(namespace: str, name: str) -> Problem:
     return Problem(
         reason="JobDeleted",
         what=f"The Job {quoted(name)} was deleted before its end was seen.",
-        why="Someone deleted it, or its CronJob, or the cluster removed it as soon as it had ended (a history limit or a "
-        "`ttlSecondsAfterFinished` of 0). Whether it did its work is not known.",
+        why="Someone deleted it, or its CronJob, or the cluster removed it as soon as it had ended (a history limit or "
+        "a `ttlSecondsAfterFinished` of 0). Whether it did its work is not known.",
         first="Don't run the workflow again before you know: look for what a finished run leaves behind.",
         fix="If Jobs of this CronJob are removed at once, let its `successfulJobsHistoryLimit` and "
         "`failedJobsHistoryLimit` be at least 1, and `ttlSecondsAfterFinished` some minutes. This shows what is set:",
-        paste=kubectl(namespace, "get job,cronjob --output", "custom-columns=KIND:.kind,NAME:.metadata.name,"
-        "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit"),
+        paste=kubectl(
+            namespace,
+            "get job,cronjob --output",
+            "custom-columns=KIND:.kind,NAME:.metadata.name,"
+            "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit",
+        ),
         paste_language="sh",
     )
 

@@ -11,13 +11,13 @@ import queue
 import threading
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from run_cronjob import job as jobs
 from run_cronjob import pods
 from run_cronjob.errors import ApiError, NoAnswer
 from run_cronjob.model import Result, WaitFor
-from run_cronjob.patience import Pauses
 from run_cronjob.pods import View
 from run_cronjob.watching import Changed, Listed, Lost, Watch
 
@@ -83,8 +83,8 @@ class Api(Protocol):
 class Tails(Protocol):
     """Whoever shows the containers' output."""
 
-    def see(self, pod: Json) -> None:
-        """A pod is new or has changed."""
+    def see(self, pod: Json, *, gone: bool = False) -> None:
+        """A pod is new or has changed, or was deleted."""
 
 
 class Reporter(Protocol):
@@ -156,8 +156,8 @@ class Known:
         """The Job's."""
         return self._target.uid or str((self.job.get("metadata") or {}).get("uid") or "")
 
-    def learn(self, about: About, news: News) -> Iterable[Json]:
-        """Take in the news; the pods among them."""
+    def learn(self, about: About, news: News) -> Iterable[tuple[Json, bool]]:
+        """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
         match about, news:
             case About.JOB, Lost():
                 self.lost = self.lost or news
@@ -167,11 +167,14 @@ class Known:
                 self._see_job(found, gone=gone)
             case About.PODS, Listed(objects):
                 ours = [pod for pod in objects if jobs.owns(self.uid, pod)]
-                self._present = {_uid(pod) for pod in ours}
-                return self._remember(ours)
+                before, self._present = self._present, {_uid(pod) for pod in ours}
+                missed = [(self._pods[uid], True) for uid in before - self._present]
+                self._remember(ours)
+                return [*missed, *((pod, False) for pod in ours)]
             case About.PODS, Changed(found, gone) if jobs.owns(self.uid, found):
                 (self._present.discard if gone else self._present.add)(_uid(found))
-                return self._remember([found])
+                self._remember([found])
+                return [(found, gone)]
             case About.PODS, Lost(ApiError(status=403)):
                 self.sees_pods = False
             case About.EVENTS, Listed(objects):
@@ -186,13 +189,12 @@ class Known:
         self.job = found
         self.gone = gone
 
-    def _remember(self, seen: list[Json]) -> Iterable[Json]:
+    def _remember(self, seen: list[Json]) -> None:
         self.sees_pods = True
         self._pods |= {_uid(pod): pod for pod in seen}
         past = [uid for uid in self._pods if uid not in self._present]
         for uid in past[: max(len(past) - _MOST_REMEMBERED, 0)]:
             del self._pods[uid]
-        return seen
 
     @property
     def view(self) -> View:
@@ -229,7 +231,7 @@ class Known:
 class Follow:
     """One Job, from its creation on."""
 
-    def __init__(  # noqa: PLR0913  what it works with
+    def __init__(  # noqa: PLR0913, PLR0917  what it works with
         self,
         api: Api,
         target: Target,
@@ -278,7 +280,7 @@ class Follow:
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
         if Right.EVENTS not in self._missing:
             for uid in (self._known.uid, *self._known.failed_pods):
-                self._last(About.EVENTS, lambda uid=uid: self._api.events_about(self._target.namespace, uid))
+                self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
         return self._known.view
 
     @property
@@ -292,9 +294,9 @@ class Follow:
         return min(_LOOK_SECONDS, self._said_at + SIGN_OF_LIFE_SECONDS - self._clock.monotonic())
 
     def _learn(self, about: About, news: News) -> None:
-        for pod in self._known.learn(about, news):
+        for pod, gone in self._known.learn(about, news):
             if self._tails:
-                self._tails.see(pod)
+                self._tails.see(pod, gone=gone)
         if isinstance(news, Lost) and isinstance(news.error, ApiError) and news.error.status == 403:
             self._miss({About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}.get(about))
         if self._looker:

@@ -35,7 +35,7 @@ AUDIENCE = re.compile(r"[\w.:/@+=,-]{1,255}", re.ASCII)
 DURATION_SECONDS = range(900, 43_201)
 """AssumeRoleWithWebIdentity's limits; the role's own maximum may be lower."""
 
-TIMEOUT = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?|(\d{1,8})", re.ASCII)
+TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?|(\d{1,8})", re.ASCII)
 
 DEFAULTS = {
     "role-duration-seconds": "3600",
@@ -102,31 +102,9 @@ def read(environ: Mapping[str, str]) -> Inputs:
     form.check("audience", AUDIENCE.fullmatch, "must be one word, such as `sts.amazonaws.com`")
     form.check("job-name", naming.is_pattern, naming.PATTERN_RULE)
 
-    if kubeconfig:
-        for name in ("cluster", "role-to-assume"):
-            if form.given(name):
-                form.complain(name, "can't be used together with `kubeconfig`: remove one of the two")
-    else:
-        if form.given("context"):
-            form.complain("context", "chooses within `kubeconfig`, which is missing")
-        if not form.given("cluster"):
-            form.complain("cluster", "is missing: give the name of the EKS cluster (or a `kubeconfig`)")
-        if not region:
-            form.complain(
-                "aws-region",
-                "is missing: give the cluster's region, such as `eu-central-1`, or set AWS_REGION",
-            )
-        elif not REGION.fullmatch(region):
-            form.complain("aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}")
-
+    _check_access(form, region)
     wait_for = form.choice("wait-for", WaitFor)
-    form.check(
-        "timeout",
-        _seconds,
-        "must be a time such as `90s`, `20m`, `1h30m` or a number of seconds, more than nothing",
-    )
-    if form.given("timeout") and wait_for is WaitFor.CREATED:
-        form.complain("timeout", "bounds the waiting for a Job, and `wait-for: created` does not wait: set `wait-for` too")
+    timeout = form.seconds("timeout")
     logs = form.choice("logs", Logs, [Logs.AUTO, Logs.TRUE, Logs.FALSE])
     if_running = form.choice("if-running", IfRunning)
     on_cancel = form.choice("on-cancel", OnCancel)
@@ -150,7 +128,7 @@ def read(environ: Mapping[str, str]) -> Inputs:
         context=form.given("context"),
         job_name=form.given("job-name"),
         wait_for=wait_for,
-        timeout=_seconds(form.given("timeout")) or None,
+        timeout=timeout,
         logs=_visible(environ) if logs is Logs.AUTO else logs,
         if_running=if_running,
         on_cancel=on_cancel,
@@ -159,6 +137,26 @@ def read(environ: Mapping[str, str]) -> Inputs:
         trigger=trigger,
         docs_url=links,
     )
+
+
+def _check_access(form: _Form, region: str) -> None:
+    """A kubeconfig, or a cluster in a region; not both."""
+    if form.given("kubeconfig"):
+        for name in ("cluster", "role-to-assume"):
+            if form.given(name):
+                form.complain(name, "can't be used together with `kubeconfig`: remove one of the two")
+    else:
+        if form.given("context"):
+            form.complain("context", "chooses within `kubeconfig`, which is missing")
+        if not form.given("cluster"):
+            form.complain("cluster", "is missing: give the name of the EKS cluster (or a `kubeconfig`)")
+        if not region:
+            form.complain(
+                "aws-region",
+                "is missing: give the cluster's region, such as `eu-central-1`, or set AWS_REGION",
+            )
+        elif not REGION.fullmatch(region):
+            form.complain("aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}")
 
 
 class _Form:
@@ -192,6 +190,15 @@ class _Form:
         listed = ", ".join(quoted(option) for option in options)
         self.complain(name, f"must be one of {listed}; it is {quoted(value)}{meant}")
         return next(iter(choices))
+
+    def seconds(self, name: str) -> int | None:
+        """A time such as `1h30m`; None where none is given."""
+        found = TIME.fullmatch(self.given(name))
+        units = zip(found.groups(), (3600, 60, 1, 1), strict=True) if found else ()
+        seconds = sum(int(amount or 0) * unit for amount, unit in units)
+        rule = "must be a time such as `90s`, `20m`, `1h30m` or a number of seconds, and more than none"
+        self.check(name, lambda _: seconds, rule)
+        return seconds or None
 
     def boolean(self, name: str) -> bool:
         """As YAML 1.2's core schema, and so the runner's own toolkit, writes them."""
@@ -238,12 +245,6 @@ def _trigger(environ: Mapping[str, str]) -> Trigger:
         run_attempt=github("RUN_ATTEMPT"),
         server_url=_server_url(environ),
     )
-
-
-def _seconds(text: str) -> int:
-    """What a time such as `1h30m` comes to; 0 for what is none."""
-    found = TIMEOUT.fullmatch(text)
-    return sum(int(part or 0) * size for part, size in zip(found.groups(), (3600, 60, 1, 1), strict=True)) if found else 0
 
 
 def _visible(environ: Mapping[str, str]) -> Logs:

@@ -160,9 +160,12 @@ def _has_run(status: Json) -> bool:
 
 def exit_code(pods: Iterable[Json]) -> int | None:
     """The exit code of the one container of the one pod that succeeded; None unless there is exactly one."""
-    succeeded = [pod.get("status") or {} for pod in pods if (pod.get("status") or {}).get("phase") == "Succeeded"]
-    ended = [(each.get("state") or {}).get("terminated") for pod in succeeded for each in pod.get("containerStatuses") or []]
-    code = ended[0].get("exitCode") if len(succeeded) == 1 and len(ended) == 1 and ended[0] else None
+    statuses = [pod.get("status") or {} for pod in pods]
+    succeeded = [status for status in statuses if status.get("phase") == "Succeeded"]
+    containers = [each for status in succeeded for each in status.get("containerStatuses") or []]
+    if len(succeeded) != 1 or len(containers) != 1:
+        return None
+    code = ((containers[0].get("state") or {}).get("terminated") or {}).get("exitCode")
     return code if isinstance(code, int) else None
 
 

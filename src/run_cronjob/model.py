@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Json = dict[str, Any]
 """An object of the Kubernetes API or a kubeconfig, as decoded JSON: unknown fields survive in it."""

@@ -30,7 +30,7 @@ class Pauses:
 
     def next(self, at_least: float | None = None) -> float:
         """Seconds for the next one; `at_least` is the server's Retry-After."""
-        longest = min(FIRST_PAUSE_SECONDS * 2**self._taken, LONGEST_PAUSE_SECONDS)
+        longest = min(FIRST_PAUSE_SECONDS * float(2**self._taken), LONGEST_PAUSE_SECONDS)
         self._taken = min(self._taken + 1, _MOST_DOUBLINGS)
         return max(longest * (0.5 + self._clock.random() / 2), at_least or 0.0)
 

@@ -207,16 +207,16 @@ _NOT_KNOWN = (
 )
 
 _CANCELLED = {
-    Deletion.NONE: "Cancelling the workflow does not stop the Job: **it goes on running, and how it ends is not known "
-    "here**.",
-    Deletion.BEGUN: "`on-cancel: delete`: the cluster is being asked to delete the Job with its pods. If no answer comes "
-    "before this step ends, its last step (Post) asks again, and its log says what came of it.",
-    Deletion.DONE: "`on-cancel: delete`: the cluster has accepted the Job's deletion. Its pods are told to end now, and "
-    "are killed after their grace period (30 seconds unless the template says otherwise).",
+    Deletion.NONE: "Cancelling the workflow does not stop the Job: **it goes on running, and how it ends is not "
+    "known here**.",
+    Deletion.BEGUN: "`on-cancel: delete`: the cluster is being asked to delete the Job with its pods. If no answer "
+    "comes before this step ends, its last step (Post) asks again, and its log says what came of it.",
+    Deletion.DONE: "`on-cancel: delete`: the cluster has accepted the Job's deletion. Its pods are told to end now, "
+    "and are killed after their grace period (30 seconds unless the template says otherwise).",
     Deletion.ENDED: "",
     Deletion.GONE: "",
-    Deletion.FAILED: "`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, and its "
-    "log says what came of it.",
+    Deletion.FAILED: "`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, "
+    "and its log says what came of it.",
 }
 
 
