@@ -723,6 +723,19 @@ def deleted(namespace: str, name: str) -> Problem:
     )
 
 
+def not_deleted(namespace: str, name: str) -> Problem:
+    """`on-cancel: delete`, and the cluster did not do it."""
+    return Problem(
+        reason="NotDeleted",
+        what=f"The Job {quoted(name)} of the cancelled run could not be deleted.",
+        why="The cluster refused, or did not answer: the role may lack the right to delete Jobs. The Job goes on.",
+        fix="Stop it by hand, as below. For the next time, add the rule "
+        f"{quoted(grants.rule('jobs.batch', 'delete'))} to the role, or leave `on-cancel` out.",
+        paste=kubectl(namespace, "delete job", name),
+        paste_language="sh",
+    )
+
+
 def commands(namespace: str, name: str) -> list[str]:
     """What can be done with a Job, for whoever has kubectl."""
     return [

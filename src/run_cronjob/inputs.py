@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from run_cronjob import REPOSITORY, naming
-from run_cronjob.model import IfRunning, Inputs, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
+from run_cronjob.model import IfRunning, Inputs, Left, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.text import quoted
 
 if TYPE_CHECKING:
@@ -206,6 +206,12 @@ class _Form:
         if value not in {"true", "True", "TRUE", "false", "False", "FALSE"}:
             self.complain(name, f"must be `true` or `false`; it is {quoted(value)}")
         return value.lower() == "true"
+
+
+def left(environ: Mapping[str, str]) -> Left | None:
+    """The Job that an earlier entrypoint of this step may have left behind, as its state file tells."""
+    namespace, name, request_id = (environ.get(f"STATE_{key}", "") for key in ("namespace", "job", "request-id"))
+    return Left(namespace, name, request_id) if name and request_id else None
 
 
 def session_name(trigger: Trigger) -> str:

@@ -15,7 +15,7 @@ from run_cronjob.steps import Steps
 from run_cronjob.supervisor import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from run_cronjob.model import Inputs
@@ -35,7 +35,7 @@ def main(environ: Mapping[str, str], events: Events) -> int:
     progress = Progress(_asked(asked), on_following=lambda: events.put(Event.FOLLOWING))
     steps = Steps(asked, progress, actions, clock)
     actions.line(summary.opening(progress.outcome))
-    event = supervisor.supervise(lambda: attempt(steps, progress), progress, events, asked.timeout)
+    event = supervisor.supervise(lambda: attempt(lambda: run(steps), progress), progress, events, asked.timeout)
     actions.take_over()
     outcome = conclude(progress.close(), event, clock.now())
     if event is Event.SIGNAL:
@@ -55,10 +55,34 @@ def run(steps: Steps) -> None:
     steps.follow(cluster, cronjob)
 
 
-def attempt(steps: Steps, progress: Progress) -> None:
-    """`run`, with every way it can end written down in `progress`."""
+def after_cancel(environ: Mapping[str, str], events: Events) -> int:
+    """The step's `post-entrypoint`: delete the Job that a cancelled run left behind, if it did."""
+    left = inputs.left(environ)
+    if not left:
+        return 0
+    actions = Actions()
+    asked = inputs.read(environ)
+    progress = Progress(_asked(asked))
+    steps = Steps(asked, progress, actions, SystemClock())
+
+    def clean_up() -> None:
+        steps.clean_up(steps.connect(steps.reach()), left)
+
+    event = supervisor.supervise(lambda: attempt(clean_up, progress), progress, events)
+    actions.take_over()
+    outcome = progress.close()
+    if event is not Event.DONE and not outcome.problem:
+        outcome = replace(outcome, problem=diagnosis.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
+    actions.summary(summary.after_cancel(outcome, left))
+    if outcome.problem:
+        actions.error(summary.after_cancel_headline(outcome, left), summary.annotation(outcome))
+    return int(outcome.problem is not None)
+
+
+def attempt(work: Callable[[], None], progress: Progress) -> None:
+    """`work`, with every way it can end written down in `progress`."""
     try:
-        run(steps)
+        work()
     except Interrupted:
         pass
     except Refused as refused:

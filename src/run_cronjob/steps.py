@@ -39,6 +39,7 @@ _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels, no look-alikes: what Kubernetes' own generated names are made of."""
 _SUFFIX_LENGTH = 5
 _SHOWN_RUNS = 3
+_LOOKS, _LOOK_SECONDS = 3, 3.0
 
 
 def _counted(runs: int, *, certain: bool) -> str:
@@ -343,6 +344,19 @@ class Steps:
             self._actions.state(stopping.NOTHING_LEFT)
             return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
         return replace(outcome, deletion=deletion)
+
+    def clean_up(self, cluster: Cluster, left: Left) -> None:
+        """Delete the Job that a cancelled run left behind; its POST may be under way, so look more than once."""
+        with self._stage("Deletion", "deleting the Job of the cancelled run") as stage:
+            for _ in range(_LOOKS):
+                deletion, _uid = stopping.stop(cluster, left)
+                if deletion is not Deletion.GONE:
+                    break
+                self._clock.sleep(_LOOK_SECONDS)
+            self._progress.learn(deletion=deletion)
+            stage.found = f"of {quoted(left.name)}: {deletion.value}"
+            if deletion is Deletion.FAILED:
+                raise ActionError(diagnosis.not_deleted(left.namespace, left.name))
 
     def _shown(self, manifest: Json) -> str:
         """The Job as YAML, without env values and the server's bookkeeping."""

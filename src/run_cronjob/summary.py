@@ -13,7 +13,7 @@ from run_cronjob.model import Concerns, Creation, Deletion, Result
 from run_cronjob.text import clean, cut, duration, fenced, quoted
 
 if TYPE_CHECKING:
-    from run_cronjob.model import CronJobFacts, Outcome, Output, Problem
+    from run_cronjob.model import CronJobFacts, Left, Outcome, Output, Problem
 
 _SAID_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
@@ -217,6 +217,30 @@ _CANCELLED = {
     Deletion.GONE: "",
     Deletion.FAILED: "`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, "
     "and its log says what came of it.",
+}
+
+
+def after_cancel(outcome: Outcome, left: Left) -> str:
+    """The summary of a step's `post-entrypoint`."""
+    blocks = [f"### {_SIGNS[Result.CANCELLED]} {after_cancel_headline(outcome, left)}"]
+    if outcome.problem:
+        blocks += _problem(outcome.problem, outcome.docs_url)
+    return "\n\n".join(blocks) + "\n"
+
+
+def after_cancel_headline(outcome: Outcome, left: Left) -> str:
+    """What became of the Job after the cancelled step had ended, in one sentence."""
+    what = "could not be deleted" if outcome.problem else _AFTERWARDS[outcome.deletion]
+    return f"After the cancelling: the Job {quoted(left.name)} {what}"
+
+
+_AFTERWARDS = {
+    Deletion.NONE: "is as it was",
+    Deletion.BEGUN: "is to be deleted",
+    Deletion.DONE: "is being deleted, with its pods",
+    Deletion.ENDED: "had ended already, and stays",
+    Deletion.GONE: "is gone, or never was",
+    Deletion.FAILED: "could not be deleted",
 }
 
 
