@@ -77,10 +77,12 @@ def of_container(job: Job, pod: Pod, container: Container) -> Ending | None:
     return Ending(problem, pod.name, container.name, code)
 
 
-def was_stopped(pod: Pod) -> bool:
+def was_stopped(job: Job, pod: Pod) -> bool:
     """Whether `pod` did not fail, but was stopped by the Job's own end."""
+    if not pod.leaving or _put_out(job, pod):
+        return False
     ends = [end for container in pod.containers if (end := _end(pod, container))]
-    return pod.leaving and all(end.exit_code in _STOPPED and end.reason != "OOMKilled" for end in ends)
+    return all(end.exit_code in _STOPPED and end.reason != "OOMKilled" for end in ends)
 
 
 def _end(pod: Pod, container: Container) -> Ended | None:

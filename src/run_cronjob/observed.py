@@ -286,7 +286,7 @@ def _conditions(status: Json) -> dict[str, Condition]:
             since=_time(each.get("lastTransitionTime")),
         )
         for each in _maps(status.get("conditions"))
-        if each.get("status") in {"True", "False"}
+        if _text(each.get("status")) in {"True", "False"}
     }
 
 

@@ -259,7 +259,7 @@ def is_pull_failure(container: Container) -> bool:
 
 
 def _image(container: Container, events: Sequence[Event], waited: timedelta) -> Trouble:
-    failed = [event for event in events if event.message.startswith(f'Failed to pull image "{container.image}"')]
+    failed = [event for event in events if event.message.startswith(f'Failed to pull image "{container.image}')]
     noted = last(failed)
     # Up to 1.31 a back-off's own message does not say why; the event does.
     said = noted.message if noted and "Back-off" in container.message else container.message

@@ -318,7 +318,7 @@ def _failed(seen: _Seen) -> list[Ending]:
     """The endings of all pods that failed of themselves, the latest last; of an index, its last attempt only."""
     latest: dict[str, Ending] = {}
     for pod in sorted(seen.pods, key=_end_of):
-        ending = None if endings.was_stopped(pod) else endings.of_pod(seen.job, pod)
+        ending = None if endings.was_stopped(seen.job, pod) else endings.of_pod(seen.job, pod)
         if ending:
             place = pod.index if seen.job.backoff_limit_per_index is not None else pod.name
             latest.pop(place, None)
@@ -376,7 +376,7 @@ def _at_deadline(seen: _Seen, said: str) -> PostMortem:
     verdict = seen.verdict
     then = (verdict and verdict.since) or _LONG_AGO
     bound = f" ({job.deadline} s)" if job.deadline is not None else ""
-    cut_short = [pod for pod in seen.pods if _was_at_work(pod)]
+    cut_short = [pod for pod in seen.pods if _was_at_work(job, pod)]
     if not cut_short:
         # Its pods were deleted, but were not over when they were seen last.
         waited = [replace(pod, leaving=False) for pod in seen.pods if not pod.is_over]
@@ -393,11 +393,11 @@ def _at_deadline(seen: _Seen, said: str) -> PostMortem:
     return PostMortem(problem, cut_short[-1].name, endings.only(cut_short[-1])) if cut_short else PostMortem(problem)
 
 
-def _was_at_work(pod: Pod) -> bool:
+def _was_at_work(job: Job, pod: Pod) -> bool:
     """Whether a container of `pod` ran until it was stopped from outside."""
     if pod.is_over and not pod.leaving:
         return False
-    return any(each.running for each in pod.containers) or (endings.was_stopped(pod) and pod.has_run)
+    return any(each.running for each in pod.containers) or (endings.was_stopped(job, pod) and pod.has_run)
 
 
 def _until_deadline(problem: Problem, bound: str) -> Problem:

@@ -1,8 +1,8 @@
 """Pure: what the scheduler and the autoscalers say of a pod that has no node, in plain words.
 
 The scheduler's text is "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption:
-..." (kubernetes pkg/scheduler/framework/types.go, FitError), its parts come from the plugins beside it. Up to 1.34 it
-names the taint. A reason without a number stands for all nodes.
+..." (kubernetes pkg/scheduler/framework/types.go, FitError), its parts come from the plugins beside it. 1.33
+names the taint, 1.37 does not. A reason without a number stands for all nodes.
 """
 
 from __future__ import annotations
