@@ -254,10 +254,22 @@ class _Tail:
         if not had_ended:
             self._pause()
             return False
-        if self._log.is_joined and not self._log.said:
-            self._finish()
-            return True
-        return self._is_given_up(self._log.said)
+        if self._log.said:
+            return self._is_given_up(self._log.said)
+        if not self._log.is_joined:
+            self._falls_short()
+            return False
+        self._finish()
+        return True
+
+    def _falls_short(self) -> None:
+        """The answer ended in good order before it came to what is known: cut behind the API server, or rotated."""
+        self._missing += 1
+        if self._missing < _TRIES:
+            self._pause()
+        else:
+            self._missing = 0
+            self._differs(is_same=True)
 
     def _read(self, *, follow: bool, previous: bool) -> bool:
         """Show what one answer has that is new; whether it had any."""
