@@ -10,18 +10,17 @@ Everything goes by the administrator's face, so that the same life is played on 
 
 from __future__ import annotations
 
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from sandbox.waiting import until
+
 if TYPE_CHECKING:
     from sandbox.cluster import Cluster
     from sandbox.controlplane import RealCluster
+    from sandbox.runner import Step
     from sandbox.status import Object
-
-PATIENCE_SECONDS = 40
-_POLL_SECONDS = 0.02
 
 
 def now() -> str:
@@ -39,9 +38,9 @@ class Pod:
         self._restarts = 0
 
     @property
-    def uid(self) -> str:
-        """Its UID."""
-        return str(self._life.cluster.get("Pod", self._life.namespace, self.name)["metadata"]["uid"])
+    def raw(self) -> Object:
+        """The pod as it is."""
+        return self._life.cluster.get("Pod", self._life.namespace, self.name)
 
     def unschedulable(self, message: str) -> None:
         """The scheduler finds no node."""
@@ -108,16 +107,16 @@ class Pod:
 class Life:
     """The newest Job in a namespace, from when it is there."""
 
-    def __init__(self, cluster: Cluster | RealCluster, namespace: str, *, others: int = 0) -> None:
-        """`others` Jobs are there already."""
+    def __init__(
+        self, cluster: Cluster | RealCluster, namespace: str, *, others: int = 0, step: Step | None = None
+    ) -> None:
+        """`others` Jobs are there already; `step` is to create this one."""
         self.cluster = cluster
         self.namespace = namespace
         self._pods = 0
-        until = time.monotonic() + PATIENCE_SECONDS
-        while len(cluster.list("Job", namespace)) <= others:
-            if time.monotonic() > until:
-                raise TimeoutError("no Job was created")
-            time.sleep(_POLL_SECONDS)
+        until(lambda: len(cluster.list("Job", namespace)) > others or bool(step and step.process.poll() is not None))
+        if len(cluster.list("Job", namespace)) <= others:
+            raise LookupError(f"no Job was created: {step and step.finish().log.shown}")
         self.name = str(max(cluster.list("Job", namespace), key=_age)["metadata"]["name"])
         self._began = ""
 
@@ -156,7 +155,7 @@ class Life:
         self.cluster.set_status("Pod", self.namespace, name, phase="Pending", startTime=now())
         return pod
 
-    def event(self, about: Object, reason: str, message: str, *, kind: str = "Warning") -> None:
+    def event(self, about: Object, reason: str, message: str, *, kind: str = "Warning", count: int = 1) -> None:
         """Some part of the cluster notes something about the Job or a pod."""
         metadata = about["metadata"]
         involved = {
@@ -174,7 +173,7 @@ class Life:
                 "reason": reason,
                 "message": message,
                 "type": kind,
-                "count": 1,
+                "count": count,
                 "firstTimestamp": now(),
                 "lastTimestamp": now(),
                 "source": {"component": "sandbox"},
