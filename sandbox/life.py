@@ -50,13 +50,19 @@ class Pod:
     def wait(self, reason: str, message: str = "", container: str = "") -> None:
         """The kubelet can't start a container yet."""
         waiting = {"reason": reason} | ({"message": message} if message else {})
-        self._status(phase="Pending", containerStatuses=self._containers(container, {"waiting": waiting}))
+        self._status(
+            phase="Pending",
+            conditions=[_placed()],
+            containerStatuses=self._containers(container, {"waiting": waiting}),
+        )
 
     def run(self, container: str = "") -> None:
         """The containers, or the one named, run."""
         self._began = self._began or now()
         self._status(
-            phase="Running", containerStatuses=self._containers(container, {"running": {"startedAt": self._began}})
+            phase="Running",
+            conditions=[_placed()],
+            containerStatuses=self._containers(container, {"running": {"startedAt": self._began}}),
         )
 
     def end(self, exit_code: int, reason: str = "", container: str = "") -> None:
@@ -202,6 +208,10 @@ class Life:
     def delete(self) -> None:
         """It goes, and its pods with it."""
         self.cluster.delete("Job", self.namespace, self.name)
+
+
+def _placed() -> Object:
+    return {"type": "PodScheduled", "status": "True", "lastTransitionTime": now()}
 
 
 def _condition(kind: str, reason: str, message: str = "") -> Object:

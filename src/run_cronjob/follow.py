@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -374,12 +375,8 @@ class Follow:
                 answers.put(Lost(error))
 
         threading.Thread(target=run, daemon=True).start()
-        try:
-            news = answers.get(timeout=LAST_LOOK_SECONDS)
-        except queue.Empty:
-            return
-        if isinstance(news, Listed):
-            self._learn(about, news)
+        with suppress(queue.Empty):
+            self._learn(about, answers.get(timeout=LAST_LOOK_SECONDS))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.life import Life
+from sandbox.waiting import until
 from sandbox.world import ROOT
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ def said(run: Run) -> str:
 
 
 def follow(world: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, Life]:
-    """Press the button; the step, and the Job that it follows."""
+    """Press the button; the step, and the Job that it follows by now."""
     step = world.start(COMPLETED | (inputs or {}))
-    return step, Life(world.cluster, NAMESPACE, step=step)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    until(lambda: any(each.path == JOBS and each.query.get("watch") for each in world.cluster.journal))
+    return step, life
 
 
 # --- the verdict --------------------------------------------------------------------------------------------
@@ -170,6 +173,21 @@ def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(world: Sandb
 
     assert ("The cluster removes the failed Job" in run.summary) == bool(told)
     assert told in run.summary
+
+
+def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector").delay(1)
+    step = world.start(COMPLETED)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    pod = life.pod()
+    pod.run()
+    pod.end(4)
+    life.fail()
+
+    run = step.finish()
+
+    assert (run.outputs["result"], run.outputs["exit-code"]) == ("failed", "4")
 
 
 # --- started ------------------------------------------------------------------------------------------------
