@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError, SSLError
 from run_cronjob import network
 from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
 from run_cronjob.patience import Budget, persist
+from run_cronjob.streaming import arrived
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +36,6 @@ FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
-_CHUNK_BYTES = 1 << 18
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -117,8 +117,9 @@ class Cluster:
         query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
         response = self._send("GET", path, query, timeout=(network.CONNECT_SECONDS, SILENT_SECONDS))
         try:
-            while chunk := response.read1(_CHUNK_BYTES):
-                yield chunk
+            yield from arrived(response)
+        except TimeoutError as error:  # of the socket itself
+            raise NoAnswer(SERVICE, urlsplit(self.host).netloc, Cause.READ_TIMEOUT, str(error)) from error
         except (HTTPError, SSLError, OSError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
         finally:
