@@ -296,7 +296,7 @@ class _Tail:
 
     def _was_restarted(self) -> bool:
         """Whether the answer may be the log of a later start; the pod's status tells, soon after."""
-        if self._pod.never_restarts or self._pod.is_over:
+        if self._pod.never_restarts:
             return False
         left = NEWS_SECONDS - (self._tails.clock.monotonic() - self._began)
         self._wait(left, lambda: self.is_previous or self._pod.is_over)
