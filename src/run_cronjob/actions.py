@@ -99,11 +99,14 @@ class Actions:
     def mask(self, *secrets: str) -> None:
         """`hide`, and have the runner do so too, for this job's later steps as well."""
         self.hide(*secrets)
-        with self._commanding() as ours:
+        with self._writing():
             new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._masked
             self._masked |= new
-            for secret in new if ours else ():
-                core.set_secret(secret)
+            if not new:
+                return
+            with self._commanding() as ours:
+                for secret in new if ours else ():
+                    core.set_secret(secret)
 
     def others(self, lines: Sequence[str], prefix: str = "") -> None:
         """Lines that a container printed, each after `prefix`.

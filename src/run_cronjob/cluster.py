@@ -19,6 +19,7 @@ from run_cronjob import network
 from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
 from run_cronjob.patience import Budget, persist
 from run_cronjob.renewal import Renewal
+from run_cronjob.streaming import arrived
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +42,6 @@ FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
-_CHUNK_BYTES = 1 << 18
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -198,8 +198,9 @@ class Cluster:
 
     def _stream(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         try:
-            while chunk := response.read1(_CHUNK_BYTES):
-                yield chunk
+            yield from arrived(response)
+        except TimeoutError as error:  # of the socket itself
+            raise NoAnswer(SERVICE, urlsplit(self.host).netloc, Cause.READ_TIMEOUT, str(error)) from error
         except (HTTPError, SSLError, OSError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
         finally:

@@ -207,7 +207,7 @@ class _Tail:
         """How many earlier starts the container had when it was first seen."""
         self._log = Log(tails.actions.public)
         self._is_announced = False
-        self._was_answered = False
+        self._has_asked = False
         self._began = 0.0
         self._failures = 0
         self._missing = 0
@@ -218,7 +218,7 @@ class _Tail:
             self._wait(NEWS_SECONDS, lambda: all(other.is_done for other in self._before))
             self._before = ()
             if self._missed:
-                self._tell("is the first that is kept: the container was started before")
+                self._tell("is the first one kept: it was started before")
             while not self._tails.is_stopped and not self._is_complete():
                 pass
         except Exception as error:  # noqa: BLE001  a traceback would print foreign text past the one writer
@@ -276,28 +276,27 @@ class _Tail:
         log, pod = self._log, self._pod
         log.begin()
         self._began = self._tails.clock.monotonic()
-        brought = False
+        brought, is_first = False, not self._has_asked
+        self._has_asked = True
         stream = self._tails.source.pod_log(
             pod.namespace, pod.name, self._container, since=log.since, previous=previous, follow=follow
         )
         for chunk in stream:
             # Where nothing was seen, there is nothing to tell the log of the next start by.
-            if log.is_empty and self._was_answered and not previous and self._was_restarted():
+            if log.is_empty and not is_first and not previous and self._was_restarted():
                 return True
             lines, is_new = log.take(chunk)
-            self._was_answered = True
             if is_new:
                 brought = True
                 self._failures = self._missing = 0
                 self._show(lines)
             if self._tails.is_stopped:
                 break
-        self._was_answered = True
         return brought
 
     def _was_restarted(self) -> bool:
         """Whether the answer may be the log of a later start; the pod's status tells, soon after."""
-        if self._pod.never_restarts or self._pod.is_over:
+        if self._pod.never_restarts:
             return False
         left = NEWS_SECONDS - (self._tails.clock.monotonic() - self._began)
         self._wait(left, lambda: self.is_previous or self._pod.is_over)
