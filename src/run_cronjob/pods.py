@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from run_cronjob import causes, endings, observed, obstacles, scheduling
+from run_cronjob import causes, endings, observed, obstacles
 from run_cronjob.observed import Container, Role
 from run_cronjob.obstacles import Trouble
 from run_cronjob.text import clean, quoted, redact
@@ -111,18 +111,31 @@ def waiting(view: View, now: datetime) -> str:
         return "The Job is suspended: it starts nothing until someone resumes it."
     if not seen.alive:
         return _between_pods(seen, now)
-    if job.parallelism > 1 or (job.completions or 1) > 1:
+    if _is_many(job):
         return _many(seen, now)
-    attempt = _attempt(seen)
-    return f"{_doing(seen, seen.alive[-1], now)}{attempt}."
+    return f"{_doing(seen, seen.alive[-1], now)}{_attempt(seen)}."
+
+
+def _is_many(job: Job) -> bool:
+    return job.parallelism > 1 or (job.completions or 1) > 1
+
+
+def _held_up(by: Trouble) -> str:
+    after = "that does not pass by itself" if by.lasting else "the cluster tries again"
+    return f"{_middle(by.problem)}; {after}"
+
+
+def _middle(problem: Problem) -> str:
+    """What is wrong, for the middle of a sentence."""
+    return problem.what.removesuffix(".")
 
 
 def _between_pods(seen: _Seen, now: datetime) -> str:
     job = seen.job
     if refusal := obstacles.of_creation(job, seen.pods, seen.events, now):
-        return f"The Job waits, because its pod can't be created ({refusal.problem.reason}); the cluster tries again."
+        return f"{_held_up(refusal)}."
     if seen.pods and seen.pods[-1].phase == "Succeeded":
-        return "The Job's last container has ended; the cluster is working out the result."
+        return _many(seen, now) if _is_many(job) else "The Job's pod has ended; the cluster is working out the result."
     failures = _failures(seen)
     if failures:
         how = _how_it_ended(seen)
@@ -180,17 +193,13 @@ def _doing(seen: _Seen, pod: Pod, now: datetime) -> str:
     events = seen.about(pod)
     placed = pod.conditions.get("PodScheduled")
     if not pod.node and not (placed and placed.true):
-        return _looking_for_a_node(pod, events, now)
+        return _looking_for_a_node(seen.job, pod, events, now)
     waits = [container for container in pod.containers if container.waiting]
     for container in waits:
-        if obstacles.is_pull_failure(container):
-            return f"The image {quoted(container.image)} can't be pulled; the cluster tries again"
-        if container.reason == "CrashLoopBackOff":
-            ending = endings.of_container(seen.job, pod, container)
-            code = "" if ending is None or ending.exit_code is None else f" with exit code {ending.exit_code}"
-            return f"{quoted(container.name)} has ended{code}, and is started again after a pause"
-        if container.reason not in {"", "ContainerCreating", "PodInitializing"}:
-            return f"{quoted(container.name)} can't be set up ({quoted(container.reason)}); the cluster tries again"
+        if container.reason == "CrashLoopBackOff" and (ending := endings.of_container(seen.job, pod, container)):
+            return f"{_middle(ending.problem)}; it is started again after a pause"
+    if obstacle := obstacles.of_pod(seen.job, pod, events, now):
+        return _held_up(obstacle)
     running = [container for container in pod.containers if container.running]
     preparing = [container for container in pod.containers if container.role is Role.INIT]
     for number, container in enumerate(preparing, 1):
@@ -209,16 +218,13 @@ def _since(container: Container) -> str:
     return f" since {container.running_since:%H:%M:%S} UTC" if container.running_since else ""
 
 
-def _looking_for_a_node(pod: Pod, events: Sequence[Event], now: datetime) -> str:
+def _looking_for_a_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
     if pod.gates:
-        return f"It is held back by {', '.join(map(quoted, pod.gates[:3]))}"
+        return _middle(causes.scheduling_gated(pod))
     if obstacles.being_helped(events, now):
         return "It waits for a new node, which is being started for it"
-    said = obstacles.refused_by_scheduler(pod, events)
-    if not said:
-        return "It waits for a node to run on"
-    words = scheduling.read(said, obstacles.asked_for(pod), pod.selector).words
-    return f"It waits for a node to run on{f': {words}' if words else ''}"
+    obstacle = obstacles.of_pod(job, pod, events, now)
+    return _held_up(obstacle) if obstacle else "It waits for a node to run on"
 
 
 def _being_set_up(pod: Pod, events: Sequence[Event]) -> str:
@@ -226,16 +232,12 @@ def _being_set_up(pod: Pod, events: Sequence[Event]) -> str:
     if latest and latest.reason == "Pulling":
         images = [each.image for each in pod.containers if f'"{each.image}"' in latest.message]
         return f"The image {quoted(images[0])} is being pulled to its node" if images else "An image is being pulled"
-    if latest and latest.reason in {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}:
-        return "It waits for its volumes"
     if latest and latest.reason == "FailedCreatePodSandBox":
         return "It waits for its network"
     return "Its containers are being set up on their node"
 
 
-_STEPS = {"Pulling", "Pulled", "Created", "Started", "FailedMount", "FailedAttachVolume", "FailedMapVolume"} | {
-    "FailedCreatePodSandBox"
-}
+_STEPS = {"Pulling", "Pulled", "Created", "Started", "FailedCreatePodSandBox"}
 
 
 # --- why does it not run? -----------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def test_out_of_memory_without_a_limit_is_the_nodes():
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ('exec: "reprot": executable file not found in $PATH: unknown', "is not in the image"),
+        ('exec: "nosuch": executable file not found in $PATH: unknown', "is not in the image"),
         ('exec: "/app": stat /app: no such file or directory: unknown', "is not in the image"),
         ('exec: "/app/run.sh": permission denied: unknown', "not executable"),
         ("exec /app: exec format error", "another processor"),

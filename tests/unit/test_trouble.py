@@ -333,6 +333,15 @@ def test_the_schedulers_event_serves_where_the_pod_says_nothing():
     assert trouble(view(job(), silent), MUCH_LATER) == ()
 
 
+def test_the_latest_word_of_the_scheduler_counts_though_its_events_keep_their_time_elsewhere():
+    silent = pod(phase="Pending", spec={"nodeName": ""}, status={"conditions": []})
+    early = modern_event("FailedScheduling", 'persistentvolumeclaim "data" not found', seconds=3)
+    late = modern_event("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.", seconds=9)
+
+    for events in ([early, late], [late, early]):
+        assert reasons(view(job(), silent, events=events)) == [("Unschedulable", False)]
+
+
 # --- on its node --------------------------------------------------------------------------------------------
 
 CREATE_FAILED = "failed to create containerd task: failed to create shim task: OCI runtime create failed"
@@ -410,7 +419,7 @@ def test_after_a_long_init_container_the_next_image_has_its_two_minutes_too():
     ("status", "reason"),
     [
         (
-            waits("InvalidImageName", 'Failed to apply default image tag "Registry/X": couldn\'t parse image name'),
+            waits("InvalidImageName", 'Failed to apply default image tag "Registry/X": invalid reference format'),
             "ImageNameInvalid",
         ),
         (
@@ -425,7 +434,7 @@ def test_after_a_long_init_container_the_next_image_has_its_two_minutes_too():
         (
             waits(
                 "RunContainerError",
-                f'{CREATE_FAILED}: exec: "reprot": executable file not found in $PATH: unknown',
+                f'{CREATE_FAILED}: exec: "nosuch": executable file not found in $PATH: unknown',
             ),
             "StartFailed",
         ),
@@ -577,7 +586,7 @@ def test_a_failed_attempt_is_told_while_the_next_one_is_awaited():
 
 def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
     lost = pod(
-        "a", "Failed", containers=[ended(128, "StartError", message='exec: "reprot": executable file not found')]
+        "a", "Failed", containers=[ended(128, "StartError", message='exec: "nosuch": executable file not found')]
     )
 
     assert reasons(view(job(status={"failed": 1}), lost)) == [("StartFailed", True)]
