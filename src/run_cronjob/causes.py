@@ -200,11 +200,18 @@ def unschedulable(job: Job, pod: Pod, verdict: Verdict, said: str, *, declined: 
         + scaling,
         first="Is what the CronJob's template asks for right: `resources`, `nodeSelector`, `affinity`, `tolerations`? "
         "Correct it if not." + ("" if verdict.needs_change else " Otherwise wait: it starts once a node is free."),
-        fix="Add nodes that fit, or let those there are take this work. This shows what each node said:",
+        fix="Add nodes that fit, or let those there are take this work. This shows what is known, and what sets the "
+        "nodes apart:",
         said=said,
-        paste=kubectl(job.namespace, "describe pod", pod.name),
+        paste="\n".join([kubectl(job.namespace, "describe pod", pod.name), _NODES]),
         paste_language="sh",
     )
+
+
+_NODES = (
+    "kubectl get nodes --output custom-columns="
+    "NAME:.metadata.name,CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory,TAINTS:.spec.taints"
+)
 
 
 def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -162,6 +162,23 @@ def of_pod(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Troubl
     if pod.has_run:
         return None
     return _surroundings(job, pod, events, now)
+
+
+def as_it_waited(pod: Pod, events: Iterable[Event]) -> Pod:
+    """`pod`, which was deleted before it ran, as it was until then.
+
+    Its node says of containers that never ran that they are lost; why they did not run, events alone still tell.
+    """
+    noted = last(event for event in events if event.reason == "Failed")
+    said = noted.message if noted else ""
+    pulling = said.startswith("Failed to pull image") or said in {"Error: ImagePullBackOff", "Error: ErrImagePull"}
+    reason = "ImagePullBackOff" if pulling else "CreateContainerConfigError" if said else ""
+    message = "Back-off pulling image" if pulling else said.removeprefix("Error: ")
+    containers = tuple(
+        replace(each, ended=None, waiting=True, reason=reason, message=message) if each.is_lost else each
+        for each in pod.containers
+    )
+    return replace(pod, phase="Pending", leaving=False, containers=containers)
 
 
 def _unplaced(pod: Pod) -> bool:

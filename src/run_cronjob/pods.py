@@ -29,7 +29,7 @@ __all__ = ["PostMortem", "Trouble", "View", "post_mortem", "trouble", "waiting"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 """Seconds between attempts, doubled each time (pkg/controller/job, DefaultJobPodFailureBackOff)."""
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO, _IN_THE_END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,7 @@ def _between_pods(seen: _Seen, now: datetime) -> str:
         if job.backoff_limit_per_index is None and failures > job.backoff_limit:
             return f"Attempt {failures} has failed{how}; the cluster is working out the result."
         pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
-        most = f" of at most {job.backoff_limit + 1}" if job.backoff_limit_per_index is None else ""
-        return f"Attempt {failures} has failed{how}; the next one{most} comes after a pause of about {pause} s."
+        return f"Attempt {failures} has failed{how}; the next one{_most(job)} comes after a pause of about {pause} s."
     return "The Job is created; the cluster has not made its pod yet."
 
 
@@ -176,12 +175,15 @@ def _attempt(seen: _Seen) -> str:
     if job.restarts_in_place:
         restarts = sum(container.restarts for pod in seen.alive for container in pod.containers)
         return f" (restart {restarts} of at most {job.backoff_limit})" if restarts else ""
-    return f" (attempt {failures + 1} of at most {job.backoff_limit + 1})" if failures else ""
+    return f" (attempt {failures + 1}{_most(job)})" if failures else ""
+
+
+def _most(job: Job) -> str:
+    return f" of at most {job.backoff_limit + 1}" if job.backoff_limit_per_index is None else ""
 
 
 def _how_it_ended(seen: _Seen) -> str:
-    failed = [pod for pod in seen.pods if pod.phase == "Failed"]
-    ending = endings.of_pod(seen.job, failed[-1]) if failed else None
+    ending = _last_ending(seen)
     if not ending:
         return ""
     known = "" if ending.exit_code is None else f", exit code {ending.exit_code}"
@@ -253,9 +255,9 @@ def trouble(view: View, now: datetime) -> tuple[Trouble, ...]:
     found = list(_obstacles(seen, now))
     if not any(pod.has_run for pod in seen.alive) and (ending := _last_ending(seen)):
         found.append(Trouble(ending.problem, lasting=ending.is_certain_again))
-    each: dict[str, Trouble] = {}
+    each: dict[tuple[str, str], Trouble] = {}
     for one in sorted(found, key=lambda one: not one.lasting):
-        each.setdefault(one.problem.reason, Trouble(_told(view, one.problem), one.lasting))
+        each.setdefault((one.problem.reason, one.problem.what), Trouble(_told(view, one.problem), one.lasting))
     return tuple(each.values())
 
 
@@ -375,22 +377,19 @@ def _named_pod(said: str) -> str:
 def _at_deadline(seen: _Seen, said: str) -> PostMortem:
     """The deadline ended it: while it ran, while it waited for something, or between attempts."""
     job = seen.job
-    verdict = seen.verdict
-    then = (verdict and verdict.since) or _LONG_AGO
     bound = f" ({job.deadline} s)" if job.deadline is not None else ""
     cut_short = [pod for pod in seen.pods if _was_at_work(job, pod)]
     if not cut_short:
-        # Its pods were deleted, but were not over when they were seen last.
-        waited = [replace(pod, leaving=False) for pod in seen.pods if not pod.is_over]
-        for pod in waited:
-            if found := obstacles.of_pod(job, pod, seen.about(pod), then):
-                return PostMortem(_until_deadline(found.problem, bound))
-        if not seen.pods and (refusal := obstacles.of_creation(job, seen.pods, seen.events, then)):
+        for pod in seen.pods:
+            if not pod.is_over or pod.leaving:
+                events = seen.about(pod)
+                if found := obstacles.of_pod(job, obstacles.as_it_waited(pod, events), events, _IN_THE_END):
+                    return PostMortem(_until_deadline(found.problem, bound))
+        if not seen.pods and (refusal := obstacles.of_creation(job, seen.pods, seen.events, _IN_THE_END)):
             return PostMortem(_until_deadline(refusal.problem, bound))
         if failed := _failed(seen):
-            return _because(
-                failed[-1], f"Before a further attempt could do better, the Job's deadline{bound} was over."
-            )
+            then = f"Before a further attempt could do better, the Job's deadline{bound} was over."
+            return _because(failed[-1], then)
     problem = causes.deadline_exceeded(job, job.deadline, said)
     return PostMortem(problem, cut_short[-1].name, endings.only(cut_short[-1])) if cut_short else PostMortem(problem)
 
@@ -399,7 +398,8 @@ def _was_at_work(job: Job, pod: Pod) -> bool:
     """Whether a container of `pod` ran until it was stopped from outside."""
     if pod.is_over and not pod.leaving:
         return False
-    return any(each.running for each in pod.containers) or (endings.was_stopped(job, pod) and pod.has_run)
+    ended = [each for each in pod.containers if each.ended and not each.is_lost]
+    return any(each.running for each in pod.containers) or (bool(ended) and endings.was_stopped(job, pod))
 
 
 def _until_deadline(problem: Problem, bound: str) -> Problem:
@@ -409,6 +409,6 @@ def _until_deadline(problem: Problem, bound: str) -> Problem:
 
 def _told(view: View, problem: Problem) -> Problem:
     """`problem` without the env values that the cluster may have quoted."""
-    known = (observed.job(view.job).name, observed.job(view.job).namespace)
+    job = observed.job(view.job)
     lines = [clean(line) for line in problem.said.splitlines() if line.strip()]
-    return replace(problem, said=redact("\n".join(lines), view.env_values, known=known))
+    return replace(problem, said=redact("\n".join(lines), view.env_values, known=(job.name, job.namespace)))

@@ -299,6 +299,33 @@ def test_a_deadline_that_ends_a_waiting_tells_what_was_waited_for():
     )
 
 
+@pytest.mark.parametrize(
+    ("noted", "reason"),
+    [
+        (event("Failed", f'Failed to pull image "{IMAGE}": {UNPACK}{IMAGE}: not found'), "ImageNotFound"),
+        (event("Failed", "Error: ImagePullBackOff"), "ImagePullFailed"),
+        (event("Failed", 'Error: secret "database" not found'), "SecretMissing"),
+        (event("FailedMount", 'MountVolume.SetUp failed for volume "s" : configmap "s" not found'), "ConfigMapMissing"),
+        (event("Started", "Started container report"), "DeadlineExceeded"),
+    ],
+)
+def test_what_never_ran_is_not_taken_for_lost_because_its_node_says_so(noted: Raw, reason: str):
+    """A kubelet replaces the reason for waiting, when the pod is deleted (TerminatePod): events alone still tell."""
+    unknown = {"reason": "ContainerStatusUnknown", "exitCode": 137, "startedAt": None, "finishedAt": None}
+    unknown["message"] = "The container could not be located when the pod was terminated"
+    deleted = lost({"name": "report", "state": {"terminated": unknown}}, metadata={"deletionTimestamp": at(61)})
+
+    found = post_mortem(view(failed(*DEADLINE, activeDeadlineSeconds=60), deleted, events=[noted]))
+
+    assert (found.problem.reason, found.exit_code) == (reason, None)
+
+
+def test_a_deadline_shorter_than_our_patience_tells_what_was_waited_for_too():
+    known = view(failed(*DEADLINE, activeDeadlineSeconds=1), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
+
+    assert post_mortem(known).problem.reason == "Unschedulable"
+
+
 def test_a_deadline_between_attempts_tells_how_the_last_one_failed():
     found = post_mortem(view(failed(*DEADLINE, activeDeadlineSeconds=60), lost(ended(9))))
 

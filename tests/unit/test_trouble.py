@@ -593,9 +593,20 @@ def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
 
 
 def test_each_cause_is_told_once_whatever_the_number_of_pods():
-    stuck = [pod(f"p{number}", "Pending", containers=[waits("InvalidImageName", "bad")]) for number in range(100)]
+    """Though what is to be pasted names another pod each time."""
+    broken = waits("CreateContainerError", "the message")
+    stuck = [pod(f"p{number}", "Pending", containers=[broken]) for number in range(100)]
 
-    assert reasons(view(job(completions=100, parallelism=100), *stuck)) == [("ImageNameInvalid", True)]
+    assert reasons(view(job(completions=100, parallelism=100), *stuck)) == [("ContainerNotCreated", False)]
+
+
+def test_two_secrets_that_are_missing_are_two_causes():
+    stuck = [
+        pod(name, "Pending", containers=[waits("CreateContainerConfigError", f'secret "{name}" not found')])
+        for name in ("a", "b")
+    ]
+
+    assert reasons(view(job(completions=2, parallelism=2), *stuck)) == [("SecretMissing", False)] * 2
 
 
 def test_the_cause_that_lasts_comes_first():
