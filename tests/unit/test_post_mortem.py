@@ -150,6 +150,13 @@ def test_the_last_of_several_attempts_decides():
         assert "the last of 2 attempts (`backoffLimit: 1`)" in found.problem.why
 
 
+def test_of_parallel_pods_the_one_that_failed_last_decides_whichever_began_first():
+    long = lost(ended(2, seconds=90), metadata={"name": "a", "creationTimestamp": at(1)})
+    short = lost(ended(1, seconds=30), metadata={"name": "b", "creationTimestamp": at(2)})
+
+    assert blamed(post_mortem(view(failed(*BACKOFF, parallelism=2), long, short)))[1:] == ("a", "report", 2)
+
+
 def test_what_the_jobs_end_stopped_did_not_fail():
     """At a parallel Job's end the cluster deletes the pods that still run."""
     failing = lost(ended(7, seconds=30), metadata={"name": "a"})
