@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from run_cronjob.observed import Container, Job, Pod
     from run_cronjob.scheduling import Verdict
 
-_AGAIN = "Then run the workflow again."
-_WAITS = "The Job waits meanwhile, and goes on by itself once this is mended."
+_ANEW = "A Job that still waits keeps the old template: delete it, and run the workflow again."
+_GOES_ON = "A Job that still waits goes on by itself then; only if the template was changed, delete it and run again."
 
 
 # --- before there is a pod ----------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def quota_wants_amounts(job: Job, said: str, quota: str, resources: str) -> Prob
         what=f"The cluster refuses the Job's pod: its containers don't say how much they need ({missing}).",
         why=f"{f'The quota {quoted(quota)}' if quota else 'A quota'} in {quoted(job.namespace)} counts these amounts, "
         "so every container there must name them.",
-        fix="Name them in the CronJob's template, under `resources` of each container:",
+        fix=f"Name them in the CronJob's template. {_ANEW} In each container, with amounts of your own:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="resources:\n  requests:\n    cpu: 100m\n    memory: 256Mi\n  limits:\n    cpu: '1'\n    memory: 256Mi",
@@ -82,7 +82,8 @@ def outside_limit_range(job: Job, said: str, broken: str) -> Problem:
         what=f"The cluster refuses the Job's pod: it asks for more or less than a container or pod may have in "
         f"{quoted(job.namespace)}{f' ({broken})' if broken else ''}.",
         why="A LimitRange there sets the bounds. They may be newer than the CronJob.",
-        fix="Set `resources` in the CronJob's template within the bounds, which this shows; or have them changed:",
+        fix=f"Set `resources` in the CronJob's template within the bounds, or have them changed. {_ANEW} This shows "
+        "them:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "describe limitrange"),
@@ -98,10 +99,10 @@ def pod_security_refused(job: Job, said: str, level: str, settings: str) -> Prob
         f"{quoted(level)}, and the CronJob's template does not keep it.",
         why="The level forbids what could harm other work on a node. The message lists each rule that is broken, and "
         "the setting that it wants.",
-        fix="Add this to the CronJob's template where it is missing; an image that runs as root needs a `USER` in its "
-        "Dockerfile as well:"
+        fix="An image that runs as root needs a `USER` in its Dockerfile. Add to the CronJob's template what is "
+        f"missing of this. {_ANEW}"
         if settings
-        else "Change the CronJob's template as the message says, or have the namespace's level lowered.",
+        else f"Change the CronJob's template as the message says, or have the namespace's level lowered. {_ANEW}",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=settings,
@@ -114,7 +115,7 @@ def pod_denied(said: str, by: str) -> Problem:
         reason="PodRefused",
         what=f"A policy of the cluster refuses the Job's pod{f': {quoted(by)}' if by else ''}.",
         why="It checks every new pod, and this one breaks its rule; the message says which.",
-        fix=f"Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. {_AGAIN}",
+        fix=f"Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. {_ANEW}",
         said=said,
     )
 
@@ -126,7 +127,7 @@ def pod_webhook_failed(said: str, webhook: str) -> Problem:
         reason="PodWebhookFailed",
         what=f"The cluster can't start the Job's pod: its admission webhook{name} does not answer.",
         why="Every new pod must pass it. The cluster tries again by itself.",
-        fix="The webhook's owner has to bring it back. " + _WAITS,
+        fix="The webhook's owner has to bring it back. " + _GOES_ON,
         said=said,
     )
 
@@ -138,7 +139,7 @@ def service_account_missing(job: Job, said: str, account: str) -> Problem:
         what=f"The cluster refuses the Job's pod: there is no ServiceAccount {quoted(account)} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template names it as `serviceAccountName`; it is the identity that the program runs with.",
-        fix=f"Create it, or correct the name in the template. {_WAITS} This lists those there are:",
+        fix=f"Create it, or correct the name in the template. {_GOES_ON} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "get serviceaccounts"),
@@ -152,7 +153,7 @@ def priority_class_missing(said: str, name: str) -> Problem:
         reason="PriorityClassMissing",
         what=f"The cluster refuses the Job's pod: it has no PriorityClass {quoted(name)}.",
         why="The CronJob's template names it as `priorityClassName`. It is misspelt, or exists in other clusters only.",
-        fix="Correct the name or leave it out, or have the class created. This lists those there are:",
+        fix=f"Correct the name or leave it out, or have the class created. {_GOES_ON} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="kubectl get priorityclasses",
@@ -167,7 +168,7 @@ def runtime_class_missing(said: str, name: str) -> Problem:
         what=f"The cluster can't run the Job's pod: it has no RuntimeClass {quoted(name)}, or its node does not.",
         why="The CronJob's template names it as `runtimeClassName`: a special way to run containers, which must be set "
         "up in the cluster and on its nodes.",
-        fix="Correct the name or leave it out, or have it set up. This lists those there are:",
+        fix=f"Correct the name or leave it out, or have it set up. {_GOES_ON} This lists those there are:",
         said=said,
         paste="kubectl get runtimeclasses",
         paste_language="sh",
@@ -181,7 +182,7 @@ def pod_not_created(said: str) -> Problem:
         what="The cluster refuses to create the Job's pod, for the reason in its message.",
         why="It accepted the Job, but not what the CronJob's template asks for.",
         fix="Change the CronJob's template as the message says; if it speaks of none of your fields, give it to "
-        "whoever runs the cluster.",
+        f"whoever runs the cluster. {_ANEW}",
         said=said,
     )
 
@@ -199,12 +200,20 @@ def unschedulable(job: Job, pod: Pod, verdict: Verdict, said: str, *, declined: 
         why="A node must have enough free cpu and memory, be open for this work, and fit what the template asks for."
         + scaling,
         first="Is what the CronJob's template asks for right: `resources`, `nodeSelector`, `affinity`, `tolerations`? "
-        "Correct it if not." + ("" if verdict.needs_change else " Otherwise wait: it starts once a node is free."),
-        fix="Add nodes that fit, or let those there are take this work. This shows what each node said:",
+        f"Correct it if not. {_ANEW}"
+        + ("" if verdict.needs_change else " Otherwise wait: it starts once a node is free."),
+        fix="Add nodes that fit, or let those there are take this work. This shows what is known, and what sets the "
+        "nodes apart:",
         said=said,
-        paste=kubectl(job.namespace, "describe pod", pod.name),
+        paste="\n".join([kubectl(job.namespace, "describe pod", pod.name), _NODES]),
         paste_language="sh",
     )
+
+
+_NODES = (
+    "kubectl get nodes --output custom-columns="
+    "NAME:.metadata.name,CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory,TAINTS:.spec.taints"
+)
 
 
 def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
@@ -214,7 +223,7 @@ def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
         what=f"The Job's pod can't start: there is no PersistentVolumeClaim {quoted(claim)} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template mounts it.",
-        fix=f"Create it, or correct the name in the template. {_WAITS} This lists those there are:",
+        fix=f"Create it, or correct the name in the template. {_GOES_ON} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "get persistentvolumeclaims"),
@@ -258,7 +267,7 @@ def image_name_invalid(container: Container, said: str) -> Problem:
         what=f"{quoted(container.image)} can't be the name of an image (container {quoted(container.name)}).",
         why="A name is `registry/path:tag`: lower case, no blanks, no scheme such as `https://`. A placeholder that "
         "was not filled in is the usual cause.",
-        fix=f"Correct `image` in the CronJob's template. {_AGAIN}",
+        fix=f"Correct `image` in the CronJob's template. {_ANEW}",
         concerns=Concerns.DEVELOPER,
         said=said,
     )
@@ -270,7 +279,7 @@ def image_not_found(container: Container, said: str) -> Problem:
         reason="ImageNotFound",
         what=f"The image {quoted(container.image)} is not in its registry (container {quoted(container.name)}).",
         why="The tag or the path is misspelt, or the image was never pushed, or has been cleaned up.",
-        fix=f"Push the image, or correct `image` in the CronJob's template. {_WAITS}",
+        fix=f"Push the image, or correct `image` in the CronJob's template. {_GOES_ON}",
         concerns=Concerns.DEVELOPER,
         said=said,
     )
@@ -287,7 +296,7 @@ def image_pull_denied(container: Container, said: str) -> Problem:
         first="Is the name right, letter by letter, and was the image pushed? Correct it if not.",
         fix="Let the cluster read it: for ECR, the nodes' role needs `AmazonEC2ContainerRegistryPullOnly`, and the "
         "repository's policy must let another account in; for others, the pod needs an `imagePullSecrets` entry that "
-        "names an existing Secret with valid credentials. " + _WAITS,
+        "names an existing Secret with valid credentials. " + _GOES_ON,
         said=said,
     )
 
@@ -302,7 +311,7 @@ def image_registry_unreachable(container: Container, said: str) -> Problem:
         "again by itself.",
         first="Is the registry's name in `image` right? Correct it if not.",
         fix="Let the nodes reach it: a way out to the internet, a proxy, a VPC endpoint, its CA on the nodes. "
-        + _WAITS,
+        + _GOES_ON,
         said=said,
     )
 
@@ -329,7 +338,7 @@ def image_platform_missing(container: Container, said: str) -> Problem:
         f"{quoted(container.name)}).",
         why="It was built for amd64 or arm64 only, and the node has the other one.",
         fix="Build it for both (`docker buildx build --platform linux/amd64,linux/arm64`), or choose fitting nodes in "
-        "the CronJob's template:",
+        f"the CronJob's template. {_ANEW} For the nodes:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="nodeSelector:\n  kubernetes.io/arch: amd64",
@@ -343,7 +352,7 @@ def image_never_pulled(container: Container, said: str) -> Problem:
         what=f"The image {quoted(container.image)} is not on the node, and must not be pulled (container "
         f"{quoted(container.name)}).",
         why="The CronJob's template says `imagePullPolicy: Never`, which suits a laptop's cluster only.",
-        fix=f"Set `imagePullPolicy: IfNotPresent`, or leave it out. {_AGAIN}",
+        fix=f"Set `imagePullPolicy: IfNotPresent`, or leave it out. {_ANEW}",
         concerns=Concerns.DEVELOPER,
         said=said,
     )
@@ -356,7 +365,7 @@ def image_pull_failed(container: Container, said: str) -> Problem:
         what=f"The image {quoted(container.image)} can't be pulled (container {quoted(container.name)}).",
         why="The message says why. The cluster tries again by itself, with longer and longer pauses.",
         first="Is `image` in the CronJob's template right, and was the image pushed?",
-        fix="Look at the message: the registry, the network, the node's disk. " + _WAITS,
+        fix="Look at the message: the registry, the network, the node's disk. " + _GOES_ON,
         said=said,
     )
 
@@ -372,7 +381,7 @@ def config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Probl
         what=f"The Job's pod can't start: {what}.",
         why="The CronJob's template refers to it. It was not deployed there, has another name, or is yet to be made by "
         "an operator (External Secrets, Sealed Secrets).",
-        fix=f"Create it, or correct the name in the template. {_WAITS} This lists those there are:",
+        fix=f"Create it, or correct the name in the template. {_GOES_ON} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, f"get {kind.lower()}s"),
@@ -388,7 +397,8 @@ def runs_as_root(container: Container, said: str) -> Problem:
         what=f"The container {quoted(container.name)} may not start: it would run as root.",
         why="The template says `runAsNonRoot: true`, and the image names no user, names root, or names one by name, "
         "which the cluster can't check.",
-        fix="Name the user by number: `USER 10001` in the image's Dockerfile, or in the CronJob's template:",
+        fix="Name the user by number, as `USER 10001` in the image's Dockerfile, or in the CronJob's template as "
+        "below. " + _ANEW,
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="securityContext:\n  runAsUser: 10001",
@@ -425,7 +435,7 @@ def start_failed(container: Container, said: str) -> Problem:
         reason="StartFailed",
         what=f"The command of the container {quoted(container.name)} can't be run.",
         why=why,
-        fix="Correct `command` in the CronJob's template, or the image (`chmod +x`, its platform, its path). " + _AGAIN,
+        fix="Correct `command` in the CronJob's template, or the image (`chmod +x`, its platform, its path). " + _ANEW,
         concerns=Concerns.DEVELOPER,
         said=said,
     )

@@ -62,7 +62,7 @@ def of_container(job: Job, pod: Pod, container: Container) -> Ending | None:
         return None
     code = end.exit_code or 128 + end.signal
     said = end.message
-    if end.reason == "ContainerStatusUnknown":
+    if container.is_lost:
         return Ending(causes.node_lost(pod.node, said), pod.name, container.name)
     if end.reason in {"StartError", "ContainerCannotRun"}:
         problem = causes.start_failed(container, said)

@@ -67,6 +67,14 @@ class Container:
         """Whether it came as far as to run."""
         return self.running or self.ended is not None or self.before is not None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its node no longer knew of it when the pod ended; so it calls one too that never ran.
+
+        (pkg/kubelet/status/status_manager.go, TerminatePod.)
+        """
+        return self.ended is not None and self.ended.reason == "ContainerStatusUnknown"
+
 
 @dataclass(frozen=True)
 class Condition:

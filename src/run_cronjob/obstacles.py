@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,23 @@ def of_pod(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Troubl
     return _surroundings(job, pod, events, now)
 
 
+def as_it_waited(pod: Pod, events: Iterable[Event]) -> Pod:
+    """`pod`, which was deleted before it ran, as it was until then.
+
+    Its node says of containers that never ran that they are lost; why they did not run, events alone still tell.
+    """
+    noted = last(event for event in events if event.reason == "Failed")
+    said = noted.message if noted else ""
+    pulling = said.startswith("Failed to pull image") or said in {"Error: ImagePullBackOff", "Error: ErrImagePull"}
+    reason = "ImagePullBackOff" if pulling else "CreateContainerConfigError" if said else ""
+    message = "Back-off pulling image" if pulling else said.removeprefix("Error: ")
+    containers = tuple(
+        replace(each, ended=None, waiting=True, reason=reason, message=message) if each.is_lost else each
+        for each in pod.containers
+    )
+    return replace(pod, phase="Pending", leaving=False, containers=containers)
+
+
 def _unplaced(pod: Pod) -> bool:
     placed = pod.conditions.get("PodScheduled")
     return placed is None or not placed.true
@@ -173,11 +190,11 @@ def _without_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) ->
     placed = pod.conditions.get("PodScheduled")
     if pod.gates or (placed and placed.reason == "SchedulingGated"):
         return Trouble(causes.scheduling_gated(pod), lasting=False)
-    said = refused_by_scheduler(pod, events)
+    said = _refused_by_scheduler(pod, events)
     waited = _waited(pod.created, now)
     if not said or waited < SETTLING or being_helped(events, now):
         return None
-    verdict = scheduling.read(said, asked_for(pod), pod.selector)
+    verdict = scheduling.read(said, _asked_for(pod), pod.selector)
     if verdict.missing_claim:
         return Trouble(causes.volume_claim_missing(job, said, verdict.missing_claim), lasting=waited >= GRACE)
     if verdict.is_about_volumes:
@@ -192,7 +209,7 @@ def _without_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) ->
     )
 
 
-def refused_by_scheduler(pod: Pod, events: Iterable[Event]) -> str:
+def _refused_by_scheduler(pod: Pod, events: Iterable[Event]) -> str:
     """The scheduler's own words on why `pod` has no node, if it has said any."""
     placed = pod.conditions.get("PodScheduled")
     if placed and placed.message:
@@ -211,7 +228,7 @@ def _declines(event: Event) -> bool:
     return scheduling.autoscaler_declines(event.reason, event.message, event.component)
 
 
-def asked_for(pod: Pod) -> dict[str, list[str]]:
+def _asked_for(pod: Pod) -> dict[str, list[str]]:
     """The amounts that the containers ask for, by resource."""
     asked: dict[str, list[str]] = {}
     for container in pod.containers:
@@ -251,11 +268,6 @@ _PULLING = {
     "RegistryUnavailable",
     "SignatureValidationFailed",
 }
-
-
-def is_pull_failure(container: Container) -> bool:
-    """Whether `container` waits because its image can't be had."""
-    return container.waiting and container.reason in _PULLING
 
 
 def _image(container: Container, events: Sequence[Event], waited: timedelta) -> Trouble:

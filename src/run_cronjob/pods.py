@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from run_cronjob import causes, endings, observed, obstacles, scheduling
+from run_cronjob import causes, endings, observed, obstacles
 from run_cronjob.observed import Container, Role
 from run_cronjob.obstacles import Trouble
 from run_cronjob.text import clean, quoted, redact
@@ -29,7 +29,7 @@ __all__ = ["PostMortem", "Trouble", "View", "post_mortem", "trouble", "waiting"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 """Seconds between attempts, doubled each time (pkg/controller/job, DefaultJobPodFailureBackOff)."""
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO, _IN_THE_END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -111,26 +111,38 @@ def waiting(view: View, now: datetime) -> str:
         return "The Job is suspended: it starts nothing until someone resumes it."
     if not seen.alive:
         return _between_pods(seen, now)
-    if job.parallelism > 1 or (job.completions or 1) > 1:
+    if _is_many(job):
         return _many(seen, now)
-    attempt = _attempt(seen)
-    return f"{_doing(seen, seen.alive[-1], now)}{attempt}."
+    return f"{_doing(seen, seen.alive[-1], now)}{_attempt(seen)}."
+
+
+def _is_many(job: Job) -> bool:
+    return job.parallelism > 1 or (job.completions or 1) > 1
+
+
+def _held_up(by: Trouble) -> str:
+    after = "that does not pass by itself" if by.lasting else "the cluster tries again"
+    return f"{_middle(by.problem)}; {after}"
+
+
+def _middle(problem: Problem) -> str:
+    """What is wrong, for the middle of a sentence."""
+    return problem.what.removesuffix(".")
 
 
 def _between_pods(seen: _Seen, now: datetime) -> str:
     job = seen.job
     if refusal := obstacles.of_creation(job, seen.pods, seen.events, now):
-        return f"The Job waits, because its pod can't be created ({refusal.problem.reason}); the cluster tries again."
+        return f"{_held_up(refusal)}."
     if seen.pods and seen.pods[-1].phase == "Succeeded":
-        return "The Job's last container has ended; the cluster is working out the result."
+        return _many(seen, now) if _is_many(job) else "The Job's pod has ended; the cluster is working out the result."
     failures = _failures(seen)
     if failures:
         how = _how_it_ended(seen)
         if job.backoff_limit_per_index is None and failures > job.backoff_limit:
             return f"Attempt {failures} has failed{how}; the cluster is working out the result."
         pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
-        most = f" of at most {job.backoff_limit + 1}" if job.backoff_limit_per_index is None else ""
-        return f"Attempt {failures} has failed{how}; the next one{most} comes after a pause of about {pause} s."
+        return f"Attempt {failures} has failed{how}; the next one{_most(job)} comes after a pause of about {pause} s."
     return "The Job is created; the cluster has not made its pod yet."
 
 
@@ -163,12 +175,15 @@ def _attempt(seen: _Seen) -> str:
     if job.restarts_in_place:
         restarts = sum(container.restarts for pod in seen.alive for container in pod.containers)
         return f" (restart {restarts} of at most {job.backoff_limit})" if restarts else ""
-    return f" (attempt {failures + 1} of at most {job.backoff_limit + 1})" if failures else ""
+    return f" (attempt {failures + 1}{_most(job)})" if failures else ""
+
+
+def _most(job: Job) -> str:
+    return f" of at most {job.backoff_limit + 1}" if job.backoff_limit_per_index is None else ""
 
 
 def _how_it_ended(seen: _Seen) -> str:
-    failed = [pod for pod in seen.pods if pod.phase == "Failed"]
-    ending = endings.of_pod(seen.job, failed[-1]) if failed else None
+    ending = _last_ending(seen)
     if not ending:
         return ""
     known = "" if ending.exit_code is None else f", exit code {ending.exit_code}"
@@ -180,17 +195,13 @@ def _doing(seen: _Seen, pod: Pod, now: datetime) -> str:
     events = seen.about(pod)
     placed = pod.conditions.get("PodScheduled")
     if not pod.node and not (placed and placed.true):
-        return _looking_for_a_node(pod, events, now)
+        return _looking_for_a_node(seen.job, pod, events, now)
     waits = [container for container in pod.containers if container.waiting]
     for container in waits:
-        if obstacles.is_pull_failure(container):
-            return f"The image {quoted(container.image)} can't be pulled; the cluster tries again"
-        if container.reason == "CrashLoopBackOff":
-            ending = endings.of_container(seen.job, pod, container)
-            code = "" if ending is None or ending.exit_code is None else f" with exit code {ending.exit_code}"
-            return f"{quoted(container.name)} has ended{code}, and is started again after a pause"
-        if container.reason not in {"", "ContainerCreating", "PodInitializing"}:
-            return f"{quoted(container.name)} can't be set up ({quoted(container.reason)}); the cluster tries again"
+        if container.reason == "CrashLoopBackOff" and (ending := endings.of_container(seen.job, pod, container)):
+            return f"{_middle(ending.problem)}; it is started again after a pause"
+    if obstacle := obstacles.of_pod(seen.job, pod, events, now):
+        return _held_up(obstacle)
     running = [container for container in pod.containers if container.running]
     preparing = [container for container in pod.containers if container.role is Role.INIT]
     for number, container in enumerate(preparing, 1):
@@ -209,16 +220,13 @@ def _since(container: Container) -> str:
     return f" since {container.running_since:%H:%M:%S} UTC" if container.running_since else ""
 
 
-def _looking_for_a_node(pod: Pod, events: Sequence[Event], now: datetime) -> str:
+def _looking_for_a_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
     if pod.gates:
-        return f"It is held back by {', '.join(map(quoted, pod.gates[:3]))}"
+        return _middle(causes.scheduling_gated(pod))
     if obstacles.being_helped(events, now):
         return "It waits for a new node, which is being started for it"
-    said = obstacles.refused_by_scheduler(pod, events)
-    if not said:
-        return "It waits for a node to run on"
-    words = scheduling.read(said, obstacles.asked_for(pod), pod.selector).words
-    return f"It waits for a node to run on{f': {words}' if words else ''}"
+    obstacle = obstacles.of_pod(job, pod, events, now)
+    return _held_up(obstacle) if obstacle else "It waits for a node to run on"
 
 
 def _being_set_up(pod: Pod, events: Sequence[Event]) -> str:
@@ -226,16 +234,12 @@ def _being_set_up(pod: Pod, events: Sequence[Event]) -> str:
     if latest and latest.reason == "Pulling":
         images = [each.image for each in pod.containers if f'"{each.image}"' in latest.message]
         return f"The image {quoted(images[0])} is being pulled to its node" if images else "An image is being pulled"
-    if latest and latest.reason in {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}:
-        return "It waits for its volumes"
     if latest and latest.reason == "FailedCreatePodSandBox":
         return "It waits for its network"
     return "Its containers are being set up on their node"
 
 
-_STEPS = {"Pulling", "Pulled", "Created", "Started", "FailedMount", "FailedAttachVolume", "FailedMapVolume"} | {
-    "FailedCreatePodSandBox"
-}
+_STEPS = {"Pulling", "Pulled", "Created", "Started", "FailedCreatePodSandBox"}
 
 
 # --- why does it not run? -----------------------------------------------------------------------------------
@@ -251,9 +255,9 @@ def trouble(view: View, now: datetime) -> tuple[Trouble, ...]:
     found = list(_obstacles(seen, now))
     if not any(pod.has_run for pod in seen.alive) and (ending := _last_ending(seen)):
         found.append(Trouble(ending.problem, lasting=ending.is_certain_again))
-    each: dict[str, Trouble] = {}
+    each: dict[tuple[str, str], Trouble] = {}
     for one in sorted(found, key=lambda one: not one.lasting):
-        each.setdefault(one.problem.reason, Trouble(_told(view, one.problem), one.lasting))
+        each.setdefault((one.problem.reason, one.problem.what), Trouble(_told(view, one.problem), one.lasting))
     return tuple(each.values())
 
 
@@ -373,22 +377,19 @@ def _named_pod(said: str) -> str:
 def _at_deadline(seen: _Seen, said: str) -> PostMortem:
     """The deadline ended it: while it ran, while it waited for something, or between attempts."""
     job = seen.job
-    verdict = seen.verdict
-    then = (verdict and verdict.since) or _LONG_AGO
     bound = f" ({job.deadline} s)" if job.deadline is not None else ""
     cut_short = [pod for pod in seen.pods if _was_at_work(job, pod)]
     if not cut_short:
-        # Its pods were deleted, but were not over when they were seen last.
-        waited = [replace(pod, leaving=False) for pod in seen.pods if not pod.is_over]
-        for pod in waited:
-            if found := obstacles.of_pod(job, pod, seen.about(pod), then):
-                return PostMortem(_until_deadline(found.problem, bound))
-        if not seen.pods and (refusal := obstacles.of_creation(job, seen.pods, seen.events, then)):
+        for pod in seen.pods:
+            if not pod.is_over or pod.leaving:
+                events = seen.about(pod)
+                if found := obstacles.of_pod(job, obstacles.as_it_waited(pod, events), events, _IN_THE_END):
+                    return PostMortem(_until_deadline(found.problem, bound))
+        if not seen.pods and (refusal := obstacles.of_creation(job, seen.pods, seen.events, _IN_THE_END)):
             return PostMortem(_until_deadline(refusal.problem, bound))
         if failed := _failed(seen):
-            return _because(
-                failed[-1], f"Before a further attempt could do better, the Job's deadline{bound} was over."
-            )
+            then = f"Before a further attempt could do better, the Job's deadline{bound} was over."
+            return _because(failed[-1], then)
     problem = causes.deadline_exceeded(job, job.deadline, said)
     return PostMortem(problem, cut_short[-1].name, endings.only(cut_short[-1])) if cut_short else PostMortem(problem)
 
@@ -397,7 +398,8 @@ def _was_at_work(job: Job, pod: Pod) -> bool:
     """Whether a container of `pod` ran until it was stopped from outside."""
     if pod.is_over and not pod.leaving:
         return False
-    return any(each.running for each in pod.containers) or (endings.was_stopped(job, pod) and pod.has_run)
+    ended = [each for each in pod.containers if each.ended and not each.is_lost]
+    return any(each.running for each in pod.containers) or (bool(ended) and endings.was_stopped(job, pod))
 
 
 def _until_deadline(problem: Problem, bound: str) -> Problem:
@@ -407,6 +409,6 @@ def _until_deadline(problem: Problem, bound: str) -> Problem:
 
 def _told(view: View, problem: Problem) -> Problem:
     """`problem` without the env values that the cluster may have quoted."""
-    known = (observed.job(view.job).name, observed.job(view.job).namespace)
+    job = observed.job(view.job)
     lines = [clean(line) for line in problem.said.splitlines() if line.strip()]
-    return replace(problem, said=redact("\n".join(lines), view.env_values, known=known))
+    return replace(problem, said=redact("\n".join(lines), view.env_values, known=(job.name, job.namespace)))

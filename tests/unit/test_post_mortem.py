@@ -92,7 +92,7 @@ def test_out_of_memory_without_a_limit_is_the_nodes():
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ('exec: "reprot": executable file not found in $PATH: unknown', "is not in the image"),
+        ('exec: "nosuch": executable file not found in $PATH: unknown', "is not in the image"),
         ('exec: "/app": stat /app: no such file or directory: unknown', "is not in the image"),
         ('exec: "/app/run.sh": permission denied: unknown', "not executable"),
         ("exec /app: exec format error", "another processor"),
@@ -148,6 +148,13 @@ def test_the_last_of_several_attempts_decides():
         found = post_mortem(view(failed(*BACKOFF, status={"failed": 2}, backoffLimit=1), *pods))
         assert blamed(found) == ("ContainerFailed", "b", "report", 2)
         assert "the last of 2 attempts (`backoffLimit: 1`)" in found.problem.why
+
+
+def test_of_parallel_pods_the_one_that_failed_last_decides_whichever_began_first():
+    long = lost(ended(2, seconds=90), metadata={"name": "a", "creationTimestamp": at(1)})
+    short = lost(ended(1, seconds=30), metadata={"name": "b", "creationTimestamp": at(2)})
+
+    assert blamed(post_mortem(view(failed(*BACKOFF, parallelism=2), long, short)))[1:] == ("a", "report", 2)
 
 
 def test_what_the_jobs_end_stopped_did_not_fail():
@@ -297,6 +304,33 @@ def test_a_deadline_that_ends_a_waiting_tells_what_was_waited_for():
         ).problem.reason
         == "PodQuotaExceeded"
     )
+
+
+@pytest.mark.parametrize(
+    ("noted", "reason"),
+    [
+        (event("Failed", f'Failed to pull image "{IMAGE}": {UNPACK}{IMAGE}: not found'), "ImageNotFound"),
+        (event("Failed", "Error: ImagePullBackOff"), "ImagePullFailed"),
+        (event("Failed", 'Error: secret "database" not found'), "SecretMissing"),
+        (event("FailedMount", 'MountVolume.SetUp failed for volume "s" : configmap "s" not found'), "ConfigMapMissing"),
+        (event("Started", "Started container report"), "DeadlineExceeded"),
+    ],
+)
+def test_what_never_ran_is_not_taken_for_lost_because_its_node_says_so(noted: Raw, reason: str):
+    """A kubelet replaces the reason for waiting, when the pod is deleted (TerminatePod): events alone still tell."""
+    unknown = {"reason": "ContainerStatusUnknown", "exitCode": 137, "startedAt": None, "finishedAt": None}
+    unknown["message"] = "The container could not be located when the pod was terminated"
+    deleted = lost({"name": "report", "state": {"terminated": unknown}}, metadata={"deletionTimestamp": at(61)})
+
+    found = post_mortem(view(failed(*DEADLINE, activeDeadlineSeconds=60), deleted, events=[noted]))
+
+    assert (found.problem.reason, found.exit_code) == (reason, None)
+
+
+def test_a_deadline_shorter_than_our_patience_tells_what_was_waited_for_too():
+    known = view(failed(*DEADLINE, activeDeadlineSeconds=1), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
+
+    assert post_mortem(known).problem.reason == "Unschedulable"
 
 
 def test_a_deadline_between_attempts_tells_how_the_last_one_failed():

@@ -333,6 +333,15 @@ def test_the_schedulers_event_serves_where_the_pod_says_nothing():
     assert trouble(view(job(), silent), MUCH_LATER) == ()
 
 
+def test_the_latest_word_of_the_scheduler_counts_though_its_events_keep_their_time_elsewhere():
+    silent = pod(phase="Pending", spec={"nodeName": ""}, status={"conditions": []})
+    early = modern_event("FailedScheduling", 'persistentvolumeclaim "data" not found', seconds=3)
+    late = modern_event("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.", seconds=9)
+
+    for events in ([early, late], [late, early]):
+        assert reasons(view(job(), silent, events=events)) == [("Unschedulable", False)]
+
+
 # --- on its node --------------------------------------------------------------------------------------------
 
 CREATE_FAILED = "failed to create containerd task: failed to create shim task: OCI runtime create failed"
@@ -410,7 +419,7 @@ def test_after_a_long_init_container_the_next_image_has_its_two_minutes_too():
     ("status", "reason"),
     [
         (
-            waits("InvalidImageName", 'Failed to apply default image tag "Registry/X": couldn\'t parse image name'),
+            waits("InvalidImageName", 'Failed to apply default image tag "Registry/X": invalid reference format'),
             "ImageNameInvalid",
         ),
         (
@@ -425,7 +434,7 @@ def test_after_a_long_init_container_the_next_image_has_its_two_minutes_too():
         (
             waits(
                 "RunContainerError",
-                f'{CREATE_FAILED}: exec: "reprot": executable file not found in $PATH: unknown',
+                f'{CREATE_FAILED}: exec: "nosuch": executable file not found in $PATH: unknown',
             ),
             "StartFailed",
         ),
@@ -577,16 +586,27 @@ def test_a_failed_attempt_is_told_while_the_next_one_is_awaited():
 
 def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
     lost = pod(
-        "a", "Failed", containers=[ended(128, "StartError", message='exec: "reprot": executable file not found')]
+        "a", "Failed", containers=[ended(128, "StartError", message='exec: "nosuch": executable file not found')]
     )
 
     assert reasons(view(job(status={"failed": 1}), lost)) == [("StartFailed", True)]
 
 
 def test_each_cause_is_told_once_whatever_the_number_of_pods():
-    stuck = [pod(f"p{number}", "Pending", containers=[waits("InvalidImageName", "bad")]) for number in range(100)]
+    """Though what is to be pasted names another pod each time."""
+    broken = waits("CreateContainerError", "the message")
+    stuck = [pod(f"p{number}", "Pending", containers=[broken]) for number in range(100)]
 
-    assert reasons(view(job(completions=100, parallelism=100), *stuck)) == [("ImageNameInvalid", True)]
+    assert reasons(view(job(completions=100, parallelism=100), *stuck)) == [("ContainerNotCreated", False)]
+
+
+def test_two_secrets_that_are_missing_are_two_causes():
+    stuck = [
+        pod(name, "Pending", containers=[waits("CreateContainerConfigError", f'secret "{name}" not found')])
+        for name in ("a", "b")
+    ]
+
+    assert reasons(view(job(completions=2, parallelism=2), *stuck)) == [("SecretMissing", False)] * 2
 
 
 def test_the_cause_that_lasts_comes_first():

@@ -9,6 +9,7 @@ import pytest
 from run_cronjob.pods import View, waiting
 from tests.unit.job_samples import (
     IMAGE,
+    LATER,
     NOT_READY,
     SOON,
     after,
@@ -28,6 +29,8 @@ Raw = dict[str, Any]
 
 
 PULLING = event("Pulling", f'Pulling image "{IMAGE}"')
+THIRD_FAILED = "The container `report` ended with exit code 3"
+REFUSED = "The cluster refuses to create the Job's pod, for the reason in its message"
 SECOND_FAILED = "Attempt 2 has failed (ContainerFailed, exit code 1)"
 RETRYING = job(status={"failed": 2})
 PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism=2)
@@ -39,12 +42,15 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
         (view(job()), "The Job is created; the cluster has not made its pod yet."),
         (view(job(suspend=True)), "The Job is suspended: it starts nothing until someone resumes it."),
         (view(job(), unplaced("")), "It waits for a node to run on."),
-        (view(job(), unplaced(NOT_READY)), "It waits for a node to run on: 3 nodes: not ready."),
+        (
+            view(job(), unplaced(NOT_READY)),
+            "No node of the cluster can take the Job's pod: 3 nodes: not ready; the cluster tries again.",
+        ),
         (
             view(
                 job(), unplaced("Scheduling is blocked", reason="SchedulingGated", schedulingGates=[{"name": "kueue"}])
             ),
-            "It is held back by `kueue`.",
+            "The Job's pod is held back on purpose, by `kueue`.",
         ),
         (
             view(
@@ -68,7 +74,7 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
                 pod(phase="Pending", containers=[waits("ContainerCreating")]),
                 events=[event("FailedMount", "MountVolume.SetUp failed", seconds=9), PULLING],
             ),
-            "It waits for its volumes.",
+            "A volume of the Job's pod can't be attached to its node, or mounted there; the cluster tries again.",
         ),
         (
             view(
@@ -83,11 +89,11 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
         ),
         (
             view(job(), pod(phase="Pending", containers=[waits("ImagePullBackOff")])),
-            f"The image `{IMAGE}` can't be pulled; the cluster tries again.",
+            f"The image `{IMAGE}` can't be pulled (container `report`); the cluster tries again.",
         ),
         (
             view(job(), pod(phase="Pending", containers=[waits("CreateContainerConfigError")])),
-            "`report` can't be set up (`CreateContainerConfigError`); the cluster tries again.",
+            "The node can't set up the container `report`; the cluster tries again.",
         ),
         (view(job(), pod(containers=[running()])), "It runs since 04:05:11 UTC."),
         (
@@ -107,7 +113,7 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
                 job(pod_spec={"restartPolicy": "OnFailure"}),
                 pod(containers=[waits("CrashLoopBackOff", restartCount=2, lastState=end(3))]),
             ),
-            "`report` has ended with exit code 3, and is started again after a pause (restart 2 of at most 6).",
+            f"{THIRD_FAILED}; it is started again after a pause (restart 2 of at most 6).",
         ),
         (
             view(
@@ -120,7 +126,7 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
         ),
         (
             view(job(), pod(phase="Succeeded", containers=[ended(0, "Completed")])),
-            "The Job's last container has ended; the cluster is working out the result.",
+            "The Job's pod has ended; the cluster is working out the result.",
         ),
         (
             view(job(condition("FailureTarget", "DeadlineExceeded")), pod(containers=[running()])),
@@ -130,12 +136,33 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
         (view(job(condition("Complete"))), "The Job has ended."),
         (
             view(job(), events=[event("FailedCreate", 'Error creating: pods "x" is forbidden: no', "nightly")]),
-            "The Job waits, because its pod can't be created (PodRefused); the cluster tries again.",
+            f"{REFUSED}; that does not pass by itself.",
         ),
     ],
 )
 def test_says_in_one_sentence_what_the_job_is_doing(known: View, sentence: str):
     assert waiting(known, SOON) == sentence
+
+
+def test_between_two_parts_of_the_work_the_numbers_are_told():
+    done = pod(phase="Succeeded", containers=[ended(0, "Completed")])
+
+    assert waiting(view(job(completions=3, status={"succeeded": 1}), done), SOON) == "1 of 3 done, 0 running."
+
+
+def test_what_is_missing_is_named_before_it_counts_as_missing_for_good():
+    stuck = view(job(), pod(phase="Pending", containers=[waits("CreateContainerConfigError", 'secret "db" not found')]))
+    there_is_none = "The Job's pod can't start: there is no Secret `db` in `staging`"
+
+    assert waiting(stuck, SOON) == f"{there_is_none}; the cluster tries again."
+    assert waiting(stuck, LATER) == f"{there_is_none}; that does not pass by itself."
+
+
+def test_one_failed_try_at_the_network_is_told_as_waiting():
+    noted = event("FailedCreatePodSandBox", "Failed to create pod sandbox: failed to assign an IP address to container")
+    known = view(job(), pod(phase="Pending", containers=[waits("ContainerCreating")]), events=[noted])
+
+    assert waiting(known, after(15)) == "It waits for its network."
 
 
 def test_the_sentence_stays_the_same_while_nothing_changes():
