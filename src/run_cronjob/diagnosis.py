@@ -689,17 +689,34 @@ def lost_sight(namespace: str, name: str, cause: Problem) -> Problem:
 
 def still_running(known: Outcome) -> Problem:
     """Our patience is at its end, not the Job."""
-    trouble = f" {known.trouble.what} {known.trouble.why}" if known.trouble else ""
-    return Problem(
+    waited = (
+        f"this workflow waited for {duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job."
+    )
+    told = Problem(
         reason="TimedOut",
-        what=f"The Job {quoted(known.job_name)} is STILL RUNNING: this workflow waited for "
-        f"{duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job.",
-        why=(f"When it was last seen: {known.state}" if known.state else "Nothing was seen of it yet.") + trouble,
-        first="Don't start it again: it would run twice. Look at it as below, or give it more `timeout` next time.",
-        fix="Go on watching it, or stop it:",
+        what=f"The Job {quoted(known.job_name)} is STILL RUNNING: {waited}",
+        why=f"When it was last seen: {known.state}" if known.state else "Nothing was seen of it yet.",
+        fix="Don't start it again: it would run twice. Go on watching it, or stop it, as below; or give it more "
+        "`timeout` next time.",
         concerns=Concerns.DEVELOPER,
         paste="\n".join(commands(known.namespace, known.job_name)),
         paste_language="sh",
+    )
+    if not known.trouble:
+        return told
+    cause = known.trouble
+    again = "Don't start it again: a second one would meet the same."
+    is_mine = cause.concerns is Concerns.DEVELOPER
+    return replace(
+        told,
+        what=f"The Job {quoted(known.job_name)} is STILL RUNNING, but can't get on: {waited}",
+        why=f"{cause.what} {cause.why}",
+        first="" if is_mine else f"{again} {cause.first}".strip(),
+        fix=" ".join(filter(None, [again, cause.first, cause.fix])) if is_mine else cause.fix,
+        concerns=cause.concerns,
+        said=cause.said,
+        paste=cause.paste or told.paste,
+        paste_language=cause.paste_language if cause.paste else told.paste_language,
     )
 
 

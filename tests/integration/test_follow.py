@@ -85,7 +85,7 @@ def test_the_controllers_reason_and_words_are_told(world: Sandbox, reason: str):
     assert "its very own words" in run.summary
 
 
-@pytest.mark.parametrize("status", [{"succeeded": 7}, {"failed": 7}, {"ready": 1}], ids=str)
+@pytest.mark.parametrize("status", [{"succeeded": 7}, {"failed": 7}, {"active": 1, "ready": 1}], ids=str)
 def test_a_counter_decides_nothing(world: Sandbox, status: dict[str, int]):
     step, life = follow(world, {"timeout": "6s"})
     life.start()

@@ -181,7 +181,7 @@ def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(world: Sandbox):
     world.cluster.apply(MAY_DELETE)
     inputs = {"on-cancel": "delete"}
     run = world.run(inputs)
-    (job,) = jobs(world)
+    job = world.cluster.get("Job", NAMESPACE, run.outputs["job-name"])
     world.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
     job["metadata"]["annotations"]["run-cronjob/request-id"] = "somebody-else"
     for field in ("uid", "resourceVersion", "creationTimestamp", "labels", "managedFields"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,8 +69,21 @@ def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watch
     assert problem
     assert "STILL RUNNING" in problem.what
     assert "It waits for a node" in problem.why
-    assert "Don't start it again" in problem.first
+    assert "Don't start it again" in problem.fix
     assert "logs --all-containers --follow job/nightly-report-1" in problem.paste
+
+
+def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_ends() -> None:
+    trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
+
+    problem = main.conclude(replace(FOLLOWING, trouble=trouble), Event.DEADLINE, LATER).problem
+
+    assert problem
+    assert problem.reason == "TimedOut"
+    assert "STILL RUNNING" in problem.what
+    assert problem.why == "The image is not there. A typo, perhaps."
+    assert "Don't start it again" in problem.first
+    assert (problem.fix, problem.paste) == ("Push it.", "push it")
 
 
 def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
