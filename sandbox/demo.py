@@ -44,6 +44,13 @@ class Story:
     prepare: Callable[[Sandbox], object] = lambda _: None
     play: Callable[[Life, Step], object] | None = None
 
+    def tell(self, world: Sandbox) -> Run:
+        """Press the button and let the Job live."""
+        step = world.start(self.inputs)
+        if self.play:
+            self.play(Life(world.cluster, NAMESPACE, step=step), step)
+        return step.finish()
+
 
 FOLLOW = {"wait-for": "completed", "timeout": "50m"}
 """As the README's workflow does."""
@@ -151,10 +158,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         story.prepare(world)
         before = {job["metadata"]["name"] for job in world.cluster.list("Job", NAMESPACE)}
         _form(console, {"environment": ENVIRONMENT, **world.form, **story.inputs})
-        step = world.start(story.inputs)
-        if story.play:
-            story.play(Life(world.cluster, NAMESPACE, step=step), step)
-        run = step.finish()
+        run = story.tell(world)
         _show(console, run)
         created = [job for job in world.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
         _jobs(console, created)

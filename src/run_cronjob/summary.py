@@ -94,9 +94,7 @@ def markdown(outcome: Outcome) -> str:
     """The whole summary."""
     blocks = [f"### {_SIGNS[outcome.result]} {headline(outcome)}"]
     if outcome.problem:
-        blocks += _problem(outcome.problem, outcome.docs_url)
-    if outcome.output:
-        blocks += _output(outcome.output)
+        blocks += _problem(outcome.problem, outcome.docs_url, outcome.output)
     blocks += [f"> ⚠️ {remark}" for remark in outcome.remarks]
     blocks.append(_table(outcome))
     blocks += _next(outcome)
@@ -112,8 +110,8 @@ def docs_link(problem: Problem, docs_url: str) -> str:
     return f"{docs_url}/troubleshooting.md#{problem.reason.lower()}"
 
 
-def _problem(problem: Problem, docs_url: str) -> list[str]:
-    blocks = [problem.what, problem.why]
+def _problem(problem: Problem, docs_url: str, output: Output | None = None) -> list[str]:
+    blocks = [problem.what, problem.why, *(_output(output) if output else [])]
     if problem.first:
         blocks.append(f"**{_ADVICE[Concerns.DEVELOPER]}** {problem.first}")
     blocks.append(f"**{_ADVICE[problem.concerns]}** {problem.fix}")

@@ -288,7 +288,8 @@ def test_whoever_started_it_sees_how_to_watch_it_and_how_to_stop_it() -> None:
 @pytest.mark.parametrize("creation", [Creation.NONE, Creation.OPEN])
 def test_the_last_lines_of_a_failure_stand_in_a_block_that_none_of_them_can_close(creation: Creation) -> None:
     lines = ("```", "</details>", "~~~~", "@all", "    ")
-    page = Page(summary.markdown(outcome(creation=creation, output=Output("pod", "report", lines))))
+    problem = Problem("ContainerFailed", "What.", "Why.", "Fix.")
+    page = Page(summary.markdown(outcome(creation=creation, problem=problem, output=Output("pod", "report", lines))))
 
     assert any("```\n</details>\n~~~~\n@all\n" in code for code in page.code)
 
