@@ -182,6 +182,38 @@ def test_after_a_rotation_nothing_comes_twice_and_nothing_that_is_left_is_lost(
     assert reader.gaps or nothing_seen or not missed
 
 
+def test_a_line_that_stands_far_out_of_order_leads_nobody_astray() -> None:
+    """Asked for since 5, the API leaves the 1 out that was seen behind it: less comes than is known."""
+    file = [(second * SECOND, b"line %d\n" % number) for number, second in enumerate([0, 5, 1, 6, 7, 7])]
+    reader = Reader()
+    reader.read(file[:4], step=10)
+    reader.finish(file)
+
+    assert reader.shown == lines_of(file)
+    assert not reader.gaps
+
+
+def test_what_comes_after_a_rotation_is_shown_before_it_is_as_much_as_was_seen() -> None:
+    reader = Reader()
+    reader.read([(SECOND, b"x" * 1000 + b"\n")])
+    while reader.read([(9 * SECOND, b"next\n")]):
+        pass
+
+    assert reader.shown[-1] == "next"
+    assert reader.gaps == 1
+
+
+def test_the_rest_of_an_older_line_is_no_gap() -> None:
+    pieces = [(0, b"first\n"), (1, b"sec"), (2, b"ond\n"), (2, b"third\n"), (3, b"fourth\n"), (3, b"fifth\n")]
+    file = [(second * SECOND, text) for second, text in pieces]
+    reader = Reader()
+    reader.read(file[:5], step=10)
+    reader.finish(file[1:])  # the very beginning is rotated away
+
+    assert reader.shown == lines_of(file)
+    assert not reader.gaps
+
+
 def test_a_gap_is_told_once_and_not_again_at_every_cut() -> None:
     file = [(second * SECOND, b"%d\n" % second) for second in range(6)]
     reader = Reader()

@@ -194,6 +194,15 @@ def test_what_comes_between_the_last_answer_and_the_end_is_not_lost() -> None:
     }  # fmt: skip
 
 
+def test_an_answer_that_brought_something_is_not_the_last_one_even_after_the_end() -> None:
+    whole = [at(1, "one"), at(2, "two"), at(3, "three")]
+    scene = Scene(main=[whole[:1], whole[:2], whole])
+    scene.see(pod(phase="Succeeded", main=terminated()))
+    scene.finish()
+
+    assert scene.writer.shown == ["one", "two", "three"]
+
+
 def test_a_last_line_without_an_end_is_shown() -> None:
     scene = Scene(main=[[at(1, "one"), b"2026-11-23T04:05:02.000000000Z last"]])
     scene.see(pod(phase="Succeeded", main=terminated()))
