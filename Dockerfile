@@ -32,6 +32,7 @@ RUN cd /root-fs/app/lib/botocore/data \
  && find . -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name eks -exec rm -rf {} +
 COPY src/run_cronjob /root-fs/app/src/run_cronjob
 COPY --chmod=755 entrypoint.py /root-fs/app/entrypoint.py
+COPY --chmod=755 post.py /root-fs/app/post.py
 # Never checked against their sources, which are not going to change.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /root-fs \
       /root-fs/app/lib /root-fs/app/src /root-fs/usr/lib/python3.13

@@ -20,7 +20,7 @@ from sandbox.authentication import Authentication
 from sandbox.decoding import decode
 from sandbox.deletion import ORPHANING, delete_job
 from sandbox.listing import list_page, watch
-from sandbox.podlogs import ContainerLog, choose_container, parse_options
+from sandbox.podlogs import ContainerLogs, parse_options
 from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RESOURCES, RequestInfo, Resource, of_kind, parse_request
 from sandbox.serving import Journal, Server
 from sandbox.status import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from sandbox.certificates import Authority
+    from sandbox.podlogs import ContainerLog
 
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -70,7 +71,8 @@ class Cluster:
         self.bookmark_interval = 60.0
         self._authentication = Authentication(authenticate)
         self._store = Store()
-        self._logs: dict[tuple[str, str, str], ContainerLog] = {}
+        self._logs = ContainerLogs()
+        """One for each start of a container."""
         for name in ("default", "kube-system"):
             self.apply({"kind": "Namespace", "metadata": {"name": name}})
         context = authority.server_context()
@@ -88,8 +90,7 @@ class Cluster:
     def close(self) -> None:
         """End all streams and stop serving."""
         self._store.close()
-        for log in list(self._logs.values()):
-            log.end()
+        self._logs.forget()
         self._server.close()
 
     def __enter__(self) -> Self:
@@ -142,12 +143,15 @@ class Cluster:
         )
         return any(each["metadata"].get("finalizers") for each in within)
 
-    def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
-        """What a pod's container (the only one, if not named) prints: write to it."""
+    def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
+        """What a pod's container (the only one, if not named) prints: write to it.
+
+        `restarted`: it starts again, with a new log; the one so far has ended and is the previous one.
+        """
         if not container:
             [only] = self._find(POD, namespace, pod)["spec"]["containers"]
             container = only["name"]
-        return self._logs.setdefault((namespace, pod, container), ContainerLog())
+        return self._logs.of(namespace, pod, container, restarted=restarted)
 
     def compact(self) -> None:
         """Forget the past, as etcd does every few minutes: older watches and continue tokens expire."""
@@ -230,8 +234,7 @@ class Cluster:
     def _serve_log(self, info: RequestInfo, query: Mapping[str, str]) -> Response:
         options = parse_options(query, info.name)
         pod = self._find(POD, info.namespace, info.name)
-        container = choose_container(pod, query.get("container", ""))
-        log = self.log(info.namespace, info.name, container)
+        log = self._logs.asked(pod, query.get("container", ""), previous=options.previous)
         return Response(log.read(options), 200, mimetype="text/plain")
 
     def _review(self, user: rbac.User, request: Request) -> Object:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import signal
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,24 +22,93 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.github import GitHub
+from sandbox.life import Life
 from sandbox.runner import start_step
 from sandbox.world import ENTRYPOINT, ENVIRONMENT, NAMESPACE, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sandbox.runner import Run
+    from sandbox.life import Pod
+    from sandbox.runner import Run, Step
 
 AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_")
 
 
 @dataclass(frozen=True)
 class Story:
-    """One thing that can happen; `prepare` brings it about."""
+    """One thing that can happen; `prepare` brings it about, `play` is the life of the Job."""
 
     title: str
     inputs: Mapping[str, str]
     prepare: Callable[[Sandbox], object] = lambda _: None
+    play: Callable[[Life, Step], object] | None = None
+
+    def tell(self, world: Sandbox) -> Run:
+        """Press the button and let the Job live."""
+        step = world.start(self.inputs)
+        if self.play:
+            self.play(Life(world.cluster, NAMESPACE, step=step), step)
+        return step.finish()
+
+
+FOLLOW = {"wait-for": "completed", "timeout": "50m"}
+"""As the README's workflow does."""
+
+
+def _succeed(life: Life, _: Step) -> None:
+    pod = _start(life)
+    for day in ("orders", "invoices", "returns"):
+        pod.log(f"{day}: 100 %\n".encode())
+        time.sleep(_BREATH)
+    pod.log(b"report written")
+    pod.end(0)
+    life.complete()
+
+
+def _fail(life: Life, _: Step) -> None:
+    for _attempt in range(3):
+        pod = _start(life)
+        pod.log(b"reading orders ...\n")
+        time.sleep(_BREATH)
+        pod.log(b'Traceback (most recent call last):\n  File "report.py", line 41, in <module>\n')
+        pod.log(b'psycopg.OperationalError: connection to "db.batch" failed: password expired\n')
+        pod.end(3)
+    life.fail(message="Job has reached the specified backoff limit")
+
+
+def _never_pull(life: Life, _: Step) -> None:
+    pod = life.pod()
+    image = "registry.example/reports/nightly:2.7.1"
+    for reason in ("ErrImagePull", "ImagePullBackOff"):
+        told = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
+        pod.wait(reason, f'Back-off pulling image "{image}": ErrImagePull: {told}')
+        life.event(pod.raw, "Failed", f'Failed to pull image "{image}": {told}', count=4)
+        time.sleep(_BREATH)
+
+
+def _run_on(life: Life, _: Step) -> None:
+    pod = _start(life)
+    pod.log(b"row 1 of 4000000\n")
+
+
+def _cancel(life: Life, step: Step) -> None:
+    _run_on(life, step)
+    time.sleep(1)
+    step.process.send_signal(signal.SIGINT)
+
+
+def _start(life: Life) -> Pod:
+    pod = life.pod()
+    time.sleep(_BREATH)
+    pod.wait("ContainerCreating")
+    time.sleep(_BREATH)
+    pod.run()
+    return pod
+
+
+_BREATH = 0.3
+"""So that who watches sees one thing after the other."""
 
 
 def _press_from_a_branch(world: Sandbox) -> None:
@@ -55,7 +126,12 @@ def _press_before(world: Sandbox) -> None:
 
 
 STORIES = {
-    "success": Story("the button is pressed, the Job runs", {}),
+    "success": Story("the button is pressed, the Job runs and succeeds", FOLLOW, play=_succeed),
+    "failure": Story("the program fails, three times", FOLLOW, play=_fail),
+    "no-image": Story("the image can't be pulled, and patience ends", FOLLOW | {"timeout": "8s"}, play=_never_pull),
+    "timed-out": Story("the Job takes longer than we wait", FOLLOW | {"timeout": "5s"}, play=_run_on),
+    "cancelled": Story("the workflow is cancelled while the Job runs", FOLLOW, play=_cancel),
+    "created": Story("the Job is created, and not followed", {}),
     "dry-run": Story("everything is checked, nothing is created", {"dry-run": "true"}),
     "wrong-name": Story("the CronJob's name is misspelt", {"cronjob": "nightly-reprot"}),
     "trust-refused": Story("pressed from a branch that the role does not trust", {}, _press_from_a_branch),
@@ -82,7 +158,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         story.prepare(world)
         before = {job["metadata"]["name"] for job in world.cluster.list("Job", NAMESPACE)}
         _form(console, {"environment": ENVIRONMENT, **world.form, **story.inputs})
-        run = world.run(story.inputs)
+        run = story.tell(world)
         _show(console, run)
         created = [job for job in world.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
         _jobs(console, created)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from sandbox.podlogs import ContainerLog, choose_container, parse_options
+from sandbox.podlogs import ContainerLogs, parse_options
 from sandbox.serving import Server
 from sandbox.status import StatusError
 
@@ -24,33 +24,22 @@ class Kubelet:
 
     def __init__(self, authority: Authority, pod: Callable[[str, str], Object]) -> None:
         self._pod = pod
-        self.logs: dict[tuple[str, str, str], ContainerLog] = {}
+        self.logs = ContainerLogs()
         self._server = Server(self._answer, tls=authority.server_context())
         self.port = self._server.port
 
-    def log(self, namespace: str, pod: str, container: str) -> ContainerLog:
-        """What the container prints: write to it."""
-        return self.logs.setdefault((namespace, pod, container), ContainerLog())
-
-    def forget(self) -> None:
-        """End all logs, and begin anew."""
-        for log in self.logs.values():
-            log.end()
-        self.logs.clear()
-
     def close(self) -> None:
         """Stop serving."""
-        self.forget()
+        self.logs.forget()
         self._server.close()
 
     def _answer(self, request: Request) -> Response:
         match request.path.strip("/").split("/"):
             case ["containerLogs", namespace, pod, container]:
+                options = parse_options(request.args.to_dict(), pod)
                 try:
-                    choose_container(self._pod(namespace, pod), container)
+                    log = self.logs.asked(self._pod(namespace, pod), container, previous=options.previous)
                 except StatusError as error:
                     return Response(str(error), error.code, mimetype="text/plain")
-                log = self.log(namespace, pod, container)
-                options = parse_options(request.args.to_dict(), pod)
                 return Response(log.read(options), mimetype="text/plain")
         return Response("not found\n", 404)

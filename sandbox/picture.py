@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cmarkgfm import cmark, github_flavored_markdown_to_html
 
+from sandbox.demo import STORIES
 from sandbox.world import ROOT, Sandbox
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>
@@ -64,6 +65,7 @@ if __name__ == "__main__":
     # The README's picture, of a real run; or that of a summary from standard input: FILE HEIGHT.
     if len(sys.argv) == 1:
         with Sandbox() as world:
-            draw(world.run().summary, ROOT / "docs" / "summary.png", height=730)
+            story = STORIES["failure"]
+            draw(story.tell(world).summary, ROOT / "docs" / "summary.png", height=1010)
     else:
         draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))

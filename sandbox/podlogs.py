@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = Resource("PodLogOptions", "", "v1", "")
 _NANOSECONDS = 1_000_000_000
+_PIECES_AT_ONCE = 200
 _WAITING = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -30,6 +32,7 @@ class LogOptions:
 
     follow: bool = False
     timestamps: bool = False
+    previous: bool = False
     since: int = 0
     """Whole seconds since 1970."""
     tail_lines: int | None = None
@@ -39,30 +42,34 @@ class LogOptions:
 @dataclass(frozen=True)
 class _Piece:
     nanoseconds: int
+    stamp: bytes
     data: bytes
     starts_line: bool
 
 
 class ContainerLog:
-    """What one container printed so far."""
+    """What one start of one container printed so far."""
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
+        self._kept = 0
+        """Where the file begins that the kubelet reads now."""
         self._ended = False
+        self._cuts = 0
+        self._words = b""
         self._changed = threading.Condition()
 
     def write(self, text: str | bytes, *, at: datetime | None = None) -> None:
         """Append output, whole lines or not, as printed now or at the time given."""
         data = text.encode() if isinstance(text, str) else text
         nanoseconds = time.time_ns() if at is None else int(at.timestamp() * 1_000_000) * 1000
+        stamp = _stamp(nanoseconds)
         with self._changed:
+            starts = not self._pieces or self._pieces[-1].data.endswith(b"\n")
             # Only the line feed ends a line for the kubelet.
-            for line in data.split(b"\n"):
-                starts = not self._pieces or self._pieces[-1].data.endswith(b"\n")
-                self._pieces.append(_Piece(nanoseconds, line + b"\n", starts))
-            last = self._pieces.pop()
-            if rest := last.data[:-1]:
-                self._pieces.append(_Piece(nanoseconds, rest, last.starts_line))
+            for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
+                self._pieces.append(_Piece(nanoseconds, stamp, line, starts))
+                starts = line.endswith(b"\n")
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -71,41 +78,95 @@ class ContainerLog:
             self._ended = True
             self._changed.notify_all()
 
+    def cut(self) -> None:
+        """End in good order all streams that follow, as the API server does when the kubelet's connection breaks."""
+        with self._changed:
+            self._cuts += 1
+            self._changed.notify_all()
+
+    def rotate(self) -> None:
+        """Begin a new file. Who follows goes on with it, who asks anew doesn't see the old one."""
+        with self._changed:
+            self._kept = len(self._pieces)
+
+    def remove(self, words: str) -> None:
+        """The files are gone; the kubelet says so where the log would be."""
+        with self._changed:
+            self._words = words.encode()
+            self._cuts += 1
+            self._changed.notify_all()
+
     def read(self, options: LogOptions) -> Iterator[bytes]:
         """The log as asked for; while following, as it grows."""
         yield b""  # the headers, before the first line is there
-        start = position = self._tail(options.tail_lines)
-        budget = options.limit_bytes
-        while pieces := self._next(position, wait=options.follow):
-            for index, piece in enumerate(pieces, position):
-                shown = _show(piece, options, stamped=piece.starts_line or index == start)
-                if budget is not None:
-                    shown, budget = shown[:budget], budget - len(shown)
-                yield shown
-                if budget is not None and budget <= 0:
-                    return
+        if self._words:
+            yield self._words
+            return
+        cuts, start, budget = self._cuts, self._start(options.tail_lines), options.limit_bytes
+        position = start
+        while pieces := self._next(position, cuts, wait=options.follow):
+            shown = b"".join(
+                _show(piece, options, stamped=piece.starts_line or index == start)
+                for index, piece in enumerate(pieces, position)
+            )
             position += len(pieces)
+            if budget is not None:
+                shown, budget = shown[:budget], budget - len(shown)
+            yield shown
+            if budget is not None and budget <= 0:
+                return
 
-    def _next(self, position: int, *, wait: bool) -> list[_Piece]:
+    def _next(self, position: int, cuts: int, *, wait: bool) -> list[_Piece]:
         with self._changed:
             if wait:
-                self._changed.wait_for(lambda: self._ended or len(self._pieces) > position)
-            return self._pieces[position:]
+                self._changed.wait_for(lambda: self._ended or self._cuts > cuts or len(self._pieces) > position)
+            return [] if self._cuts > cuts else self._pieces[position : position + _PIECES_AT_ONCE]
 
-    def _tail(self, lines: int | None) -> int:
+    def _start(self, lines: int | None) -> int:
         with self._changed:
             # The kubelet counts what the runtime wrote at once, be it a whole line or not.
-            return 0 if lines is None else max(0, len(self._pieces) - lines)
+            return self._kept if lines is None else max(self._kept, len(self._pieces) - lines)
+
+
+class ContainerLogs:
+    """What all containers printed, each start of one apart."""
+
+    def __init__(self) -> None:
+        self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
+
+    def of(self, namespace: str, pod: str, container: str, *, restarted: bool = False) -> ContainerLog:
+        """The log to write to. `restarted`: a new one; the one so far has ended and is the previous one."""
+        logs = self._logs.setdefault((namespace, pod, container), [ContainerLog()])
+        if restarted:
+            logs[-1].end()
+            logs.append(ContainerLog())
+        return logs[-1]
+
+    def asked(self, pod: Object, container: str, *, previous: bool) -> ContainerLog:
+        """The log that is asked for; refused while it has none."""
+        chosen, starts_ago = choose_container(pod, container, previous=previous)
+        place = (pod["metadata"]["namespace"], pod["metadata"]["name"], chosen)
+        self.of(*place)
+        logs = self._logs[place]
+        # The kubelet's status knew of a start of which nobody has written a log.
+        return logs[-1 - starts_ago] if starts_ago < len(logs) else ContainerLog()
+
+    def forget(self) -> None:
+        """End all, and begin anew."""
+        for log in [each for logs in self._logs.values() for each in logs]:
+            log.end()
+        self._logs.clear()
+
+
+def _stamp(nanoseconds: int) -> bytes:
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z ".encode()
 
 
 def _show(piece: _Piece, options: LogOptions, *, stamped: bool) -> bytes:
     if piece.nanoseconds < options.since * _NANOSECONDS:
         return b""
-    if not options.timestamps or not stamped:
-        return piece.data
-    seconds, rest = divmod(piece.nanoseconds, _NANOSECONDS)
-    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{stamp}.{rest:09}Z ".encode() + piece.data
+    return piece.stamp + piece.data if options.timestamps and stamped else piece.data
 
 
 def parse_options(query: Mapping[str, str], pod: str) -> LogOptions:
@@ -133,14 +194,15 @@ def parse_options(query: Mapping[str, str], pod: str) -> LogOptions:
     return LogOptions(
         follow=_is_true(query, "follow"),
         timestamps=_is_true(query, "timestamps"),
+        previous=_is_true(query, "previous"),
         since=since,
         tail_lines=tail_lines,
         limit_bytes=limit_bytes,
     )
 
 
-def choose_container(pod: Object, asked: str) -> str:
-    """The container whose log is meant; refused while it has none."""
+def choose_container(pod: Object, asked: str, *, previous: bool) -> tuple[str, int]:
+    """The container whose log is meant, and from how many starts ago; refused while it has none."""
     name, spec = pod["metadata"]["name"], pod.get("spec", {})
     names = [c["name"] for field in ("initContainers", "containers") for c in spec.get(field) or ()]
     containers = list(spec.get("containers") or ())
@@ -150,16 +212,24 @@ def choose_container(pod: Object, asked: str) -> str:
         choice = f", choose one of: [{' '.join(names)}]" if containers else ""
         raise bad_request(f"a container name must be specified for pod {name}{choice}")
     chosen: str = asked or containers[0]["name"]
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for status in pod.get("status", {}).get(field) or ():
-            waiting = status.get("state", {}).get("waiting")
-            if status["name"] == chosen and waiting and not status.get("lastState", {}).get("terminated"):
-                reason = waiting.get("reason", "")
-                raise bad_request(
-                    f"container {quote(chosen)} in pod {quote(name)} is waiting to start:"
-                    f" {_WAITING.get(reason, reason)}"
-                )
-    return chosen
+    found = [
+        status
+        for field in ("initContainerStatuses", "containerStatuses")
+        for status in pod.get("status", {}).get(field) or ()
+        if status["name"] == chosen
+    ]
+    status = found[0] if found else {}
+    waiting = status.get("state", {}).get("waiting")
+    was_started = bool(status.get("lastState", {}).get("terminated"))
+    if previous and not was_started:
+        raise bad_request(f"previous terminated container {quote(chosen)} in pod {quote(name)} not found")
+    if waiting and not was_started:
+        reason = waiting.get("reason", "")
+        raise bad_request(
+            f"container {quote(chosen)} in pod {quote(name)} is waiting to start: {_WAITING.get(reason, reason)}"
+        )
+    # Between two starts the log is that of the last one, asked for either way.
+    return chosen, int(previous and not waiting)
 
 
 def _is_true(query: Mapping[str, str], name: str) -> bool:

@@ -155,10 +155,11 @@ class RealCluster:
         if deleted["metadata"].get("finalizers"):
             self._plane.ask("PUT", path, {**deleted, "metadata": {**deleted["metadata"], "finalizers": []}})
 
-    def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
+    def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
         """What a pod's container (the only one, if not named) prints: write to it.
 
-        A pod that no scheduler has given a node is bound to one whose pods only tests move.
+        `restarted`: it starts again, with a new log; the one so far has ended and is the previous one. A pod
+        that no scheduler has given a node is bound to one whose pods only tests move.
         """
         found = self.get("Pod", namespace, pod)
         if not found["spec"].get("nodeName"):
@@ -168,7 +169,7 @@ class RealCluster:
         if not container:
             [only] = found["spec"]["containers"]
             container = only["name"]
-        return self._plane.kubelet.log(namespace, pod, container)
+        return self._plane.kubelet.logs.of(namespace, pod, container, restarted=restarted)
 
     def compact(self) -> None:
         """Forget the past: a new API server knows no change from before it began. It also cuts all streams."""
@@ -185,7 +186,7 @@ class RealCluster:
         """Wipe what was put here."""
         self._aws.on_mapping = lambda: None
         self._webhooks.close()
-        self._plane.kubelet.forget()
+        self._plane.kubelet.logs.forget()
         for resource in RESOURCES:
             if resource.kind not in {"Namespace", "Event"}:
                 self._wipe(resource)

@@ -175,6 +175,11 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     return Step(process, workspace, home, timeout, files)
 
 
+def state_of(run: Run) -> dict[str, str]:
+    """What a step left for its post-entrypoint, which gets it as STATE_ variables."""
+    return dict(commands.key_value_pairs(run.files["state"]))
+
+
 _Knobs = ParamSpec("_Knobs")
 
 

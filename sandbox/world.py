@@ -152,13 +152,19 @@ class Sandbox:
             **options.pop("environ", {}),
         }
         return runner.start_step(
-            entrypoint=ENTRYPOINT,
+            entrypoint=options.pop("entrypoint", ENTRYPOINT),
             inputs={name: value for name, value in given.items() if value},
             github=self.github,
             folder=Path(tempfile.mkdtemp(dir=self.folder)),
             environ=environ,
             **options,
         )
+
+    def run_post(self, run: Run, inputs: Mapping[str, str] | None = None, **options: Any) -> Run:  # noqa: ANN401  likewise
+        """The step's post-entrypoint after `run`, with what that left in its state file."""
+        state = {f"STATE_{name}": value for name, value in runner.state_of(run).items()}
+        environ = state | options.pop("environ", {})
+        return self.start(inputs, entrypoint=ENTRYPOINT.with_name("post.py"), environ=environ, **options).finish()
 
     def keep(self, opened: Opened) -> Opened:
         """Close `opened` with the sandbox."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 STS_BUDGET_SECONDS = 20
 EKS_BUDGET_SECONDS = 15
 
+TOKEN_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"
 _PRESIGN_SECONDS = 60
@@ -63,6 +65,7 @@ class Credentials:
     access_key_id: str
     secret_access_key: str
     session_token: str
+    expires: datetime
 
     def __repr__(self) -> str:
         return "Credentials(***)"
@@ -75,11 +78,21 @@ class Aws:
         self._region = region
         self._clock = clock
         self._role_session: boto3.Session | None = None
+        self._expires: datetime | None = None
 
-    @cached_property
+    @property
     def _session(self) -> boto3.Session:
         """The role's once it is assumed; before that, whatever credentials botocore finds."""
-        return self._role_session or _session(self._region, isolated=False)
+        return self._role_session or self._ambient
+
+    @cached_property
+    def _ambient(self) -> boto3.Session:
+        return _session(self._region, isolated=False)
+
+    @property
+    def outlives_a_token(self) -> bool:
+        """Whether the role's credentials last as long as a bearer token made of them would."""
+        return self._expires is not None and self._expires - self._clock.now() >= TOKEN_LIFETIME
 
     def assume_role(self, role: str, session_name: str, seconds: int, fresh_token: Callable[[], str]) -> Credentials:
         """Exchange an OIDC token for `role`'s credentials and use them from now on.
@@ -102,7 +115,10 @@ class Aws:
             )
 
         given = _part(persist(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_passing), "Credentials")
-        credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        credentials = Credentials(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
+        )
+        self._expires = credentials.expires
         self._role_session = _session(self._region, isolated=True, credentials=credentials)
         return credentials
 

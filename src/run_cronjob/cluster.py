@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -17,14 +18,25 @@ from urllib3.exceptions import HTTPError, SSLError
 from run_cronjob import network
 from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
 from run_cronjob.patience import Budget, persist
+from run_cronjob.renewal import Renewal
+from run_cronjob.streaming import arrived
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable, Iterator
+
+    import urllib3
 
     from run_cronjob.clock import Clock
     from run_cronjob.model import Access, Json
 
 READ_BUDGET_SECONDS = 20
+WATCH_SECONDS = 50
+"""The server ends a watch after this, which costs one request and proves that the stream is alive."""
+STALLED_SECONDS = 60
+"""A stream that is silent for longer is dead, whatever the connection says."""
+SILENT_SECONDS = 30
+"""After so long without a line of a log it is asked for anew: the connection may be dead."""
 SERVICE = "the Kubernetes API"
 FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
@@ -32,8 +44,17 @@ _PAGE = 500
 """What kubectl asks for at a time."""
 _TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 """The one warn-code that the API server sends (k8s.io/apimachinery pkg/util/net, NewWarningHeader)."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which objects to list and to watch."""
+
+    path: str
+    query: tuple[tuple[str, str], ...]
 
 
 class Cluster:
@@ -42,7 +63,8 @@ class Cluster:
     Every method raises ApiError or NoAnswer.
     """
 
-    def __init__(self, access: Access, clock: Clock) -> None:
+    def __init__(self, access: Access, clock: Clock, renew: Callable[[], str] | None = None) -> None:
+        """`renew` makes a newer bearer token, where there can be one."""
         self._clock = clock
         configuration = client.Configuration()
         try:
@@ -50,6 +72,7 @@ class Cluster:
         except (config.ConfigException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise UnusableKubeconfig(str(error)) from error
         configuration.proxy = None
+        configuration.refresh_api_key_hook = None  # the loader's would put the first token back before every request
         self._api = client.ApiClient(configuration)
         # The package's own pool ignores NO_PROXY, lets HTTP_PROXY beat HTTPS_PROXY and has no switch for
         # VERIFY_X509_STRICT (field by field: kubernetes-client/python#2460, #2394).
@@ -60,7 +83,15 @@ class Cluster:
             server_name=configuration.tls_server_name or "",
         )
         self.host: str = configuration.host
-        self.bearer: str = configuration.api_key.get("authorization", "").removeprefix("Bearer ")
+        self._renewal = Renewal(renew, self._take, clock) if renew else None
+
+    @property
+    def bearer(self) -> str:
+        """The bearer token in use, empty with a client certificate."""
+        return str(self._api.configuration.api_key.get("authorization", "")).removeprefix("Bearer ")
+
+    def _take(self, token: str) -> None:
+        self._api.configuration.api_key["authorization"] = f"Bearer {token}"
 
     def get_cronjob(self, namespace: str, name: str) -> Json:
         """The CronJob."""
@@ -98,6 +129,99 @@ class Cluster:
             query.append(("dryRun", "All"))
         return self._ask("POST", _path(manifest["metadata"]["namespace"], "jobs"), query, manifest)
 
+    def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Ask once for the Job's deletion, with its pods; only if it is still the one with this `uid`."""
+        options = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": uid},
+        }
+        self._send("DELETE", _path(namespace, "jobs", name), [], options).release_conn()
+
+    def may(self, verb: str, resource: str, namespace: str) -> bool:
+        """Whether we have a right, such as `list` on `jobs.batch` or `get` on `pods/log`."""
+        plural, _, group = resource.partition(".")
+        plural, _, subresource = plural.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "subresource": subresource}
+        review = {
+            "kind": "SelfSubjectAccessReview",
+            "apiVersion": "authorization.k8s.io/v1",
+            "metadata": {},
+            "spec": {"resourceAttributes": asked},
+        }
+        answer = self._persist(lambda: self._ask("POST", _REVIEWS, [], review)[0])
+        return (answer.get("status") or {}).get("allowed") is True
+
+    def the_job(self, namespace: str, name: str) -> Selection:
+        """The one Job of that name."""
+        return Selection(_path(namespace, "jobs"), (("fieldSelector", f"metadata.name={name}"),))
+
+    def the_pods(self, namespace: str, labels: str) -> Selection:
+        """The pods that a label selector finds."""
+        return Selection(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", (("labelSelector", labels),))
+
+    def snapshot(self, selection: Selection) -> tuple[list[Json], str]:
+        """What there is now, and the version to watch from. Asked once: whoever follows has its own patience."""
+        answer, _ = self._ask("GET", selection.path, list(selection.query))
+        return list(answer.get("items") or []), str(answer["metadata"].get("resourceVersion") or "")
+
+    def changes(self, selection: Selection, version: str) -> Iterator[Json]:
+        """The watch events after `version`, until the server ends the stream. Close it to leave early."""
+        query = [
+            *selection.query,
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", str(WATCH_SECONDS)),
+        ]
+        response = self._send("GET", selection.path, query, timeout=(network.CONNECT_SECONDS, STALLED_SECONDS))
+        unread = b""
+        for chunk in self._stream(response):
+            *lines, unread = (unread + chunk).split(b"\n")
+            for line in lines:
+                yield self._event(line)
+
+    def pod_log(  # noqa: PLR0913  the API's own options
+        self, namespace: str, pod: str, container: str, *, since: str, previous: bool, follow: bool
+    ) -> Iterator[bytes]:
+        """A container's log with timestamps, as it arrives; `since` is a time, empty for all there is.
+
+        A container may be silent for as long as it likes, a connection not: then NoAnswer says READ_TIMEOUT.
+        """
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log"
+        query = [("container", container), ("timestamps", "true")]
+        query += [("sinceTime", since)] if since else []
+        query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
+        response = self._send("GET", path, query, timeout=(network.CONNECT_SECONDS, SILENT_SECONDS))
+        return self._stream(response)
+
+    def _stream(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        try:
+            yield from arrived(response)
+        except TimeoutError as error:  # of the socket itself
+            raise NoAnswer(SERVICE, urlsplit(self.host).netloc, Cause.READ_TIMEOUT, str(error)) from error
+        except (HTTPError, SSLError, OSError) as error:
+            raise network.no_answer(SERVICE, self.host, error) from error
+        finally:
+            response.close()
+
+    def events_about(self, namespace: str, uid: str) -> list[Json]:
+        """The newest events about the object with this `uid`, in one bounded answer."""
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
+        query = [("fieldSelector", f"involvedObject.uid={uid}"), ("limit", str(_PAGE))]
+        return list(self._ask("GET", path, query)[0].get("items") or [])
+
+    def _event(self, line: bytes) -> Json:
+        try:
+            event = json.loads(line)
+            kind, subject = event["type"], event["object"]
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the stream holds what is no event") from error
+        if kind == "ERROR":
+            raise ApiError(int(subject.get("code") or 500), str(subject.get("reason")), str(subject.get("message")))
+        return {"type": kind, "object": subject}
+
     def _list(self, path: str) -> list[Json]:
         try:
             return self._pages(path)
@@ -118,8 +242,11 @@ class Cluster:
                 return items
 
     def _read(self, path: str, query: list[tuple[str, str]] | None = None) -> Json:
+        return self._persist(lambda: self._ask("GET", path, query or [])[0])
+
+    def _persist(self, attempt: Callable[[], Json]) -> Json:
         return persist(
-            lambda: self._ask("GET", path, query or [])[0],
+            attempt,
             Budget(READ_BUDGET_SECONDS, self._clock),
             _is_passing,
             lambda error: error.retry_after if isinstance(error, ApiError) else None,
@@ -129,8 +256,36 @@ class Cluster:
         self, method: str, path: str, query: list[tuple[str, str]], body: Json | None = None
     ) -> tuple[Json, tuple[str, ...]]:
         """One request, one answer."""
+        response = self._send(method, path, query, body)
         try:
-            response = self._api.call_api(
+            content = response.data
+        except (HTTPError, SSLError) as error:
+            raise network.no_answer(SERVICE, self.host, error) from error
+        return self._object(content), _warnings(response.headers.getlist("Warning"))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]],
+        body: Json | None = None,
+        timeout: tuple[float, float] = _TIMEOUT,
+    ) -> urllib3.BaseHTTPResponse:
+        """One request; its answer, of which only the head is read so far."""
+        if self._renewal:
+            self._renewal.keep_young()
+        try:
+            return self._send_once(method, path, query, body, timeout)
+        except ApiError as error:
+            if error.status != 401 or not self._renewal or not self._renewal.after_refusal():
+                raise
+        return self._send_once(method, path, query, body, timeout)
+
+    def _send_once(
+        self, method: str, path: str, query: list[tuple[str, str]], body: Json | None, timeout: tuple[float, float]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            response: urllib3.BaseHTTPResponse = self._api.call_api(
                 path,
                 method,
                 query_params=query,
@@ -139,9 +294,8 @@ class Cluster:
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=timeout,
             )
-            content = response.data
         except client.ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
             if not error.status:
@@ -149,7 +303,7 @@ class Cluster:
             raise _api_error(error) from error
         except (HTTPError, SSLError) as error:
             raise network.no_answer(SERVICE, self.host, error) from error
-        return self._object(content), _warnings(response.headers.getlist("Warning"))
+        return response
 
     def _object(self, body: bytes) -> Json:
         try:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from run_cronjob import grants
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.model import Concerns, Problem
-from run_cronjob.text import clean, command_line, kubectl, quoted, redact
+from run_cronjob.model import Concerns, Problem, WaitFor
+from run_cronjob.text import clean, command_line, duration, kubectl, quoted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from run_cronjob.model import Inputs, RunningJob
+    from run_cronjob.model import Inputs, Outcome, RunningJob
 
 _OUR_POLICY = "run-cronjob-template"
 """The one in examples/admission-policy.yaml that compares a Job with its CronJob."""
@@ -599,7 +599,7 @@ def _forbidden(message: str, said: str, at: Situation) -> Problem:
         else f"Apply these rights. The role must be in the group `{grants.GROUP}`; if it is not, bind them to the "
         "user that the message names:",
         said=said,
-        paste=grants.rbac(at.namespace, user=user),
+        paste=grants.rbac(at.namespace, user=user, follow=at.inputs.wait_for is not WaitFor.CREATED),
     )
 
 
@@ -674,8 +674,117 @@ def guard_is_blind(namespace: str, setting: str) -> Problem:
         why=f"`if-running: {setting}` must be certain before it starts another run, and the CronJob's own "
         "status does not list the runs that people started. Nothing was started.",
         fix="Bind this rule there, or set `if-running` to `warn` or `allow`:",
-        paste=grants.rbac(namespace),
+        paste=grants.rule("jobs.batch", "list"),
     )
+
+
+def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem:
+    """`wait-for` asks for more than the role may see; asked for before the Job is created."""
+    listed = ", ".join(verbs)
+    return Problem(
+        reason="CannotFollow",
+        what=f"The Job could not be followed: this role may not {listed} Jobs in {quoted(namespace)}.",
+        why=f"`wait-for: {setting}` has to see the Job until it is decided. Nothing was started: a run whose end "
+        "nobody sees is not what was asked for.",
+        fix="Add this rule to the role that is bound there, or set `wait-for: created`:",
+        paste=grants.rule("jobs.batch", *verbs),
+    )
+
+
+# --- following the Job --------------------------------------------------------------------------------------
+
+
+def lost_sight(namespace: str, name: str, cause: Problem) -> Problem:
+    """The Job was created, and then the cluster would not let us see it any more."""
+    return replace(
+        cause,
+        reason="LostSight",
+        what=f"The Job {quoted(name)} was created, but can't be seen any more. {cause.what}",
+        first="Don't run the workflow again before you know how the Job is doing: it may well be running.",
+        fix=f"{cause.fix} Who may, sees the Job by: {quoted(kubectl(namespace, 'get job', name))}."
+        if cause.paste
+        else f"{cause.fix} Who may, sees the Job by:",
+        paste=cause.paste or kubectl(namespace, "get job", name),
+        paste_language=cause.paste_language if cause.paste else "sh",
+    )
+
+
+def still_running(known: Outcome) -> Problem:
+    """Our patience is at its end, not the Job."""
+    waited = (
+        f"this workflow waited for {duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job."
+    )
+    told = Problem(
+        reason="TimedOut",
+        what=f"The Job {quoted(known.job_name)} is STILL RUNNING: {waited}",
+        why=f"When it was last seen: {known.state}" if known.state else "Nothing was seen of it yet.",
+        fix="Don't start it again: it would run twice. Go on watching it, or stop it, as below; or give it more "
+        "`timeout` next time.",
+        concerns=Concerns.DEVELOPER,
+        paste="\n".join(commands(known.namespace, known.job_name)),
+        paste_language="sh",
+    )
+    if not known.trouble:
+        return told
+    cause = known.trouble
+    again = "Don't start it again: a second one would meet the same."
+    is_mine = cause.concerns is Concerns.DEVELOPER
+    return replace(
+        told,
+        what=f"The Job {quoted(known.job_name)} is STILL RUNNING, but can't get on: {waited}",
+        why=f"{cause.what} {cause.why}",
+        first="" if is_mine else f"{again} {cause.first}".strip(),
+        fix=" ".join(filter(None, [again, cause.first, cause.fix])) if is_mine else cause.fix,
+        concerns=cause.concerns,
+        said=cause.said,
+        paste=cause.paste or told.paste,
+        paste_language=cause.paste_language if cause.paste else told.paste_language,
+    )
+
+
+def deleted(namespace: str, name: str) -> Problem:
+    """The Job is gone, and nobody saw its end."""
+    return Problem(
+        reason="JobDeleted",
+        what=f"The Job {quoted(name)} was deleted before its end was seen.",
+        why="Someone deleted it, or its CronJob, or the cluster removed it as soon as it had ended (a history limit or "
+        "a `ttlSecondsAfterFinished` of 0). Whether it did its work is not known.",
+        first="Don't run the workflow again before you know: look for what a finished run leaves behind.",
+        fix="If Jobs of this CronJob are removed at once, let its `successfulJobsHistoryLimit` and "
+        "`failedJobsHistoryLimit` be at least 1, and `ttlSecondsAfterFinished` some minutes. This shows what is set:",
+        paste=kubectl(
+            namespace,
+            "get job,cronjob --output",
+            "custom-columns=KIND:.kind,NAME:.metadata.name,"
+            "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit",
+        ),
+        paste_language="sh",
+    )
+
+
+def not_deleted(namespace: str, name: str) -> Problem:
+    """`on-cancel: delete`, and the cluster did not do it."""
+    return Problem(
+        reason="NotDeleted",
+        what=f"The Job {quoted(name)} of the cancelled run could not be deleted.",
+        why="The cluster refused, or did not answer: the role may lack the right to delete Jobs. The Job goes on.",
+        fix="Stop it by hand, as below. For the next time, add the rule "
+        f"{quoted(grants.rule('jobs.batch', 'delete'))} to the role, or leave `on-cancel` out.",
+        paste=kubectl(namespace, "delete job", name),
+        paste_language="sh",
+    )
+
+
+def commands(namespace: str, name: str) -> list[str]:
+    """What can be done with a Job, for whoever has kubectl."""
+    return [
+        "# how is it doing?",
+        kubectl(namespace, "get job", name),
+        "# what does it say?",
+        kubectl(namespace, "logs --all-containers --follow", f"job/{name}"),
+        "# stop it, with its pods:",
+        kubectl(namespace, "delete job", name),
+    ]
 
 
 def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:

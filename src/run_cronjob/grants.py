@@ -21,19 +21,36 @@ GROUP = "run-cronjob"
 
 _GITHUB_COM = "token.actions.githubusercontent.com"
 
-CLUSTER_ROLE: Json = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRole",
-    "metadata": {"name": GROUP},
-    "rules": [
-        {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]},
-    ],
-}
+CREATE_RULES: list[Json] = [
+    {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]},
+]
+"""What `wait-for: created` needs, and what makes its messages better."""
+
+FOLLOW_RULES: list[Json] = [
+    {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+]
+"""The same, and what it takes to follow a Job to its end."""
 
 
-def rbac(namespace: str, *, user: str = "") -> str:
+def rule(resource: str, *verbs: str) -> str:
+    """One rule on one line, to be added to a role; `resource` is such as `jobs.batch` or `pods/log`."""
+    plural, _, group = resource.partition(".")
+    return f'- {{apiGroups: ["{group}"], resources: [{plural}], verbs: [{", ".join(verbs)}]}}'
+
+
+def rbac(namespace: str, *, user: str = "", follow: bool = True) -> str:
     """The ClusterRole, and its binding in one namespace to `user`, or else to the group, as YAML."""
+    role: Json = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": GROUP},
+        "rules": FOLLOW_RULES if follow else CREATE_RULES,
+    }
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User" if user else "Group", "name": user or GROUP}
     binding: Json = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -42,7 +59,7 @@ def rbac(namespace: str, *, user: str = "") -> str:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GROUP},
         "subjects": [subject],
     }
-    return yaml.safe_dump_all([CLUSTER_ROLE, binding], sort_keys=False).strip()
+    return yaml.safe_dump_all([role, binding], sort_keys=False).strip()
 
 
 def issuer(claims: Mapping[str, object]) -> str:

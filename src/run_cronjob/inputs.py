@@ -6,16 +6,18 @@ Every wrong input is named in one go, before anything is asked of a network.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from run_cronjob import REPOSITORY, naming
-from run_cronjob.model import IfRunning, Inputs, Outcome, TokenRequest, Trigger
+from run_cronjob.model import IfRunning, Inputs, Left, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -33,11 +35,16 @@ AUDIENCE = re.compile(r"[\w.:/@+=,-]{1,255}", re.ASCII)
 DURATION_SECONDS = range(900, 43_201)
 """AssumeRoleWithWebIdentity's limits; the role's own maximum may be lower."""
 
+TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?|(\d{1,8})", re.ASCII)
+
 DEFAULTS = {
     "role-duration-seconds": "3600",
     "audience": "sts.amazonaws.com",
     "job-name": naming.DEFAULT_PATTERN,
+    "wait-for": WaitFor.CREATED.value,
+    "logs": Logs.AUTO.value,
     "if-running": IfRunning.WARN.value,
+    "on-cancel": OnCancel.LEAVE.value,
     "dry-run": "false",
 }
 
@@ -95,24 +102,12 @@ def read(environ: Mapping[str, str]) -> Inputs:
     form.check("audience", AUDIENCE.fullmatch, "must be one word, such as `sts.amazonaws.com`")
     form.check("job-name", naming.is_pattern, naming.PATTERN_RULE)
 
-    if kubeconfig:
-        for name in ("cluster", "role-to-assume"):
-            if form.given(name):
-                form.complain(name, "can't be used together with `kubeconfig`: remove one of the two")
-    else:
-        if form.given("context"):
-            form.complain("context", "chooses within `kubeconfig`, which is missing")
-        if not form.given("cluster"):
-            form.complain("cluster", "is missing: give the name of the EKS cluster (or a `kubeconfig`)")
-        if not region:
-            form.complain(
-                "aws-region",
-                "is missing: give the cluster's region, such as `eu-central-1`, or set AWS_REGION",
-            )
-        elif not REGION.fullmatch(region):
-            form.complain("aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}")
-
+    _check_access(form, region)
+    wait_for = form.choice("wait-for", WaitFor)
+    timeout = form.seconds("timeout")
+    logs = form.choice("logs", Logs, [Logs.AUTO, Logs.TRUE, Logs.FALSE])
     if_running = form.choice("if-running", IfRunning)
+    on_cancel = form.choice("on-cancel", OnCancel)
     dry_run = form.boolean("dry-run")
     trigger = _trigger(environ)
     links = docs_url(environ)
@@ -132,12 +127,36 @@ def read(environ: Mapping[str, str]) -> Inputs:
         kubeconfig=kubeconfig,
         context=form.given("context"),
         job_name=form.given("job-name"),
+        wait_for=wait_for,
+        timeout=timeout,
+        logs=_visible(environ) if logs is Logs.AUTO else logs,
         if_running=if_running,
+        on_cancel=on_cancel,
         dry_run=dry_run,
         token_request=_token_request(environ),
         trigger=trigger,
         docs_url=links,
     )
+
+
+def _check_access(form: _Form, region: str) -> None:
+    """A kubeconfig, or a cluster in a region; not both."""
+    if form.given("kubeconfig"):
+        for name in ("cluster", "role-to-assume"):
+            if form.given(name):
+                form.complain(name, "can't be used together with `kubeconfig`: remove one of the two")
+    else:
+        if form.given("context"):
+            form.complain("context", "chooses within `kubeconfig`, which is missing")
+        if not form.given("cluster"):
+            form.complain("cluster", "is missing: give the name of the EKS cluster (or a `kubeconfig`)")
+        if not region:
+            form.complain(
+                "aws-region",
+                "is missing: give the cluster's region, such as `eu-central-1`, or set AWS_REGION",
+            )
+        elif not REGION.fullmatch(region):
+            form.complain("aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}")
 
 
 class _Form:
@@ -161,9 +180,9 @@ class _Form:
         elif value and not valid(value):
             self.complain(name, f"{rule}; it is {quoted(value)}")
 
-    def choice(self, name: str, choices: type[Choice]) -> Choice:
+    def choice(self, name: str, choices: type[Choice], offered: Iterable[Choice] = ()) -> Choice:
         value = self.given(name)
-        options = [choice.value for choice in choices]
+        options = [choice.value for choice in offered or choices]
         if value in options:
             return choices(value)
         near = difflib.get_close_matches(value.lower(), options, n=1)
@@ -172,12 +191,27 @@ class _Form:
         self.complain(name, f"must be one of {listed}; it is {quoted(value)}{meant}")
         return next(iter(choices))
 
+    def seconds(self, name: str) -> int | None:
+        """A time such as `1h30m`; None where none is given."""
+        found = TIME.fullmatch(self.given(name))
+        units = zip(found.groups(), (3600, 60, 1, 1), strict=True) if found else ()
+        seconds = sum(int(amount or 0) * unit for amount, unit in units)
+        rule = "must be a time such as `90s`, `20m`, `1h30m` or a number of seconds, and more than none"
+        self.check(name, lambda _: seconds, rule)
+        return seconds or None
+
     def boolean(self, name: str) -> bool:
         """As YAML 1.2's core schema, and so the runner's own toolkit, writes them."""
         value = self.given(name)
         if value not in {"true", "True", "TRUE", "false", "False", "FALSE"}:
             self.complain(name, f"must be `true` or `false`; it is {quoted(value)}")
         return value.lower() == "true"
+
+
+def left(environ: Mapping[str, str]) -> Left | None:
+    """The Job that an earlier entrypoint of this step may have left behind, as its state file tells."""
+    namespace, name, request_id = (environ.get(f"STATE_{key}", "") for key in ("namespace", "job", "request-id"))
+    return Left(namespace, name, request_id) if name and request_id else None
 
 
 def session_name(trigger: Trigger) -> str:
@@ -217,6 +251,17 @@ def _trigger(environ: Mapping[str, str]) -> Trigger:
         run_attempt=github("RUN_ATTEMPT"),
         server_url=_server_url(environ),
     )
+
+
+def _visible(environ: Mapping[str, str]) -> Logs:
+    """Whether all who can read the workflow's log belong to the repository; only the event file tells."""
+    try:
+        event = json.loads(Path(environ.get("GITHUB_EVENT_PATH", "")).read_bytes())
+        repository = event["repository"]
+        known = repository.get("visibility") or ("private" if repository.get("private") is True else "")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        known = ""
+    return Logs.TRUE if known in {"private", "internal"} else Logs.PUBLIC
 
 
 def _token_request(environ: Mapping[str, str]) -> TokenRequest | None:

@@ -8,9 +8,10 @@ annotations in addition. The template travels as raw JSON, so that fields newer 
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from run_cronjob.model import CronJobFacts, Json, RunningJob
+from run_cronjob.model import CronJobFacts, Json, RunningJob, Verdict
 from run_cronjob.text import clean, cut, redact
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ HIDDEN = "***"
 _ANNOTATION_LENGTH = 1000
 """Longer than any honest value; all annotations of an object share 256 KiB."""
 
-_TERMINAL = {"Complete", "Failed"}
-"""The only conditions that end a Job; SuccessCriteriaMet and FailureTarget are interim."""
+_SOON_SECONDS = 24 * 3600
+"""Sooner than people look at what failed."""
+
+_TERMINAL = {"Complete": True, "Failed": False}
+"""The only conditions that end a Job, and whether it succeeded; SuccessCriteriaMet and FailureTarget are interim."""
 
 
 def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
@@ -126,9 +130,77 @@ def active(cronjob: Json) -> tuple[RunningJob, ...]:
     return tuple(RunningJob(str(reference.get("name", ""))) for reference in listed)
 
 
+def verdict(job: Json) -> Verdict | None:
+    """How `job` ended, by its terminal condition alone: counters say nothing certain. None while it has not."""
+    status = job.get("status") or {}
+    for condition in status.get("conditions") or []:
+        if condition.get("type") in _TERMINAL and condition.get("status") == "True":
+            return Verdict(
+                succeeded=_TERMINAL[condition["type"]],
+                reason=str(condition.get("reason") or ""),
+                message=str(condition.get("message") or ""),
+                seconds=_seconds(
+                    status.get("startTime"), status.get("completionTime") or condition.get("lastTransitionTime")
+                ),
+            )
+    return None
+
+
+def _seconds(start: object, end: object) -> int | None:
+    try:
+        return max(int((datetime.fromisoformat(str(end)) - datetime.fromisoformat(str(start))).total_seconds()), 0)
+    except (ValueError, TypeError):  # one of them is missing
+        return None
+
+
+def has_started(job: Json, pods: Iterable[Json]) -> bool:
+    """Whether a container of `job` itself, not one that only prepares for it, runs or has run.
+
+    Where pods can't be seen, the Job's own count of those that are ready has to do.
+    """
+    statuses = (each for pod in pods for each in (pod.get("status") or {}).get("containerStatuses") or [])
+    if any(_has_run(status) for status in statuses):
+        return True
+    return ((job.get("status") or {}).get("ready") or 0) > 0
+
+
+def _has_run(status: Json) -> bool:
+    states = [status.get("state") or {}, status.get("lastState") or {}]
+    return any("running" in state or (state.get("terminated") or {}).get("startedAt") for state in states)
+
+
+def exit_code(pods: Iterable[Json]) -> int | None:
+    """The exit code of the one container of the one pod that succeeded; None unless there is exactly one."""
+    statuses = [pod.get("status") or {} for pod in pods]
+    succeeded = [status for status in statuses if status.get("phase") == "Succeeded"]
+    containers = [each for status in succeeded for each in status.get("containerStatuses") or []]
+    if len(succeeded) != 1 or len(containers) != 1:
+        return None
+    code = ((containers[0].get("state") or {}).get("terminated") or {}).get("exitCode")
+    return code if isinstance(code, int) else None
+
+
+def pod_selector(job: Json) -> str:
+    """The label selector by which the Job's controller finds its pods; it names labels that this cluster knows."""
+    selector = (job.get("spec") or {}).get("selector") or {}
+    terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or []:
+        values = f"({','.join(each.get('values') or [])})"
+        operators = {"In": f"{each['key']} in {values}", "NotIn": f"{each['key']} notin {values}"}
+        operators |= {"Exists": str(each["key"]), "DoesNotExist": f"!{each['key']}"}
+        terms += [operators[each["operator"]]] if each.get("operator") in operators else []
+    # Every cluster's pods of Jobs have this label, older ones' no other.
+    return ",".join(terms) or f"controller-uid={job['metadata']['uid']}"
+
+
+def owns(job_uid: str, pod: Json) -> bool:
+    """Whether the Job with this UID made `pod`."""
+    owners = (pod.get("metadata") or {}).get("ownerReferences") or []
+    return any(owner.get("uid") == job_uid for owner in owners)
+
+
 def _is_finished(job: Json) -> bool:
-    conditions = (job.get("status") or {}).get("conditions") or []
-    return any(each.get("type") in _TERMINAL and each.get("status") == "True" for each in conditions)
+    return verdict(job) is not None
 
 
 def _running(job: Json) -> RunningJob:
@@ -165,6 +237,21 @@ def may_be_pruned_within(cronjob: Json, seconds: int) -> bool:
         or spec.get("failedJobsHistoryLimit") == 0
         or (time_to_live is not None and time_to_live <= seconds)
     )
+
+
+def will_be_pruned(cronjob: Json) -> str:
+    """When a failed Job of `cronjob` is going to be removed, as the end of a sentence; empty if not soon."""
+    spec = cronjob["spec"]
+    time_to_live = (spec["jobTemplate"].get("spec") or {}).get("ttlSecondsAfterFinished")
+    limit = spec.get("failedJobsHistoryLimit", 1)
+    if limit == 0 or time_to_live == 0:
+        setting = "failedJobsHistoryLimit" if limit == 0 else "ttlSecondsAfterFinished"
+        return f"at once (the CronJob's `{setting}` is 0)"
+    if time_to_live is not None and time_to_live <= _SOON_SECONDS:
+        return f"{time_to_live} seconds after its end (the CronJob's `ttlSecondsAfterFinished`)"
+    if limit == 1:
+        return "as soon as another one fails (the CronJob's `failedJobsHistoryLimit` is 1)"
+    return ""
 
 
 def env_values(cronjob: Json) -> frozenset[str]:

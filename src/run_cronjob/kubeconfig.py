@@ -98,6 +98,8 @@ def parse(text: str, context: str, folder: PurePath) -> Access:
         namespace=str(chosen.get("namespace") or ""),
         proxy_url=str(cluster.get("proxy-url") or ""),
         secrets=tuple(str(user[key]) for key in _SECRET_KEYS if user.get(key)),
+        # A token beside it goes first, as in client-go.
+        token_file="" if user.get("token") else str(access["users"][0]["user"].get("tokenFile", "")),
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Json = dict[str, Any]
 """An object of the Kubernetes API or a kubeconfig, as decoded JSON: unknown fields survive in it."""
@@ -15,15 +18,25 @@ class Result(StrEnum):
     """The `result` output: what became of the request."""
 
     CREATED = "created"
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
     DRY_RUN = "dry-run"
-    REFUSED = "refused"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
     CANCELLED = "cancelled"
+    DELETED = "deleted"
+    REFUSED = "refused"
     ERROR = "error"
 
     @property
     def exit_status(self) -> int:
         """0 where the developer got what they asked for."""
-        return 0 if self in {Result.CREATED, Result.DRY_RUN} else 1
+        return 0 if self in {Result.CREATED, Result.STARTED, Result.SUCCEEDED, Result.DRY_RUN} else 1
+
+    @property
+    def is_an_end(self) -> bool:
+        """Whether the Job's own end was seen: nothing that comes later changes it."""
+        return self in {Result.SUCCEEDED, Result.FAILED, Result.DELETED}
 
 
 class IfRunning(StrEnum):
@@ -33,6 +46,42 @@ class IfRunning(StrEnum):
     WARN = "warn"
     REFUSE = "refuse"
     POLICY = "policy"
+
+
+class WaitFor(StrEnum):
+    """How far the Job is followed."""
+
+    CREATED = "created"
+    STARTED = "started"
+    COMPLETED = "completed"
+
+
+class Logs(StrEnum):
+    """Whether the containers' output is shown; `auto` becomes one of the others when the inputs are read."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+    PUBLIC = "the repository is public, or not known to be private"
+    """What `auto` is there: everyone could read them."""
+
+
+class OnCancel(StrEnum):
+    """What becomes of the Job when the workflow run is cancelled."""
+
+    LEAVE = "leave"
+    DELETE = "delete"
+
+
+class Deletion(StrEnum):
+    """How far the deletion of a cancelled run's Job has come."""
+
+    NONE = "not asked for"
+    BEGUN = "about to be asked for"
+    DONE = "accepted by the cluster"
+    ENDED = "not needed: the Job had ended"
+    GONE = "there is no such Job"
+    FAILED = "refused, or not answered"
 
 
 class Creation(StrEnum):
@@ -95,7 +144,12 @@ class Inputs:
     kubeconfig: str = field(repr=False)
     context: str
     job_name: str
+    wait_for: WaitFor
+    timeout: int | None
+    """Seconds from the Job's creation; None for as long as the workflow lets us."""
+    logs: Logs
     if_running: IfRunning
+    on_cancel: OnCancel
     dry_run: bool
     token_request: TokenRequest | None
     trigger: Trigger
@@ -123,6 +177,8 @@ class Access:
     proxy_url: str = ""
     """The kubeconfig's own `proxy-url`, which goes before the environment's."""
     secrets: tuple[str, ...] = field(repr=False, default=())
+    token_file: str = ""
+    """Where the bearer token stands, if somebody may write a newer one there."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +191,17 @@ class CronJobFacts:
     template_suspended: bool
     concurrency_policy: str
     images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a Job ended: its terminal condition. `reason` and `message` are the controller's words."""
+
+    succeeded: bool
+    reason: str
+    message: str
+    seconds: int | None
+    """From its start to its end by the cluster's clock; None where it does not tell."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +252,26 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Output:
+    """The last lines of the container that decided; without lines, `withheld` says why there are none."""
+
+    pod: str
+    container: str
+    lines: tuple[str, ...] = ()
+    withheld: str = ""
+
+
+@dataclass(frozen=True)
+class Left:
+    """A Job that may have to be deleted after this step: the one with this UID or, if unknown, of this request."""
+
+    namespace: str
+    name: str
+    request_id: str
+    uid: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Everything known so far; at the end, everything there is to tell."""
 
@@ -207,3 +294,18 @@ class Outcome:
     manifest: str = ""
     """Of a dry run: the Job as YAML, without env values."""
     problem: Problem | None = None
+    wait_for: WaitFor = WaitFor.CREATED
+    timeout: int | None = None
+    on_cancel: OnCancel = OnCancel.LEAVE
+    following_since: datetime | None = None
+    """When the Job was created; None before, and once its end or start is certain."""
+    state: str = ""
+    """What the Job waits for or does, one sentence."""
+    trouble: Problem | None = None
+    """What keeps it from running."""
+    seconds: int | None = None
+    """How long the Job took, or has been followed."""
+    exit_code: int | None = None
+    """Of the one container that decided."""
+    output: Output | None = None
+    deletion: Deletion = Deletion.NONE

@@ -18,6 +18,25 @@ Answer = TypeVar("Answer")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
+_MOST_DOUBLINGS = 16
+
+
+class Pauses:
+    """The pauses between attempts: longer each time, and not the same for two who began together."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._taken = 0
+
+    def next(self, at_least: float | None = None) -> float:
+        """Seconds for the next one; `at_least` is the server's Retry-After."""
+        longest = min(FIRST_PAUSE_SECONDS * float(2**self._taken), LONGEST_PAUSE_SECONDS)
+        self._taken = min(self._taken + 1, _MOST_DOUBLINGS)
+        return max(longest * (0.5 + self._clock.random() / 2), at_least or 0.0)
+
+    def reset(self) -> None:
+        """An attempt succeeded: begin with the shortest again."""
+        self._taken = 0
 
 
 @dataclass
@@ -29,18 +48,16 @@ class Budget:
 
     def __post_init__(self) -> None:
         self._end = self.clock.monotonic() + self.seconds
-        self._pauses = 0
+        self._pauses = Pauses(self.clock)
 
     def pause(self, at_least: float | None = None) -> bool:
         """Sleep before another attempt; False, at once, where the budget would not outlast that.
 
         `at_least` is the server's Retry-After, in seconds.
         """
-        longest = min(FIRST_PAUSE_SECONDS * 2**self._pauses, LONGEST_PAUSE_SECONDS)
-        wait = max(longest * (0.5 + self.clock.random() / 2), at_least or 0.0)
+        wait = self._pauses.next(at_least)
         if self.clock.monotonic() + wait >= self._end:
             return False
-        self._pauses += 1
         self.clock.sleep(wait)
         return True
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation
+from run_cronjob.model import Creation, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from run_cronjob.model import Outcome
 
 
@@ -19,8 +22,10 @@ class Progress:
     Every method of the worker's raises Interrupted where the work is to end.
     """
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, on_following: Callable[[], None] = lambda: None) -> None:
+        """`on_following` is called when the Job is there and only waiting for it is left."""
         self._outcome = outcome
+        self._on_following = on_following
         self._lock = threading.Lock()
         self._stopping = False
         self._closed = False
@@ -47,6 +52,11 @@ class Progress:
     def known(self, creation: Creation) -> None:
         """What that POST came to."""
         self.learn(creation=creation)
+
+    def follow(self, since: datetime) -> None:
+        """From now on the Job is followed. Until its end is seen, nothing is known of that."""
+        self.learn(following_since=since, result=Result.ERROR)
+        self._on_following()
 
     def _learn(self, facts: dict[str, Any]) -> None:
         if self._closed:

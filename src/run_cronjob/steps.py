@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob import creation, diagnosis, job, kubeconfig, naming, network, oidc
+from run_cronjob import creation, diagnosis, grants, job, kubeconfig, naming, network, oidc, stopping
 from run_cronjob.diagnosis import Situation
 from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
 from run_cronjob.inputs import LABEL
-from run_cronjob.model import Access, Creation, IfRunning, Result
+from run_cronjob.model import Access, Creation, Deletion, IfRunning, Left, OnCancel, Result, WaitFor
 from run_cronjob.patience import Budget
 from run_cronjob.text import kubectl, quoted, redact
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from run_cronjob.aws import Aws
     from run_cronjob.clock import Clock
     from run_cronjob.cluster import Cluster
-    from run_cronjob.model import Inputs, Json, RunningJob
+    from run_cronjob.model import Inputs, Json, Outcome, RunningJob
     from run_cronjob.progress import Progress
 
 _READY = {"ACTIVE", "UPDATING"}
@@ -39,6 +39,7 @@ _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels, no look-alikes: what Kubernetes' own generated names are made of."""
 _SUFFIX_LENGTH = 5
 _SHOWN_RUNS = 3
+_LOOKS, _LOOK_SECONDS = 3, 3.0
 
 
 def _counted(runs: int, *, certain: bool) -> str:
@@ -63,6 +64,9 @@ class Steps:
         self._clock = clock
         self._at = Situation(inputs, caller=inputs.role_to_assume)
         self._aws: Aws | None = None
+        self._cluster: Cluster | None = None
+        self._token_file = ""
+        self._request_id = ""
 
     @contextlib.contextmanager
     def _stage(self, title: str, doing: str) -> Iterator[Stage]:
@@ -128,13 +132,7 @@ class Steps:
         aws = self._aws = Aws(inputs.aws_region, self._clock)
         if inputs.role_to_assume:
             with self._stage("AWS role", "assuming the AWS role") as stage:
-                credentials = aws.assume_role(
-                    inputs.role_to_assume,
-                    inputs.role_session_name,
-                    inputs.role_duration_seconds,
-                    self._id_token,
-                )
-                self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+                self._assume_role(aws)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
         with self._stage("Cluster", "finding the EKS cluster") as stage:
             self._actions.hide(*aws.secrets())
@@ -144,6 +142,25 @@ class Steps:
             access = kubeconfig.for_eks(endpoint, aws.bearer_token(inputs.cluster), inputs.cluster)
             stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
         return access
+
+    def _assume_role(self, aws: Aws) -> None:
+        inputs = self._inputs
+        credentials = aws.assume_role(
+            inputs.role_to_assume, inputs.role_session_name, inputs.role_duration_seconds, self._id_token
+        )
+        self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+
+    def _newer_token(self) -> str:
+        """Another bearer token, where the first one would not last for the whole time."""
+        if self._aws:
+            if self._inputs.role_to_assume and not self._aws.outlives_a_token:
+                self._assume_role(self._aws)
+            self._actions.hide(*self._aws.secrets())
+            token = self._aws.bearer_token(self._inputs.cluster)
+        else:
+            token = Path(self._token_file).read_text(encoding="utf-8").strip()
+        self._actions.mask(token)
+        return token
 
     def _id_token(self) -> str:
         request = self._inputs.token_request
@@ -160,7 +177,9 @@ class Steps:
         with self._stage("Client", "preparing the connection to the cluster") as stage:
             from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
 
-            cluster = Cluster(access, self._clock)
+            self._token_file = access.token_file
+            renew = self._newer_token if self._aws or access.token_file else None
+            cluster = self._cluster = Cluster(access, self._clock, renew)
             stage.found = quoted(cluster.host)
         self._actions.mask(cluster.bearer)
         return cluster
@@ -190,6 +209,31 @@ class Steps:
                 names = cluster.cronjob_names(self._at.namespace)
                 exists = bool(names) or cluster.has_namespace(self._at.namespace)
                 self._at = replace(self._at, cronjob_names=names, namespace_exists=exists)
+
+    def check_rights(self, cluster: Cluster) -> None:
+        """That the Job can be followed as asked, before there is one."""
+        inputs = self._inputs
+        if inputs.on_cancel is OnCancel.DELETE and not self._may(cluster, "delete", "jobs.batch"):
+            self._remark(
+                "`on-cancel: delete` has no effect: this role may not delete Jobs. The rule to add: "
+                f"{quoted(grants.rule('jobs.batch', 'delete'))}."
+            )
+        if inputs.wait_for is WaitFor.CREATED:
+            return
+        with self._stage("Rights", "asking whether the Job may be followed") as stage:
+            missing = [verb for verb in ("get", "list", "watch") if not self._may(cluster, verb, "jobs.batch")]
+            if missing:
+                raise ActionError(diagnosis.cannot_follow(self._at.namespace, missing, inputs.wait_for.value))
+            stage.found = "the Job may be followed"
+
+    def _may(self, cluster: Cluster, verb: str, resource: str) -> bool:
+        """Whether we have a right; where that can't be asked, trying will tell."""
+        try:
+            return cluster.may(verb, resource, self._at.namespace)
+        except ApiError as error:
+            if error.status in {403, 404}:
+                return True
+            raise
 
     def guard(self, cluster: Cluster, cronjob: Json) -> tuple[RunningJob, ...]:
         """The unfinished runs; refuse another where `if-running` says so."""
@@ -222,7 +266,7 @@ class Steps:
     def create(self, cluster: Cluster, cronjob: Json, beside: tuple[RunningJob, ...]) -> None:
         """The Job, or with `dry-run` what it would be; and what there is to say of it `beside` unfinished runs."""
         inputs = self._inputs
-        request_id = str(uuid.uuid4())
+        request_id = self._request_id = str(uuid.uuid4())
         values = naming.placeholder_values(
             inputs.cronjob, self._clock.now(), inputs.trigger.run_id, inputs.trigger.run_attempt
         )
@@ -239,7 +283,7 @@ class Steps:
         )
         with self._stage("Job", "creating the Job") as stage:
             budget = Budget(creation.BUDGET_SECONDS, self._clock)
-            created = creation.create_once(cluster, plan, budget, self._progress)
+            created = creation.create_once(cluster, plan, budget, self)
             if inputs.dry_run:
                 self._progress.learn(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
                 stage.found = f"{quoted(created.name)} would be accepted; a dry run creates nothing"
@@ -268,6 +312,51 @@ class Steps:
             public = (inputs.cronjob, self._at.namespace)
             told = redact(warning, self._at.env_values, known=public)
             self._remark(f"The API server warns: {quoted(told)}.")
+
+    def posting(self, name: str) -> None:
+        """creation.Record: a POST is about to be sent."""
+        self._progress.posting(name)
+        if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
+            self._actions.state(stopping.to_state(Left(self._at.namespace, name, self._request_id)))
+
+    def known(self, creation: Creation) -> None:
+        """creation.Record: that POST's fate."""
+        self._progress.known(creation)
+
+    def follow(self, cluster: Cluster, cronjob: Json) -> None:
+        """Wait for the Job's end, or its start, as `wait-for` says; tell what happens meanwhile."""
+        if self._inputs.wait_for is WaitFor.CREATED or self._inputs.dry_run:
+            return
+        self._progress.follow(self._clock.now())
+        from run_cronjob.attend import Attendance  # noqa: PLC0415  see the module's docstring
+
+        with self._stage("End", "following the Job") as stage:
+            attendance = Attendance(self._inputs, self._at, cluster, self._progress, self._actions, self._clock)
+            stage.found = attendance.follow(cronjob)
+
+    def delete(self, outcome: Outcome) -> Outcome:
+        """Ask for the deletion of the Job that `outcome` tells of, with its pods; what came of that."""
+        if not self._cluster:
+            return outcome
+        left = Left(outcome.namespace, outcome.job_name, self._request_id, outcome.job_uid)
+        deletion, uid = stopping.stop(self._cluster, left)
+        if deletion is Deletion.DONE:
+            self._actions.state(stopping.NOTHING_LEFT)
+            return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
+        return replace(outcome, deletion=deletion)
+
+    def clean_up(self, cluster: Cluster, left: Left) -> None:
+        """Delete the Job that a cancelled run left behind; its POST may be under way, so look more than once."""
+        with self._stage("Deletion", "deleting the Job of the cancelled run") as stage:
+            for _ in range(_LOOKS):
+                deletion, _uid = stopping.stop(cluster, left)
+                if deletion is not Deletion.GONE:
+                    break
+                self._clock.sleep(_LOOK_SECONDS)
+            self._progress.learn(deletion=deletion)
+            stage.found = f"of {quoted(left.name)}: {deletion.value}"
+            if deletion is Deletion.FAILED:
+                raise ActionError(diagnosis.not_deleted(left.namespace, left.name))
 
     def _shown(self, manifest: Json) -> str:
         """The Job as YAML, without env values and the server's bookkeeping."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from run_cronjob.model import Concerns, Creation, Result
-from run_cronjob.text import clean, cut, fenced, kubectl, quoted
+from run_cronjob import diagnosis
+from run_cronjob.model import Concerns, Creation, Deletion, Result
+from run_cronjob.text import clean, cut, duration, fenced, quoted
 
 if TYPE_CHECKING:
-    from run_cronjob.model import CronJobFacts, Outcome, Problem
+    from run_cronjob.model import CronJobFacts, Left, Outcome, Output, Problem
 
 _SAID_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
@@ -22,9 +23,14 @@ MANIFEST_TITLE = "The Job it would create (values of environment variables hidde
 
 _SIGNS = {
     Result.CREATED: "▶️",
+    Result.STARTED: "▶️",
+    Result.SUCCEEDED: "✅",
     Result.DRY_RUN: "🧪",
-    Result.REFUSED: "✋",
+    Result.FAILED: "❌",
+    Result.TIMED_OUT: "⏳",
     Result.CANCELLED: "⏹️",
+    Result.DELETED: "❔",
+    Result.REFUSED: "✋",
     Result.ERROR: "❌",
 }
 
@@ -37,6 +43,8 @@ def headline(outcome: Outcome) -> str:
         return f"{run} waits{place}: its Job was created by {quoted(outcome.trigger.person)}, but is suspended"
     if outcome.result is Result.CREATED:
         return f"{run} was started{place}, by {quoted(outcome.trigger.person)}"
+    if outcome.result in _FOLLOWED:
+        return f"{run} {_FOLLOWED[outcome.result].format(place=place, took=_took(outcome))}"
     if outcome.result is Result.DRY_RUN:
         return f"Dry run: {run} could be started{place}; nothing was created"
     not_started = f"{run} was not started{place}"
@@ -44,13 +52,37 @@ def headline(outcome: Outcome) -> str:
         not_started = f"Dry run: {run} could not be started{place}"
     if outcome.result is Result.REFUSED:
         return f"{not_started}: it is running already"
+    if outcome.creation is Creation.DONE and outcome.result is Result.ERROR:
+        return f"{run} was started{place}, but can't be seen any more: don't start it again yet"
     if outcome.creation is Creation.DONE:
-        return f"Cancelled too late: {run} was started{place} and goes on running"
+        return f"Cancelled{_AFTER_CANCELLING[outcome.deletion].format(run=run, place=place)}"
     lead = "Cancelled: " if outcome.result is Result.CANCELLED else ""
     if outcome.creation is Creation.OPEN:
         whether = f"{'it' if lead else 'It'} is not certain whether {run} was started{place}"
         return f"{lead}{whether}: don't start it again yet"
     return f"{lead}{not_started}"
+
+
+_FOLLOWED = {
+    Result.STARTED: "runs{place}",
+    Result.SUCCEEDED: "succeeded{place}{took}",
+    Result.FAILED: "failed{place}{took}",
+    Result.TIMED_OUT: "is STILL RUNNING{place}: don't start it again",
+    Result.DELETED: "was deleted{place} before its end was seen",
+}
+
+_AFTER_CANCELLING = {
+    Deletion.NONE: " too late: {run} was started{place} and goes on running",
+    Deletion.BEGUN: ": the Job of {run}{place} is to be deleted; the cluster's answer is not in yet",
+    Deletion.DONE: ": the Job of {run}{place} is being deleted, with its pods",
+    Deletion.ENDED: " too late: {run} had ended{place}",
+    Deletion.GONE: ": the Job of {run}{place} is gone",
+    Deletion.FAILED: ", but {run} could not be stopped{place} and goes on running",
+}
+
+
+def _took(outcome: Outcome) -> str:
+    return f" after {duration(outcome.seconds)}" if outcome.seconds is not None else ""
 
 
 def _place(outcome: Outcome) -> str:
@@ -62,7 +94,7 @@ def markdown(outcome: Outcome) -> str:
     """The whole summary."""
     blocks = [f"### {_SIGNS[outcome.result]} {headline(outcome)}"]
     if outcome.problem:
-        blocks += _problem(outcome.problem, outcome.docs_url)
+        blocks += _problem(outcome.problem, outcome.docs_url, outcome.output)
     blocks += [f"> ⚠️ {remark}" for remark in outcome.remarks]
     blocks.append(_table(outcome))
     blocks += _next(outcome)
@@ -78,8 +110,8 @@ def docs_link(problem: Problem, docs_url: str) -> str:
     return f"{docs_url}/troubleshooting.md#{problem.reason.lower()}"
 
 
-def _problem(problem: Problem, docs_url: str) -> list[str]:
-    blocks = [problem.what, problem.why]
+def _problem(problem: Problem, docs_url: str, output: Output | None = None) -> list[str]:
+    blocks = [problem.what, problem.why, *(_output(output) if output else [])]
     if problem.first:
         blocks.append(f"**{_ADVICE[Concerns.DEVELOPER]}** {problem.first}")
     blocks.append(f"**{_ADVICE[problem.concerns]}** {problem.fix}")
@@ -89,6 +121,13 @@ def _problem(problem: Problem, docs_url: str) -> list[str]:
         blocks.append(_details("The message as it came", fenced(_shortened(problem.said), "text")))
     blocks.append(f"[More about {problem.reason}]({docs_link(problem, docs_url)})")
     return blocks
+
+
+def _output(output: Output) -> list[str]:
+    whose = f"{quoted(output.container)} in the pod {quoted(output.pod)}"
+    if not output.lines:
+        return [f"The output of {whose} is not shown here: {output.withheld}."] if output.withheld else []
+    return [f"**The last lines of {whose}:**", fenced("\n".join(output.lines), "text")]
 
 
 _ADVICE = {
@@ -103,6 +142,10 @@ def _table(outcome: Outcome) -> str:
         rows.append(("Schedule", _schedule(outcome.facts)))
     if outcome.creation is Creation.DONE:
         rows.append(("Job", quoted(outcome.job_name)))
+    if outcome.seconds is not None:
+        rows.append(("Took" if outcome.result.is_an_end else "Followed for", duration(outcome.seconds)))
+    if outcome.exit_code is not None:
+        rows.append(("Exit code", f"`{outcome.exit_code}`"))
     rows += [
         ("Namespace", quoted(outcome.namespace) if outcome.namespace else "not known"),
         ("Cluster", quoted(outcome.cluster) if outcome.cluster else "not known"),
@@ -133,13 +176,27 @@ def _schedule(facts: CronJobFacts) -> str:
 
 def _next(outcome: Outcome) -> list[str]:
     """What the reader can do about the Job."""
-    if outcome.creation is not Creation.DONE:
+    told = _what_now(outcome)
+    if outcome.creation is not Creation.DONE or not told:
         return []
     return [
-        _NOT_KNOWN,
+        told,
         "**Watch it, or stop it** (or ask your platform team to, with this page):",
-        fenced("\n".join(_commands(outcome.namespace, outcome.job_name)), "sh"),
+        fenced("\n".join(diagnosis.commands(outcome.namespace, outcome.job_name)), "sh"),
     ]
+
+
+def _what_now(outcome: Outcome) -> str:
+    if outcome.result is Result.STARTED:
+        return (
+            "A container of the Job runs. **How it ends is not known here**: this workflow does not wait for that "
+            "(`wait-for: started`), and cancelling or re-running it does not stop the Job."
+        )
+    if outcome.result is Result.CREATED:
+        return _NOT_KNOWN
+    if outcome.result is Result.CANCELLED:
+        return _CANCELLED[outcome.deletion]
+    return ""
 
 
 _NOT_KNOWN = (
@@ -147,16 +204,42 @@ _NOT_KNOWN = (
     "does not wait for it, and cancelling or re-running the workflow does not stop it."
 )
 
+_CANCELLED = {
+    Deletion.NONE: "Cancelling the workflow does not stop the Job: **it goes on running, and how it ends is not "
+    "known here**.",
+    Deletion.BEGUN: "`on-cancel: delete`: the cluster is being asked to delete the Job with its pods. If no answer "
+    "comes before this step ends, its last step (Post) asks again, and its log says what came of it.",
+    Deletion.DONE: "`on-cancel: delete`: the cluster has accepted the Job's deletion. Its pods are told to end now, "
+    "and are killed after their grace period (30 seconds unless the template says otherwise).",
+    Deletion.ENDED: "",
+    Deletion.GONE: "",
+    Deletion.FAILED: "`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, "
+    "and its log says what came of it.",
+}
 
-def _commands(namespace: str, name: str) -> list[str]:
-    return [
-        "# how is it doing?",
-        kubectl(namespace, "get job", name),
-        "# what does it say?",
-        kubectl(namespace, "logs --all-containers --follow", f"job/{name}"),
-        "# stop it, with its pods:",
-        kubectl(namespace, "delete job", name),
-    ]
+
+def after_cancel(outcome: Outcome, left: Left) -> str:
+    """The summary of a step's `post-entrypoint`."""
+    blocks = [f"### {_SIGNS[Result.CANCELLED]} {after_cancel_headline(outcome, left)}"]
+    if outcome.problem:
+        blocks += _problem(outcome.problem, outcome.docs_url)
+    return "\n\n".join(blocks) + "\n"
+
+
+def after_cancel_headline(outcome: Outcome, left: Left) -> str:
+    """What became of the Job after the cancelled step had ended, in one sentence."""
+    what = "could not be deleted" if outcome.problem else _AFTERWARDS[outcome.deletion]
+    return f"After the cancelling: the Job {quoted(left.name)} {what}"
+
+
+_AFTERWARDS = {
+    Deletion.NONE: "is as it was",
+    Deletion.BEGUN: "is to be deleted",
+    Deletion.DONE: "is being deleted, with its pods",
+    Deletion.ENDED: "had ended already, and stays",
+    Deletion.GONE: "is gone, or never was",
+    Deletion.FAILED: "could not be deleted",
+}
 
 
 def opening(outcome: Outcome) -> str:
@@ -172,8 +255,8 @@ def closing(outcome: Outcome) -> list[str]:
     if problem:
         if problem.said:
             lines.append(f"The message as it came: {clean(_shortened(problem.said))}")
-    elif outcome.creation is Creation.DONE:
-        lines += [f"    {line}" for line in _commands(outcome.namespace, outcome.job_name)]
+    elif outcome.creation is Creation.DONE and _what_now(outcome):
+        lines += [f"    {line}" for line in diagnosis.commands(outcome.namespace, outcome.job_name)]
     return lines
 
 
@@ -185,6 +268,8 @@ def annotation(outcome: Outcome) -> str:
         advice = f"{_ADVICE[problem.concerns]} {problem.fix}"
         more = f"More: {docs_link(problem, outcome.docs_url)}"
         return "\n".join(filter(None, [problem.what, problem.why, first, advice, problem.paste, more]))
+    if outcome.result is Result.SUCCEEDED:
+        return f"The Job {quoted(outcome.job_name)} is complete{_took(outcome)}."
     if outcome.creation is Creation.DONE:
         return f"The Job is {quoted(outcome.job_name)}. The summary tells how to watch it and how to stop it."
     return "All that a real run needs would work."

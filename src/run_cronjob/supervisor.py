@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
     from run_cronjob.progress import Progress
 
+LEAVE_SECONDS = 4.5
+"""From a signal to the end, whatever still hangs then: the runner kills 10 s after its SIGINT."""
+
+DELETE_SECONDS = 3.0
+"""Of these, for deleting the Job of a cancelled run."""
+
 LIMIT_SECONDS = 110
 """For everything up to the Job's creation: under two minutes, with what is left for telling."""
 
@@ -35,6 +41,8 @@ class Event(Enum):
     """What can end the waiting."""
 
     DONE = 0
+    FOLLOWING = 253
+    """The Job is there; from now on it is only waited for."""
     SIGNAL = 254
     DEADLINE = 255
 
@@ -60,8 +68,8 @@ class Events:
         """Add one."""
         os.write(self._inlet, bytes([event.value]))
 
-    def get(self, seconds: float) -> Event:
-        """The next one; DEADLINE if none comes in time."""
+    def get(self, seconds: float | None) -> Event:
+        """The next one; DEADLINE if none comes in time, which without a time never happens."""
         ready, _, _ = select.select([self._outlet], [], [], seconds)
         if not ready:
             return Event.DEADLINE
@@ -76,10 +84,11 @@ def listen() -> Events:
     return events
 
 
-def supervise(work: Callable[[], None], progress: Progress, events: Events) -> Event:
+def supervise(work: Callable[[], None], progress: Progress, events: Events, timeout: int | None = None) -> Event:
     """Run `work` until it is done, a signal comes or the time is up; which of these it was.
 
-    After anything but DONE, `work` may still be running but can begin no POST.
+    The time is LIMIT_SECONDS until the Job is there, and `timeout`, if any, from then on. After anything but DONE,
+    `work` may still be running but can begin no POST.
     """
 
     def run() -> None:
@@ -92,12 +101,38 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events) -> E
 
     threading.Thread(target=run, daemon=True).start()
     event = events.get(LIMIT_SECONDS)
-    if event is Event.DONE:
-        return event
-    progress.stop()
-    if progress.outcome.creation is Creation.OPEN:
-        # Its answer tells whether a Job exists, which is worth a moment.
-        end = time.monotonic() + GRACE_SECONDS
-        while events.get(max(end - time.monotonic(), 0)) is Event.SIGNAL:
-            pass  # impatience makes no answer come sooner
+    if event in {Event.SIGNAL, Event.DEADLINE}:
+        progress.stop()
+        if progress.outcome.creation is Creation.OPEN and _wait_for_the_answer(events) and event is Event.DEADLINE:
+            event = Event.FOLLOWING
+    if event is Event.FOLLOWING:
+        event = events.get(timeout)
+        progress.stop()
     return event
+
+
+def _wait_for_the_answer(events: Events) -> bool:
+    """Give a POST that is under way a moment to tell whether a Job exists; whether it is to be followed."""
+    end = time.monotonic() + GRACE_SECONDS
+    while (event := events.get(max(end - time.monotonic(), 0))) is Event.SIGNAL:
+        pass  # impatience makes no answer come sooner
+    return event is Event.FOLLOWING
+
+
+def in_time(work: Callable[[], None], seconds: float) -> bool:
+    """Run `work` beside this thread; whether it was done in time."""
+    done = threading.Event()
+
+    def run() -> None:
+        work()
+        done.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.wait(seconds)
+
+
+def leave_within(seconds: float, status: int) -> None:
+    """End this process then at the latest, though nobody may be reading what it still says."""
+    timer = threading.Timer(seconds, os._exit, [status])
+    timer.daemon = True
+    timer.start()

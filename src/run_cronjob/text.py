@@ -13,7 +13,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -23,6 +23,8 @@ _IGNORABLE = frozenset(
     [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
 )
 _PLANE_14 = range(0xE0000, 0xE1000)
+_DISGUISE = re.compile(f"[{''.join(map(chr, sorted(_IGNORABLE)))}\U000e0000-\U000e0fff]")
+"""What str.isprintable takes for visible, and isn't."""
 
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -61,7 +63,10 @@ def fenced(text: str, language: str = "") -> str:
 
 def clean_indented(line: str) -> str:
     """`clean`, but spaces stay as they are, for text whose layout means something."""
-    return "".join(" " if char == "\t" else _visible(char) for char in line)
+    line = line.replace("\t", " ")
+    if line.isprintable() and not _DISGUISE.search(line):
+        return line  # nearly always, and a log has millions of lines
+    return "".join(map(_visible, line))
 
 
 def inert(line: str) -> str:
@@ -71,6 +76,22 @@ def inert(line: str) -> str:
     """
     line = clean_indented(line).replace("##[", "## [")
     return f"| {line}" if line.lstrip().startswith("::") else line
+
+
+def duration(seconds: int) -> str:
+    """`seconds` as people say it."""
+    hours, minutes = divmod(seconds // 60, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds % 60, "s")]
+    said = [f"{amount} {unit}" for amount, unit in parts if amount]
+    return " ".join(said[:2]) or "0 s"
+
+
+def inert_lines(lines: Sequence[str]) -> Sequence[str]:
+    """`inert` for many lines at once; those of plain ASCII, nearly all there are, cost next to nothing."""
+    text = "".join(lines)
+    if text.isascii() and text.isprintable() and "::" not in text and "##[" not in text:
+        return lines
+    return [inert(line) for line in lines]
 
 
 def command_line(command: str, *words: str) -> str:

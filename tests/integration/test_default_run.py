@@ -37,6 +37,8 @@ def test_outputs_name_the_job_and_where_it_is(world: Sandbox):
         "cluster": "staging",
         "result": "created",
         "reason": "",
+        "exit-code": "",
+        "duration": "",
     }
 
 

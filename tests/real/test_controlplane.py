@@ -16,7 +16,7 @@ import pytest
 from sandbox import CRONJOB, NAMESPACE, binaries
 from sandbox.controlplane import READS_FILES
 from sandbox.podlogs import ContainerLog, parse_options
-from tests.real.waiting import until
+from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from sandbox import Sandbox

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
+from sandbox.waiting import until
 from sandbox.world import EXAMPLES
-from tests.real.waiting import until
 
 if TYPE_CHECKING:
     from sandbox import Sandbox

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from run_cronjob import main
-from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Outcome, Trigger
+from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,11 @@ def inputs(**changes: Any) -> Inputs:
         "kubeconfig": "",
         "context": "",
         "job_name": "{cronjob}-by-gha-{timestamp}",
+        "wait_for": WaitFor.CREATED,
+        "timeout": None,
+        "logs": Logs.TRUE,
         "if_running": IfRunning.WARN,
+        "on_cancel": OnCancel.LEAVE,
         "dry_run": False,
         "token_request": None,
         "trigger": TRIGGER,

@@ -5,9 +5,12 @@ A model of the runner's parser (sandbox/commands.py) is the judge.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +22,9 @@ from sandbox.commands import Interpretation, interpret, key_value_pairs
 from tests.unit.samples import HOSTILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 
 # Pieces that a command is made of, and what the runner's comparison skips or trims.
@@ -209,6 +212,187 @@ def test_a_secret_too_short_to_be_one_leaves_the_text_readable(
     read = log()
     assert read.shown[-1] == "nightly-report was started"
     assert read.masks == ()
+
+
+# --- what containers print ----------------------------------------------------------------------------------
+
+
+def test_lines_of_others_pass_in_a_region_where_no_command_is_obeyed(
+    actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    actions.others(["one", "", "two"])
+    actions.others(["three"])
+
+    (region,) = log().stopped_regions
+    assert region.lines == ("one", "", "two", "three")
+
+
+@SAME_STREAM
+@given(st.lists(NASTY, max_size=5), st.sampled_from(["", "#3/main | "]))
+def test_no_line_of_a_container_is_a_command_or_ends_the_region(
+    actions: Actions, log: Callable[[], Interpretation], foreign: list[str], prefix: str
+) -> None:
+    actions.others(foreign, prefix)
+
+    read = log()
+    assert names(read) in ([], ["stop-commands"])
+    assert all(not region.resumed for region in read.stopped_regions)
+    if foreign:
+        # Also where the region would not hold: each line is inert by itself.
+        shown = [line for region in read.stopped_regions for line in region.lines] or list(read.shown)
+        assert len(shown) == len(foreign)
+        assert interpret("\n".join(shown).encode()).commands == ()
+        assert all(line.startswith(prefix) for line in shown)
+    actions.notice("x", "x")
+    assert names(log()) == ["notice"] or not foreign
+
+
+def test_the_end_of_the_region_can_be_neither_guessed_nor_echoed(
+    actions: Actions, log: Callable[[], Interpretation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("run_cronjob.actions.token_hex", lambda _: "0123456789abcdef")
+    guesses = ["::0123456789abcdef::", "  ::0123456789abcdef::", "x ##[0123456789abcdef]", "\u200b::0123456789abcdef::"]
+
+    actions.others([*guesses, "::error::no"])
+    actions.others([*guesses, "##[add-mask]no"], "main | ")
+
+    read = log()
+    assert names(read) == ["stop-commands"]
+    assert not read.stopped_regions[0].resumed
+
+
+def test_each_region_has_a_token_of_its_own(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    for _ in range(3):
+        actions.others(["x"])
+        actions.notice("x", "x")
+
+    tokens = [region.token for region in log().stopped_regions]
+    assert len(set(tokens)) == 3
+    assert all(len(token) >= 32 for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (lambda actions: actions.notice("x", "x"), ["notice"]),
+        (lambda actions: actions.warning("x", "x"), ["warning"]),
+        (lambda actions: actions.error("x", "x"), ["error"]),
+        (lambda actions: actions.group("x", "x"), ["group", "endgroup"]),
+        (lambda actions: actions.mask(TOKEN), ["add-mask"]),
+    ],
+    ids=["notice", "warning", "error", "group", "mask"],
+)
+def test_commands_of_ours_are_obeyed_amid_the_lines_of_others(
+    actions: Actions, log: Callable[[], Interpretation], command: Callable[[Actions], None], said: list[str]
+) -> None:
+    actions.others(["before"])
+    command(actions)
+    actions.others(["after"])
+
+    read = log()
+    assert names(read) == ["stop-commands", *said, "stop-commands"]
+    assert [region.lines for region in read.stopped_regions] == [("before",), ("after",)]
+    assert not any(TOKEN in line for line in read.shown)
+
+
+def test_a_secret_that_is_masked_already_opens_and_closes_nothing(
+    actions: Actions, log: Callable[[], Interpretation]
+) -> None:
+    actions.mask(TOKEN)
+    actions.others(["one"])
+    actions.mask(TOKEN)
+    actions.others(["two"])
+
+    assert names(log()) == ["add-mask", "stop-commands"]
+
+
+def test_lines_of_ours_need_no_end_of_the_region(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.others(["before"])
+    actions.line("✓ ours")
+    actions.others(["after"])
+
+    (region,) = log().stopped_regions
+    assert region.lines == ("before", "✓ ours", "after")
+
+
+def test_a_container_prints_no_secret_of_ours(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.hide(TOKEN)
+    actions.others([f"it is {TOKEN}", "x"], f"{TOKEN} | ")
+
+    assert log().shown[1:] == ("*** | it is ***", "*** | x")
+
+
+def test_every_line_bears_the_prefix(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.others(["one", "", "größer"], "#3/main | ")
+
+    assert log().shown[1:] == ("#3/main | one", "#3/main | ", "#3/main | größer")
+
+
+# --- a slow reader ------------------------------------------------------------------------------------------
+
+HELD_UP = """
+import os, select, sys, threading
+sys.path.insert(0, "src")
+from run_cronjob import actions
+writer = actions.Actions()
+def work():
+    writer.others(["first"])
+    writer.others(["x" * 10_000] * 100)
+    writer.others(["late"])
+threading.Thread(target=work, daemon=True).start()
+while select.select([], [sys.stdout], [], 0)[1]:
+    pass  # until the pipe is full
+writer.take_over()
+writer.outputs({"result": "cancelled"})
+writer.summary("### Cancelled")
+"""
+
+
+@contextlib.contextmanager
+def process(script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program whose log nobody reads, unless the test does."""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def test_a_slow_reader_loses_nothing() -> None:
+    script = """
+import sys
+sys.path.insert(0, "src")
+from run_cronjob.actions import Actions
+actions = Actions()
+for number in range(5000):
+    actions.others([f"line {number} " + "x" * 50])
+"""
+    with process(script) as running:
+        assert running.stdout
+        written = b"".join(iter(lambda: running.stdout.read(3000), b""))  # type: ignore[union-attr]
+
+    (region,) = interpret(written).stopped_regions
+    assert [line.split()[1] for line in region.lines] == [str(number) for number in range(5000)]
+
+
+def test_the_last_word_is_whole_where_a_slow_reader_holds_up_another_thread(files: Path) -> None:
+    with process(HELD_UP + "writer.error('x', 'the last word')") as running:
+        while not (files / "GITHUB_STEP_SUMMARY").stat().st_size:
+            assert running.poll() is None
+        assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
+        written, _ = running.communicate()
+
+    told = interpret(written)
+    assert names(told) == ["stop-commands", "error"]
+    assert told.stopped_regions[0].lines == ("first", *["x" * 10_000] * 100)
+
+
+def test_where_nobody_reads_any_more_the_last_word_is_not_waited_for(files: Path) -> None:
+    ending = "actions._PATIENCE_SECONDS = 0.05\nfor _ in range(100): writer.line('nobody reads')\nos._exit(7)"
+    with process(HELD_UP + ending) as running:
+        assert running.wait() == 7
+
+    assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### Cancelled")
 
 
 # --- outputs and summary ------------------------------------------------------------------------------------

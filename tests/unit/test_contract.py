@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from run_cronjob import REPOSITORY, inputs
-from run_cronjob.model import IfRunning, Result
+from run_cronjob.model import IfRunning, OnCancel, Result, WaitFor
 from tests.unit.samples import outcome, tell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,13 @@ SOURCE = ROOT / "src" / "run_cronjob"
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 README = (ROOT / "README.md").read_text()
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+
+CHOICES: dict[str, set[str]] = {
+    "if-running": set(IfRunning),
+    "wait-for": set(WaitFor),
+    "on-cancel": set(OnCancel),
+    "logs": {"auto", "true", "false"},
+}
 
 NO_REASON = {"Warnings"}
 """Headings of one word in docs/troubleshooting.md that are about something else."""
@@ -41,7 +48,7 @@ def reasons() -> set[str]:
 
 def test_the_inputs_are_those_that_the_code_reads() -> None:
     code = (SOURCE / "inputs.py").read_text()
-    asked_for = re.findall(r'(?:given|check|choice|boolean|complain)\(\s*"([\w-]+)"', code)
+    asked_for = re.findall(r'(?:given|check|choice|boolean|seconds|complain)\(\s*"([\w-]+)"', code)
 
     assert set(asked_for) == set(ACTION["inputs"])
 
@@ -77,7 +84,8 @@ def test_everything_is_described() -> None:
 
 
 def test_the_descriptions_name_every_choice() -> None:
-    assert set(re.findall(r"\w+", ACTION["inputs"]["if-running"]["description"])) >= {each.value for each in IfRunning}
+    for name, choices in CHOICES.items():
+        assert set(re.findall(r"\w+", ACTION["inputs"][name]["description"])) >= choices
     assert all(each.value in ACTION["outputs"]["result"]["description"] for each in Result)
 
 
@@ -122,7 +130,8 @@ def test_the_readme_lists_the_outputs() -> None:
 
 
 def test_the_readme_names_every_choice_and_every_result() -> None:
-    assert all(f"`{each.value}`" in table("Inputs")["if-running"][1] for each in IfRunning)
+    for name, choices in CHOICES.items():
+        assert all(f"`{each}`" in table("Inputs")[name][1] for each in choices)
     assert all(f"`{each.value}`" in table("Outputs")["result"][0] for each in Result)
 
 

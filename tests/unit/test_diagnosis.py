@@ -18,8 +18,8 @@ from run_cronjob import diagnosis
 from run_cronjob.diagnosis import Situation, explain
 from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.model import Concerns, Problem, RunningJob
-from run_cronjob.text import kubectl
-from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs
+from run_cronjob.text import kubectl, quoted
+from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +126,17 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
         "already running": diagnosis.already_running(foreign, "staging", running, "Because."),
         "guard is blind": diagnosis.guard_is_blind("staging", "refuse"),
+        "cannot follow": diagnosis.cannot_follow("staging", ["get", "watch"], "completed"),
+        "still running": diagnosis.still_running(
+            outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")
+        ),
+        "still running, in trouble": diagnosis.still_running(
+            outcome(job_name=foreign, timeout=90, trouble=diagnosis.name_taken("staging", foreign, fixed=True))
+        ),
+        "deleted": diagnosis.deleted("staging", foreign),
+        "not deleted": diagnosis.not_deleted("staging", foreign),
+        "lost sight": diagnosis.lost_sight("staging", foreign, explain(api(403, foreign), at)),
+        "lost sight, nothing to paste": diagnosis.lost_sight("staging", foreign, explain(api(429, foreign), at)),
         "name taken": diagnosis.name_taken("staging", foreign, fixed=False),
         "fixed name taken": diagnosis.name_taken("staging", foreign, fixed=True),
         "uncertain": diagnosis.creation_uncertain("staging", foreign, foreign),
@@ -274,8 +285,8 @@ def test_what_others_said_is_passed_on() -> None:
 def test_an_env_value_is_never_told_though_the_api_quotes_it(status: int, words: str) -> None:
     at = Situation(inputs(), namespace="staging", cluster="blue", env_values=frozenset({SECRET}))
 
-    for quoted in (SECRET, json.dumps({"value": SECRET}), r"hunter2\u0026more"):
-        problem = explain(api(status, words.format(quoted)), at)
+    for form in (SECRET, json.dumps({"value": SECRET}), r"hunter2\u0026more"):
+        problem = explain(api(status, words.format(form)), at)
         assert "hunter2" not in str(astuple(problem))
 
 

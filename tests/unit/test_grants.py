@@ -84,11 +84,30 @@ def test_the_rights_in_the_cluster_and_their_binding_to_the_group_in_one_namespa
 
     rights = {(verb, rule["resources"][0]) for rule in role["rules"] for verb in rule["verbs"]}
     assert {("get", "cronjobs"), ("create", "jobs")} <= rights
-    assert all(rule["apiGroups"] == ["batch"] for rule in role["rules"])
+    assert {("watch", "jobs"), ("watch", "pods"), ("get", "pods/log"), ("list", "events")} <= rights
     assert not {"*", "delete", "update", "patch"} & {verb for verb, _ in rights}
+    assert [verb for verb, resource in rights if verb == "create"] == ["create"]
     assert binding["metadata"]["namespace"] == "staging"
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": grants.GROUP}]
+
+
+def test_who_only_starts_jobs_needs_no_rights_on_pods() -> None:
+    role, _ = yaml.safe_load_all(grants.rbac("staging", follow=False))
+
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"cronjobs", "jobs"}
+    assert not {"watch", "delete"} & {verb for rule in role["rules"] for verb in rule["verbs"]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "group", "plural"),
+    [("jobs.batch", "batch", "jobs"), ("pods/log", "", "pods/log"), ("pods", "", "pods")],
+)
+def test_one_rule_to_add_is_one_line_of_yaml(resource: str, group: str, plural: str) -> None:
+    line = grants.rule(resource, "list", "watch")
+
+    assert yaml.safe_load(line) == [{"apiGroups": [group], "resources": [plural], "verbs": ["list", "watch"]}]
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize("namespace", ["on", "123", "null"])

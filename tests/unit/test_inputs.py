@@ -139,7 +139,11 @@ def test_every_wrong_input_is_named_in_one_go() -> None:
         role_duration_seconds="1h",
         audience="two words",
         job_name="Job!",
+        wait_for="ready",
+        timeout="soon",
+        logs="some",
         if_running="maybe",
+        on_cancel="kill",
         dry_run="yes",
         context="blue",
     )

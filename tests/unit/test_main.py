@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from run_cronjob import main
@@ -9,6 +12,15 @@ from run_cronjob.model import Creation, Outcome, Problem, Result
 from run_cronjob.supervisor import Event
 from tests.unit.samples import outcome, tell
 
+BEGAN = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
+LATER = BEGAN + timedelta(seconds=90)
+FOLLOWING = outcome(
+    creation=Creation.DONE,
+    job_name="nightly-report-1",
+    following_since=BEGAN,
+    state="It waits for a node to run on.",
+    timeout=60,
+)
 REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
 
 
@@ -26,28 +38,70 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
         (outcome(result=Result.DRY_RUN), Event.DEADLINE, Result.DRY_RUN, None),
         (outcome(result=Result.REFUSED, problem=REFUSED), Event.DEADLINE, Result.REFUSED, "AlreadyRunning"),
         (outcome(problem=REFUSED), Event.DEADLINE, Result.ERROR, "AlreadyRunning"),
+        # While the Job is followed.
+        (FOLLOWING, Event.DEADLINE, Result.TIMED_OUT, "TimedOut"),
+        (FOLLOWING, Event.SIGNAL, Result.CANCELLED, None),
+        # Its end was seen: nothing that comes while the rest of its log is read changes that.
+        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Event.SIGNAL, Result.SUCCEEDED, None),
+        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Event.DEADLINE, Result.SUCCEEDED, None),
+        (outcome(creation=Creation.DONE, result=Result.FAILED), Event.SIGNAL, Result.FAILED, None),
+        (outcome(creation=Creation.DONE, result=Result.FAILED), Event.DEADLINE, Result.FAILED, None),
+        (outcome(creation=Creation.DONE, result=Result.DELETED), Event.SIGNAL, Result.DELETED, None),
     ],
 )
 def test_what_is_told_of_a_run_that_was_cut_short(
     known: Outcome, event: Event, result: Result, reason: str | None
 ) -> None:
-    told = main.conclude(known, event)
+    told = main.conclude(known, event, LATER)
 
     assert told.result is result
     assert (told.problem.reason if told.problem else None) == reason
 
 
+@pytest.mark.parametrize("event", [Event.SIGNAL, Event.DEADLINE])
+def test_how_long_a_job_was_followed_is_told(event: Event) -> None:
+    assert main.conclude(FOLLOWING, event, LATER).seconds == 90
+
+
+def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watched_on() -> None:
+    problem = main.conclude(FOLLOWING, Event.DEADLINE, LATER).problem
+
+    assert problem
+    assert "STILL RUNNING" in problem.what
+    assert "It waits for a node" in problem.why
+    assert "Don't start it again" in problem.fix
+    assert "logs --all-containers --follow job/nightly-report-1" in problem.paste
+
+
+def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_ends() -> None:
+    trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
+
+    problem = main.conclude(replace(FOLLOWING, trouble=trouble), Event.DEADLINE, LATER).problem
+
+    assert problem
+    assert problem.reason == "TimedOut"
+    assert "STILL RUNNING" in problem.what
+    assert problem.why == "The image is not there. A typo, perhaps."
+    assert "Don't start it again" in problem.first
+    assert (problem.fix, problem.paste) == ("Push it.", "push it")
+
+
 def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
     known = outcome(result=Result.REFUSED, problem=REFUSED)
 
-    assert main.conclude(known, Event.DONE) == known
+    assert main.conclude(known, Event.DONE, LATER) == known
 
 
 @pytest.mark.parametrize(
     ("result", "exit_status", "annotation"),
     [
         (Result.CREATED, 0, "notice"),
+        (Result.STARTED, 0, "notice"),
+        (Result.SUCCEEDED, 0, "notice"),
         (Result.DRY_RUN, 0, "notice"),
+        (Result.FAILED, 1, "error"),
+        (Result.TIMED_OUT, 1, "error"),
+        (Result.DELETED, 1, "error"),
         (Result.REFUSED, 1, "error"),
         (Result.CANCELLED, 1, "error"),
         (Result.ERROR, 1, "error"),

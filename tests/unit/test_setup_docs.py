@@ -54,6 +54,7 @@ def test_every_block_of_json_and_yaml_can_be_read():
 
 def test_the_rights_are_those_that_a_refused_run_offers():
     assert example("rbac.yaml").strip() == grants.rbac("batch")
+    assert example("rbac-created.yaml").strip() == grants.rbac("batch", follow=False)
 
 
 def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from run_cronjob import diagnosis, summary
 from run_cronjob.diagnosis import Situation, explain
 from run_cronjob.errors import ApiError
-from run_cronjob.model import Creation, CronJobFacts, Outcome, Problem, Result, RunningJob, Trigger
+from run_cronjob.model import Creation, CronJobFacts, Deletion, Outcome, Output, Problem, Result, RunningJob, Trigger
 from run_cronjob.text import quoted
 from tests.unit.samples import HOSTILE, inputs, outcome
 
@@ -93,6 +93,42 @@ def told(foreign: str) -> dict[str, Outcome]:
         ),
         "refused by the API": replace(known, problem=refused),
         "refused by AWS": replace(known, problem=statement),
+        "started": replace(known, result=Result.STARTED, creation=Creation.DONE, seconds=3),
+        "succeeded": replace(known, result=Result.SUCCEEDED, creation=Creation.DONE, seconds=3700, exit_code=0),
+        "failed": replace(
+            known,
+            result=Result.FAILED,
+            creation=Creation.DONE,
+            seconds=75,
+            exit_code=3,
+            problem=statement,
+            output=Output(foreign, foreign, (foreign, "second line", foreign)),
+        ),
+        "failed, its output withheld": replace(
+            known,
+            result=Result.FAILED,
+            creation=Creation.DONE,
+            problem=statement,
+            output=Output(foreign, foreign, withheld="`logs: false`"),
+        ),
+        "timed out": replace(
+            known,
+            result=Result.TIMED_OUT,
+            creation=Creation.DONE,
+            problem=diagnosis.still_running(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
+        ),
+        "deleted": replace(
+            known, result=Result.DELETED, creation=Creation.DONE, problem=diagnosis.deleted(foreign, foreign)
+        ),
+        "lost sight of": replace(
+            known, creation=Creation.DONE, problem=diagnosis.lost_sight(foreign, foreign, refused)
+        ),
+        **{
+            f"cancelled, deletion {deletion.name}": replace(
+                known, result=Result.CANCELLED, creation=Creation.DONE, deletion=deletion
+            )
+            for deletion in Deletion
+        },
         "invalid": Outcome(cronjob=foreign, problem=diagnosis.invalid_inputs([f"It is {quoted(foreign)}."])),
         "nothing known": Outcome(problem=diagnosis.cancelled()),
     }
@@ -188,6 +224,35 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
             "It is not certain whether `nightly-report` was started in `staging` on `blue`: don't start it again yet",
         ),
         (Outcome(), "The CronJob was not started"),
+        (outcome(result=Result.STARTED, creation=Creation.DONE), "`nightly-report` runs in `staging` on `blue`"),
+        (
+            outcome(result=Result.SUCCEEDED, creation=Creation.DONE, seconds=3700),
+            "`nightly-report` succeeded in `staging` on `blue` after 1 h 1 min",
+        ),
+        (
+            outcome(result=Result.FAILED, creation=Creation.DONE, seconds=75),
+            "`nightly-report` failed in `staging` on `blue` after 1 min 15 s",
+        ),
+        (
+            outcome(result=Result.TIMED_OUT, creation=Creation.DONE, seconds=60),
+            "`nightly-report` is STILL RUNNING in `staging` on `blue`: don't start it again",
+        ),
+        (
+            outcome(result=Result.DELETED, creation=Creation.DONE),
+            "`nightly-report` was deleted in `staging` on `blue` before its end was seen",
+        ),
+        (
+            outcome(creation=Creation.DONE),
+            "`nightly-report` was started in `staging` on `blue`, but can't be seen any more: don't start it again yet",
+        ),
+        (
+            outcome(result=Result.CANCELLED, creation=Creation.DONE, deletion=Deletion.DONE),
+            "Cancelled: the Job of `nightly-report` in `staging` on `blue` is being deleted, with its pods",
+        ),
+        (
+            outcome(result=Result.CANCELLED, creation=Creation.DONE, deletion=Deletion.FAILED),
+            "Cancelled, but `nightly-report` could not be stopped in `staging` on `blue` and goes on running",
+        ),
     ],
 )
 def test_the_first_line_says_what_happened(known: Outcome, words: str) -> None:
@@ -218,6 +283,15 @@ def test_whoever_started_it_sees_how_to_watch_it_and_how_to_stop_it() -> None:
 
     for command in ("get job nightly-report-1", "logs --all-containers --follow job/nightly-report-1", "delete job"):
         assert f"kubectl --namespace staging {command}" in text
+
+
+@pytest.mark.parametrize("creation", [Creation.NONE, Creation.OPEN])
+def test_the_last_lines_of_a_failure_stand_in_a_block_that_none_of_them_can_close(creation: Creation) -> None:
+    lines = ("```", "</details>", "~~~~", "@all", "    ")
+    problem = Problem("ContainerFailed", "What.", "Why.", "Fix.")
+    page = Page(summary.markdown(outcome(creation=creation, problem=problem, output=Output("pod", "report", lines))))
+
+    assert any("```\n</details>\n~~~~\n@all\n" in code for code in page.code)
 
 
 @pytest.mark.parametrize("creation", [Creation.NONE, Creation.OPEN])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from run_cronjob import main
@@ -12,19 +10,14 @@ from run_cronjob.progress import Progress
 
 
 @pytest.mark.parametrize(("name", "reason"), [("", "Unexpected"), ("a-job", "CreationUncertain")])
-def test_what_nobody_foresaw_is_told_and_an_open_post_first(
-    monkeypatch: pytest.MonkeyPatch, name: str, reason: str
-) -> None:
+def test_what_nobody_foresaw_is_told_and_an_open_post_first(name: str, reason: str) -> None:
     progress = Progress(Outcome())
 
-    def run(_: object) -> None:
+    def run() -> None:
         if name:
             progress.posting(name)
         raise ValueError
 
-    monkeypatch.setattr(main, "Steps", lambda *_: None)
-    monkeypatch.setattr(main, "run", run)
-    nothing: Any = None
-    main.attempt(nothing, progress, nothing)
+    main.attempt(run, progress)
     assert progress.outcome.problem
     assert progress.outcome.problem.reason == reason

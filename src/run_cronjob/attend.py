@@ -1,0 +1,151 @@
+"""The last station: follow the Job that was created, say what happens to it, and write down how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from run_cronjob import diagnosis, grants, job, pods
+from run_cronjob.errors import ActionError
+from run_cronjob.follow import Follow, Right, Target, Unwatchable
+from run_cronjob.model import Logs, Output, Result
+from run_cronjob.tail import Tails
+from run_cronjob.text import duration, quoted
+
+if TYPE_CHECKING:
+    from run_cronjob.actions import Actions
+    from run_cronjob.clock import Clock
+    from run_cronjob.cluster import Cluster
+    from run_cronjob.diagnosis import Situation
+    from run_cronjob.model import Inputs, Json, Problem, Verdict
+    from run_cronjob.pods import View
+    from run_cronjob.progress import Progress
+
+_LAST_LINES = 20
+"""In the summary."""
+
+_WITHHELD = {
+    Logs.PUBLIC: "this repository is public, or not known to be private, so that everyone could read it; `logs: true` "
+    "shows it all the same",
+    Logs.FALSE: "`logs: false`",
+}
+
+DRAIN_SECONDS = 60
+"""For what the logs still hold after the verdict."""
+
+_MISSING = {
+    Right.PODS: (
+        "The Job's pods can't be seen: what it waits for, its logs and why it fails stay unknown",
+        ("pods", "list", "watch"),
+    ),
+    Right.EVENTS: (
+        "Events can't be seen: some causes of trouble stay unknown",
+        ("events", "list"),
+    ),
+    Right.LOGS: ("The containers' output can't be shown", ("pods/log", "get")),
+}
+
+
+class Attendance:
+    """One Job under our eyes; also follow.Reporter, who tells people of it."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  what it works with
+        self, inputs: Inputs, at: Situation, cluster: Cluster, progress: Progress, actions: Actions, clock: Clock
+    ) -> None:
+        self._inputs = inputs
+        self._at = at
+        self._cluster = cluster
+        self._progress = progress
+        self._actions = actions
+        self._clock = clock
+        known = progress.outcome
+        self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values)
+        self._tails = None
+        if inputs.logs is Logs.TRUE:
+            self._tails = Tails(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
+
+    def follow(self, cronjob: Json) -> str:
+        """Follow the Job until it is decided; what was found, for the log."""
+        following = Follow(self._cluster, self._target, self._inputs.wait_for, self, self._tails, self._clock)
+        if self._inputs.logs is Logs.PUBLIC:
+            self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
+        try:
+            result, verdict = following.until_decided()
+        except Unwatchable as lost:
+            cause = diagnosis.explain(lost.error, self._at)
+            raise ActionError(diagnosis.lost_sight(self._target.namespace, self._target.name, cause)) from lost
+        self._write_down(result, verdict, following.view)
+        self._finish(result, verdict, following)
+        if result is Result.FAILED and (when := job.will_be_pruned(cronjob)):
+            self._remark(f"The cluster removes the failed Job, with its pods and logs, {when}.")
+        return self._found(result)
+
+    def _finish(self, result: Result, verdict: Verdict | None, following: Follow) -> None:
+        """What takes a moment and must not cost the verdict: the rest of the logs, and why it failed."""
+        if result is Result.STARTED:
+            return
+        view = following.last_look()
+        if self._tails:
+            self._tails.drain(DRAIN_SECONDS)
+        self._write_down(result, verdict, view)
+
+    def _write_down(self, result: Result, verdict: Verdict | None, view: View) -> None:
+        known = self._progress.outcome
+        since = known.following_since or self._clock.now()
+        followed = int((self._clock.now() - since).total_seconds())
+        seconds = verdict.seconds if verdict and verdict.seconds is not None else known.seconds
+        facts: dict[str, object] = {"seconds": followed if seconds is None else seconds}
+        if result is Result.FAILED:
+            found = pods.post_mortem(view)
+            facts |= {"problem": found.problem, "exit_code": found.exit_code}
+            facts["output"] = self._output(found.pod, found.container)
+        elif result is Result.DELETED:
+            facts["problem"] = diagnosis.deleted(known.namespace, known.job_name)
+        elif result is Result.SUCCEEDED:
+            facts["exit_code"] = job.exit_code(view.pods)
+        self._progress.learn(result=result, following_since=None, **facts)
+
+    def _output(self, pod: str, container: str) -> Output | None:
+        if not container:
+            return None
+        lines = self._tails.last_lines(pod, container) if self._tails else ()
+        return Output(pod, container, lines[-_LAST_LINES:], _WITHHELD.get(self._inputs.logs, ""))
+
+    def _found(self, result: Result) -> str:
+        known = self._progress.outcome
+        took = f" after {duration(known.seconds)}" if known.seconds is not None else ""
+        code = f", exit code {known.exit_code}" if result is Result.FAILED and known.exit_code is not None else ""
+        return f"{quoted(known.job_name)} {_WORDS[result]}{took}{code}"
+
+    # --- follow.Reporter
+
+    def state(self, sentence: str) -> None:
+        """A change."""
+        self._progress.learn(state=sentence)
+        self._actions.line(f"  {self._clock.now():%H:%M:%S} {sentence}")
+
+    def alive(self, sentence: str) -> None:
+        """A sign of life."""
+        self._actions.line(f"  {self._clock.now():%H:%M:%S} … {sentence}")
+
+    def trouble(self, problem: Problem) -> None:
+        """What can't heal by itself is said at once, not after a time-out."""
+        self._progress.learn(trouble=problem)
+        advice = "\n".join(filter(None, [problem.what, problem.why, problem.first, problem.fix, problem.paste]))
+        self._actions.error(f"{quoted(self._inputs.cronjob)} does not run", advice)
+
+    def missing(self, right: Right) -> None:
+        """A notice, with the rule to add."""
+        what, (resource, *verbs) = _MISSING[right]
+        self._remark(f"{what}. The rule to add to the role: {quoted(grants.rule(resource, *verbs))}.")
+
+    def _remark(self, sentence: str) -> None:
+        self._progress.learn(remarks=(*self._progress.outcome.remarks, sentence))
+        self._actions.notice("Run CronJob", sentence)
+
+
+_WORDS = {
+    Result.STARTED: "runs",
+    Result.SUCCEEDED: "succeeded",
+    Result.FAILED: "failed",
+    Result.DELETED: "was deleted before its end was seen",
+}

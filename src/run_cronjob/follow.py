@@ -1,0 +1,441 @@
+"""Follows one Job until it is decided: its end, its first running container, or that it is gone.
+
+Watches tell what happens, in threads of their own; one loop here takes their news in order, says what changed, and
+decides by what the Job itself says. Nothing is decided by a stream's end, a counter or the clock: who ends the waiting
+(a time-out, a cancelled workflow) stands in supervisor.py.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from run_cronjob import job as jobs
+from run_cronjob import pods
+from run_cronjob.errors import ApiError, NoAnswer
+from run_cronjob.model import Result, WaitFor
+from run_cronjob.pods import View
+from run_cronjob.watching import Changed, Listed, Lost, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from run_cronjob.clock import Clock
+    from run_cronjob.cluster import Selection
+    from run_cronjob.model import Json, Problem, Verdict
+    from run_cronjob.watching import News
+
+SIGN_OF_LIFE_SECONDS = 30
+HOPELESS_SECONDS = 300
+"""So long may the cluster refuse us before we believe it: an API server that starts refuses everybody at first."""
+
+LAST_LOOK_SECONDS = 5
+"""For the pods and events once more after the verdict."""
+
+_LOOK_SECONDS = 5.0
+"""How often causes are looked for that only time makes certain."""
+
+_EVENT_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
+_MOST_LOOKED_AT = 3
+_MOST_REMEMBERED = 200
+_HOPELESS = {401, 403, 404}
+
+
+class About(Enum):
+    """What a message is about."""
+
+    JOB = auto()
+    PODS = auto()
+    EVENTS = auto()
+
+
+class Right(Enum):
+    """What we may lack; without it something is not seen, and the rest goes on."""
+
+    PODS = auto()
+    EVENTS = auto()
+    LOGS = auto()
+
+
+class Api(Protocol):
+    """What is needed of a cluster; see cluster.Cluster."""
+
+    def the_job(self, namespace: str, name: str) -> Selection:
+        """The one Job of that name."""
+
+    def the_pods(self, namespace: str, labels: str) -> Selection:
+        """The pods that a label selector finds."""
+
+    def snapshot(self, selection: Selection) -> tuple[list[Json], str]:
+        """All objects now, and the version to watch from."""
+
+    def changes(self, selection: Selection, version: str) -> Iterator[Json]:
+        """The watch events since then."""
+
+    def events_about(self, namespace: str, uid: str) -> list[Json]:
+        """The newest events about one object."""
+
+
+class Tails(Protocol):
+    """Whoever shows the containers' output."""
+
+    def see(self, pod: Json, *, gone: bool = False) -> None:
+        """A pod is new or has changed, or was deleted."""
+
+
+class Reporter(Protocol):
+    """Whoever tells people, and remembers what is known."""
+
+    def state(self, sentence: str) -> None:
+        """What the Job waits for or does, whenever that changes."""
+
+    def alive(self, sentence: str) -> None:
+        """The same sentence again, as a sign of life."""
+
+    def trouble(self, problem: Problem) -> None:
+        """What keeps the Job from running and can't heal by itself; once each."""
+
+    def missing(self, right: Right) -> None:
+        """A right is missing; once each."""
+
+
+@dataclass
+class Unwatchable(Exception):  # noqa: N818  names what it is
+    """The cluster has refused for long to let us see the Job."""
+
+    error: ApiError | NoAnswer
+
+
+class Inbox:
+    """The news, in order of arrival, from any thread."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[About, News]] = queue.SimpleQueue()
+
+    def put(self, about: About, news: News) -> None:
+        """Add some."""
+        self._queue.put((about, news))
+
+    def get(self, seconds: float) -> tuple[About, News] | None:
+        """The next; None if none comes in time."""
+        try:
+            return self._queue.get(timeout=max(seconds, 0))
+        except queue.Empty:
+            return None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Job to follow. Without a `uid`, whichever has the name."""
+
+    namespace: str
+    name: str
+    uid: str
+    env_values: frozenset[str] = frozenset()
+
+
+class Known:
+    """What is known of the Job, as the news tell it. No I/O."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.job: Json = {}
+        self.gone = False
+        self.lost: Lost | None = None
+        self.sees_pods = True
+        self._pods: dict[str, Json] = {}
+        self._present: set[str] = set()
+        self._events: dict[str, Json] = {}
+
+    @property
+    def uid(self) -> str:
+        """The Job's."""
+        return self._target.uid or str((self.job.get("metadata") or {}).get("uid") or "")
+
+    def learn(self, about: About, news: News) -> Iterable[tuple[Json, bool]]:
+        """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
+        match about, news:
+            case About.JOB, Lost():
+                self.lost = self.lost or news
+            case About.JOB, Listed(objects):
+                self._see_job(next(iter(objects), None), gone=False)
+            case About.JOB, Changed(found, gone):
+                self._see_job(found, gone=gone)
+            case About.PODS, Listed(objects):
+                ours = [pod for pod in objects if jobs.owns(self.uid, pod)]
+                before, self._present = self._present, {_uid(pod) for pod in ours}
+                missed = [(self._pods[uid], True) for uid in before - self._present]
+                self._remember(ours)
+                return [*missed, *((pod, False) for pod in ours)]
+            case About.PODS, Changed(found, gone) if jobs.owns(self.uid, found):
+                (self._present.discard if gone else self._present.add)(_uid(found))
+                self._remember([found])
+                return [(found, gone)]
+            case About.PODS, Lost(ApiError(status=403)):
+                self.sees_pods = False
+            case About.EVENTS, Listed(objects):
+                self._events |= {_uid(event): event for event in objects}
+        return ()
+
+    def _see_job(self, found: Json | None, *, gone: bool) -> None:
+        self.lost = None
+        if found is None or (self.uid and _uid(found) != self.uid):
+            self.gone = True  # a namesake is another Job
+            return
+        self.job = found
+        self.gone = gone
+
+    def _remember(self, seen: list[Json]) -> None:
+        self.sees_pods = True
+        self._pods |= {_uid(pod): pod for pod in seen}
+        past = [uid for uid in self._pods if uid not in self._present]
+        for uid in past[: max(len(past) - _MOST_REMEMBERED, 0)]:
+            del self._pods[uid]
+
+    @property
+    def view(self) -> View:
+        """For pods.py; those that are gone tell what happened to them."""
+        return View(self.job, tuple(self._pods.values()), tuple(self._events.values()), self._target.env_values)
+
+    def verdict(self, wait_for: WaitFor) -> tuple[Result, Verdict | None] | None:
+        """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
+        ended = jobs.verdict(self.job)
+        if ended:
+            good = Result.STARTED if wait_for is WaitFor.STARTED else Result.SUCCEEDED
+            return (good if ended.succeeded else Result.FAILED), ended
+        if self.gone:
+            return Result.DELETED, None
+        if wait_for is WaitFor.STARTED and jobs.has_started(self.job, self._pods.values()):
+            return Result.STARTED, None
+        return None
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """The UIDs of what events may tell more about: pods that don't run, and the Job where there are too few."""
+        present = [self._pods[uid] for uid in self._present]
+        stuck = [_uid(pod) for pod in present if (pod.get("status") or {}).get("phase", "Pending") == "Pending"]
+        about_job = [self.uid] if self.uid and (stuck or not present) else []
+        return (*about_job, *stuck[:_MOST_LOOKED_AT])
+
+    @property
+    def failed_pods(self) -> tuple[str, ...]:
+        """The UIDs of the pods that failed last."""
+        failed = [_uid(pod) for pod in self._pods.values() if (pod.get("status") or {}).get("phase") == "Failed"]
+        return tuple(failed[-_MOST_LOOKED_AT:])
+
+
+class Follow:
+    """One Job, from its creation on."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  what it works with
+        self,
+        api: Api,
+        target: Target,
+        wait_for: WaitFor,
+        reporter: Reporter,
+        tails: Tails | None,
+        clock: Clock,
+        inbox: Inbox | None = None,
+    ) -> None:
+        self._api = api
+        self._target = target
+        self._wait_for = wait_for
+        self._reporter = reporter
+        self._tails = tails
+        self._clock = clock
+        self._inbox = inbox or Inbox()
+        self._known = Known(target)
+        self._watches: dict[About, Watch] = {}
+        self._looker: _EventLooker | None = None
+        self._said = ""
+        self._said_at = clock.monotonic()
+        self._told: set[tuple[str, str]] = set()
+        self._missing: set[Right] = set()
+        self._lost_at: float | None = None
+
+    def until_decided(self) -> tuple[Result, Verdict | None]:
+        """The result as soon as it is certain. Raises Unwatchable."""
+        self._start(About.JOB, self._api.the_job(self._target.namespace, self._target.name))
+        while True:
+            message = self._inbox.get(self._seconds_to_wait())
+            if message:
+                self._learn(*message)
+            decided = self._known.verdict(self._wait_for)
+            if decided:
+                self._stop()
+                return decided
+            self._give_up_if_hopeless()
+            if self._known.job:
+                self._watch_pods()
+                self._report()
+
+    def last_look(self) -> View:
+        """All that is known, after looking at pods and events once more: a watch may lag behind another."""
+        if self._known.job and self._known.sees_pods:
+            selection = self._api.the_pods(self._target.namespace, jobs.pod_selector(self._known.job))
+            self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
+        if Right.EVENTS not in self._missing:
+            for uid in (self._known.uid, *self._known.failed_pods):
+                self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
+        return self._known.view
+
+    @property
+    def view(self) -> View:
+        """What is known now."""
+        return self._known.view
+
+    # --- the loop's parts
+
+    def _seconds_to_wait(self) -> float:
+        return min(_LOOK_SECONDS, self._said_at + SIGN_OF_LIFE_SECONDS - self._clock.monotonic())
+
+    def _learn(self, about: About, news: News) -> None:
+        for pod, gone in self._known.learn(about, news):
+            if self._tails:
+                self._tails.see(pod, gone=gone)
+        if isinstance(news, Lost) and isinstance(news.error, ApiError) and news.error.status == 403:
+            self._miss({About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}.get(about))
+        if self._looker:
+            self._looker.look_at(self._known.unexplained)
+
+    def _miss(self, right: Right | None) -> None:
+        if right and right not in self._missing:
+            self._missing.add(right)
+            self._reporter.missing(right)
+
+    def _give_up_if_hopeless(self) -> None:
+        lost, now = self._known.lost, self._clock.monotonic()
+        if lost is None:
+            self._lost_at = None
+            return
+        self._lost_at = now if self._lost_at is None else self._lost_at
+        error = lost.error
+        final = error.status in _HOPELESS if isinstance(error, ApiError) else error.cause.is_final
+        if final and now - self._lost_at >= HOPELESS_SECONDS:
+            self._stop()
+            raise Unwatchable(error)
+
+    def _watch_pods(self) -> None:
+        if About.PODS in self._watches:
+            return
+        labels = jobs.pod_selector(self._known.job)
+        self._start(About.PODS, self._api.the_pods(self._target.namespace, labels))
+        self._looker = _EventLooker(
+            lambda uid: self._api.events_about(self._target.namespace, uid),
+            lambda news: self._inbox.put(About.EVENTS, news),
+            self._clock,
+        )
+        self._looker.start()
+
+    def _report(self) -> None:
+        now = self._clock.now()
+        view = self._known.view
+        sentence = pods.waiting(view, now)
+        if self._known.lost and self._lost_for() >= SIGN_OF_LIFE_SECONDS:
+            sentence = f"The cluster does not answer for now. The last that is known: {sentence}"
+        if sentence != self._said:
+            self._reporter.state(sentence)
+            self._said, self._said_at = sentence, self._clock.monotonic()
+        elif self._clock.monotonic() - self._said_at >= SIGN_OF_LIFE_SECONDS:
+            self._reporter.alive(sentence)
+            self._said_at = self._clock.monotonic()
+        for each in pods.trouble(view, now):
+            key = (each.problem.reason, each.problem.what)
+            if each.lasting and key not in self._told:
+                self._told.add(key)
+                self._reporter.trouble(each.problem)
+
+    def _lost_for(self) -> float:
+        return 0.0 if self._lost_at is None else self._clock.monotonic() - self._lost_at
+
+    def _start(self, about: About, selection: Selection) -> None:
+        watch = Watch(_Selected(self._api, selection), lambda news: self._inbox.put(about, news), self._clock)
+        self._watches[about] = watch
+        watch.start()
+
+    def _stop(self) -> None:
+        for watch in self._watches.values():
+            watch.stop()
+        if self._looker:
+            self._looker.stop()
+
+    def _last(self, about: About, ask: Callable[[], list[Json]]) -> None:
+        """One more answer, if it comes in time."""
+        answers: queue.SimpleQueue[News] = queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                answers.put(Listed(tuple(ask())))
+            except (ApiError, NoAnswer) as error:
+                answers.put(Lost(error))
+
+        threading.Thread(target=run, daemon=True).start()
+        with suppress(queue.Empty):
+            self._learn(about, answers.get(timeout=LAST_LOOK_SECONDS))
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """One selection of a cluster's objects, as a Watch wants it."""
+
+    api: Api
+    selection: Selection
+
+    def snapshot(self) -> tuple[list[Json], str]:
+        return self.api.snapshot(self.selection)
+
+    def changes(self, version: str) -> Iterator[Json]:
+        return self.api.changes(self.selection, version)
+
+
+class _EventLooker:
+    """Asks for the events of what is not explained otherwise; more and more seldom while that stays the same."""
+
+    def __init__(self, ask: Callable[[str], list[Json]], tell: Callable[[News], None], clock: Clock) -> None:
+        self._ask = ask
+        self._tell = tell
+        self._clock = clock
+        self._wanted: tuple[str, ...] = ()
+        self._changed = threading.Event()
+        self._stopped = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._changed.set()
+
+    def look_at(self, uids: tuple[str, ...]) -> None:
+        if set(uids) != set(self._wanted):
+            self._wanted = uids
+            self._changed.set()
+
+    def _run(self) -> None:
+        looks = 0
+        while True:
+            pause = _EVENT_PAUSES[min(looks, len(_EVENT_PAUSES) - 1)] if self._wanted else None
+            if self._changed.wait(pause):
+                self._changed.clear()
+                looks = 0
+                if self._stopped:
+                    return
+                continue  # what began just now explains itself most often
+            looks += 1
+            for uid in self._wanted:
+                try:
+                    self._tell(Listed(tuple(self._ask(uid))))
+                except (ApiError, NoAnswer) as error:
+                    self._tell(Lost(error))
+                    if isinstance(error, ApiError) and error.status == 403:
+                        return
+
+
+def _uid(found: Json) -> str:
+    metadata = found.get("metadata") or {}
+    return str(metadata.get("uid") or metadata.get("name") or "")

@@ -1,0 +1,55 @@
+"""Deletes the Job of a cancelled run: at once, or by the step's `post-entrypoint` what was not done in time.
+
+The two share the runner's state file. It is written before the Job is asked for, so that a Job is found whose creation
+was never answered; the request's id on it, or its UID, keeps a namesake safe.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from run_cronjob import job as jobs
+from run_cronjob.errors import ApiError, NoAnswer
+from run_cronjob.model import Deletion, Left
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from run_cronjob.model import Json
+
+NOTHING_LEFT: Mapping[str, str] = {"job": ""}
+
+
+class Api(Protocol):
+    """What is needed of a cluster."""
+
+    def get_job(self, namespace: str, name: str) -> Json:
+        """The Job of that name."""
+
+    def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Ask for the deletion of the Job with this UID, and its pods."""
+
+
+def to_state(left: Left) -> Mapping[str, str]:
+    """For the runner's state file."""
+    return {"namespace": left.namespace, "job": left.name, "request-id": left.request_id}
+
+
+def stop(api: Api, left: Left) -> tuple[Deletion, str]:
+    """Have the Job deleted, unless it has ended; what came of it, and the Job's UID, if there is one."""
+    uid = left.uid
+    try:
+        if not uid:
+            found = api.get_job(left.namespace, left.name)
+            if not jobs.is_ours(found, left.request_id):
+                return Deletion.GONE, ""
+            uid = str(found["metadata"]["uid"])
+            if jobs.verdict(found):
+                return Deletion.ENDED, uid
+        api.delete_job(left.namespace, left.name, uid)
+    except ApiError as error:
+        # 409: the precondition on the UID; what has the name now is another Job.
+        return (Deletion.GONE if error.status in {404, 409} else Deletion.FAILED), uid
+    except NoAnswer:
+        return Deletion.FAILED, uid
+    return Deletion.DONE, uid

@@ -1,0 +1,451 @@
+"""Following the Job: green only if it succeeded, whatever happens to the streams on the way."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import CRONJOB_MANIFEST, NAMESPACE
+from sandbox.life import Life
+from sandbox.waiting import until
+from sandbox.world import ROOT
+
+if TYPE_CHECKING:
+    from sandbox import Run, Sandbox
+    from sandbox.runner import Step
+
+COMPLETED = {"wait-for": "completed"}
+STARTED = {"wait-for": "started"}
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+
+def said(run: Run) -> str:
+    return "\n".join(run.log.shown)
+
+
+def follow(world: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, Life]:
+    """Press the button; the step, and the Job that it follows by now."""
+    step = world.start(COMPLETED | (inputs or {}))
+    life = Life(world.cluster, NAMESPACE, step=step)
+    until(lambda: any(each.path == JOBS and each.query.get("watch") for each in world.cluster.journal))
+    return step, life
+
+
+# --- the verdict --------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_succeeds_is_told_as_succeeded(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    pod.end(0)
+    life.complete()
+
+    run = step.finish()
+
+    assert run.exit_status == 0
+    assert (run.outputs["result"], run.outputs["reason"], run.outputs["exit-code"]) == ("succeeded", "", "0")
+    assert run.outputs["duration"].isdigit()
+    assert run.summary.splitlines()[0].startswith("### ✅ `nightly-report` succeeded in `batch` on `staging` after ")
+    assert [each.level for each in run.log.annotations] == ["notice"]
+
+
+def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    pod.end(3)
+    life.fail()
+
+    run = step.finish()
+
+    assert run.exit_status == 1
+    assert (run.outputs["result"], run.outputs["reason"], run.outputs["exit-code"]) == (
+        "failed",
+        "ContainerFailed",
+        "3",
+    )
+    assert run.summary.splitlines()[0].startswith("### ❌ `nightly-report` failed in `batch` on `staging`")
+    assert "BackoffLimitExceeded" in run.summary
+    assert [each.level for each in run.log.annotations][-1] == "error"
+
+
+@pytest.mark.parametrize("reason", ["DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded", "FromTomorrow"])
+def test_the_controllers_reason_and_words_are_told(world: Sandbox, reason: str):
+    step, life = follow(world)
+    life.fail(reason, "its very own words")
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "failed"
+    assert "its very own words" in run.summary
+
+
+@pytest.mark.parametrize("status", [{"succeeded": 7}, {"failed": 7}, {"active": 1, "ready": 1}], ids=str)
+def test_a_counter_decides_nothing(world: Sandbox, status: dict[str, int]):
+    step, life = follow(world, {"timeout": "6s"})
+    life.start()
+    world.cluster.set_status("Job", NAMESPACE, life.name, **status)
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "timed-out"
+
+
+@pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget"])
+def test_an_interim_condition_decides_nothing(world: Sandbox, condition: str):
+    step, life = follow(world, {"timeout": "6s"})
+    life.start()
+    world.cluster.set_status(
+        "Job", NAMESPACE, life.name, conditions=[{"type": condition, "status": "True", "reason": "X", "message": "y"}]
+    )
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "timed-out"
+
+
+def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    pod.end(0)
+    life.delete()
+
+    run = step.finish()
+
+    assert run.exit_status == 1
+    assert (run.outputs["result"], run.outputs["reason"]) == ("deleted", "JobDeleted")
+    assert "don't run the workflow again before you know" in run.summary.lower()
+
+
+def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    pod.end(0)
+    life.complete()
+    life.delete()
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "succeeded"
+
+
+def test_a_namesake_that_succeeds_is_another_job(world: Sandbox):
+    step, life = follow(world)
+    manifest = copy.deepcopy(life.job)
+    life.delete()
+    manifest["metadata"] = {"name": life.name, "namespace": NAMESPACE}
+    manifest["spec"] = {"template": CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]["template"]}
+    world.cluster.apply(manifest | {"status": {}})
+    life.complete()
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "deleted"
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({}, "as soon as another one fails"),
+        ({"failedJobsHistoryLimit": 0}, "at once (the CronJob's `failedJobsHistoryLimit` is 0)"),
+        ({"ttl": 100, "failedJobsHistoryLimit": 5}, "100 seconds after its end"),
+        ({"failedJobsHistoryLimit": 5}, ""),
+    ],
+)
+def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(world: Sandbox, limits: dict[str, int], told: str):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    spec = dict(limits)
+    if ttl := spec.pop("ttl", None):
+        manifest["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = ttl
+    manifest["spec"] |= spec
+    world.cluster.apply(manifest)
+    step, life = follow(world)
+    life.fail()
+
+    run = step.finish()
+
+    assert ("The cluster removes the failed Job" in run.summary) == bool(told)
+    assert told in run.summary
+
+
+def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector").delay(1)
+    step = world.start(COMPLETED)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    pod = life.pod()
+    pod.run()
+    pod.end(4)
+    life.fail()
+
+    run = step.finish()
+
+    assert (run.outputs["result"], run.outputs["exit-code"]) == ("failed", "4")
+
+
+# --- started ------------------------------------------------------------------------------------------------
+
+
+def test_started_is_reached_when_a_container_runs(world: Sandbox):
+    step, life = follow(world, STARTED)
+    life.pod().run()
+
+    run = step.finish()
+
+    assert run.exit_status == 0
+    assert run.outputs["result"] == "started"
+    assert "How it ends is not known here" in run.summary
+
+
+def test_started_is_reached_by_a_job_that_has_succeeded_already(world: Sandbox):
+    step, life = follow(world, STARTED)
+    life.complete()
+
+    assert step.finish().outputs["result"] == "started"
+
+
+def test_a_job_that_failed_already_has_not_just_started(world: Sandbox):
+    step, life = follow(world, STARTED)
+    life.fail()
+
+    run = step.finish()
+
+    assert run.exit_status == 1
+    assert run.outputs["result"] == "failed"
+
+
+def test_a_pod_that_waits_has_not_started(world: Sandbox):
+    step, life = follow(world, STARTED | {"timeout": "6s"})
+    life.pod().wait("ContainerCreating")
+
+    assert step.finish().outputs["result"] == "timed-out"
+
+
+# --- the end of our patience --------------------------------------------------------------------------------
+
+
+def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(world: Sandbox):
+    step, life = follow(world, {"timeout": "6s"})
+    life.pod().run()
+
+    run = step.finish()
+
+    assert run.exit_status == 1
+    assert (run.outputs["result"], run.outputs["reason"]) == ("timed-out", "TimedOut")
+    first = run.summary.splitlines()[0]
+    assert "STILL RUNNING" in first
+    assert "don't start it again" in first
+    assert f"kubectl --namespace {NAMESPACE} logs --all-containers --follow job/{life.name}" in run.summary
+    assert life.job["metadata"]["name"] == run.outputs["job-name"]
+    assert "deletionTimestamp" not in life.job["metadata"]
+
+
+# --- what is told meanwhile ---------------------------------------------------------------------------------
+
+
+def test_each_change_of_state_is_told_once(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.unschedulable("0/3 nodes are available: 3 Insufficient memory.")
+    pod.wait("ContainerCreating")
+    pod.run()
+    pod.run()
+    pod.end(0)
+    life.complete()
+
+    run = step.finish()
+
+    states = [line for line in run.log.shown if line[:2] == "  " and line[2:4].isdigit()]
+    assert len(states) == len({line[11:] for line in states})
+
+
+def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(world: Sandbox):
+    step, life = follow(world)
+    life.pod().wait("InvalidImageName", 'Failed to apply default image tag "Nightly": invalid reference format')
+    shown: list[bytes] = []
+    for line in step.process.stdout or []:
+        shown.append(line)
+        if line.startswith(b"::error"):
+            break
+    life.fail()
+
+    run = step.finish()
+
+    assert b"does not run" in shown[-1]
+    assert run.outputs["result"] == "failed"
+
+
+# --- the containers' output ---------------------------------------------------------------------------------
+
+no_kubelet = pytest.mark.emulator("logs come from a kubelet")
+
+
+@no_kubelet
+def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    for number in range(50):
+        pod.log(b"line %d\n" % number)
+    pod.log(b"Traceback: no such table `reports`")
+    pod.end(1)
+    life.fail()
+
+    run = step.finish()
+
+    assert [line for line in run.log.shown if line.startswith("line ")] == [f"line {n}" for n in range(50)]
+    assert "Traceback: no such table `reports`" in said(run)
+    assert "Traceback: no such table `reports`" in run.summary
+    assert "line 49" in run.summary
+    assert "line 3\n" not in run.summary
+
+
+@no_kubelet
+def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.log(b"the only line")
+    pod.run()
+    pod.end(0)
+    life.complete()
+
+    assert "the only line" in said(step.finish())
+
+
+HOSTILE = b"""::error::no
+::add-mask::nightly
+::stop-commands::x
+::set-output name=result::succeeded
+see ##[error]no
+```
+</details><script>alert(1)</script>
+progress 1%\r::error::no
+"""
+
+
+@no_kubelet
+def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sandbox):
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    pod.log(HOSTILE)
+    pod.end(1)
+    life.fail()
+
+    run = step.finish()
+
+    assert {each.name for each in run.log.commands} <= {"add-mask", "stop-commands", "notice", "error"}
+    assert [each.level for each in run.log.annotations if each.message == "no"] == []
+    assert all(region.resumed for region in run.log.stopped_regions)
+    assert run.outputs["result"] == "failed"
+    assert "````text" in run.summary
+
+
+@no_kubelet
+@pytest.mark.parametrize(
+    ("visibility", "logs", "shown"),
+    [
+        ("private", "auto", True),
+        ("internal", "auto", True),
+        ("public", "auto", False),
+        ("public", "true", True),
+        ("private", "false", False),
+    ],
+)
+def test_a_public_repositorys_page_is_kept_free_of_the_output(world: Sandbox, visibility: str, logs: str, shown: bool):
+    world.github.event = replace(world.github.event, visibility=visibility)
+    step, life = follow(world, {"logs": logs})
+    pod = life.pod()
+    pod.run()
+    pod.log(b"customer 4711 owes 3 EUR\n")
+    pod.end(1)
+    life.fail()
+
+    run = step.finish()
+
+    assert ("customer 4711" in said(run)) == shown
+    assert ("customer 4711" in run.summary) == shown
+    assert ("is not shown here" in run.summary) == (not shown)
+    assert not [each for each in world.cluster.journal if each.path.endswith("/log")] or shown
+
+
+# --- rights -------------------------------------------------------------------------------------------------
+
+
+def without(world: Sandbox, resource: str, *verbs: str) -> None:
+    """Take these verbs (or all) on a resource out of the role."""
+
+    def take(role: dict[str, Any]) -> None:
+        for rule in role["rules"]:
+            if rule["resources"] == [resource]:
+                rule["verbs"] = [verb for verb in rule["verbs"] if verbs and verb not in verbs]
+        role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+
+    world.cluster.patch("ClusterRole", "", "run-cronjob", take)
+
+
+def asked(world: Sandbox) -> list[str]:
+    """The paths of the requests so far, with `watch` behind those that are."""
+    return [f"{each.path}{' watch' if each.query.get('watch') else ''}" for each in world.cluster.journal]
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch"])
+@pytest.mark.parametrize("wait_for", ["started", "completed"])
+def test_without_the_right_to_see_the_job_nothing_is_started(world: Sandbox, wait_for: str, verb: str):
+    without(world, "jobs", verb)
+
+    run = world.run({"wait-for": wait_for})
+
+    assert (run.outputs["result"], run.outputs["reason"]) == ("error", "CannotFollow")
+    assert not world.cluster.list("Job", NAMESPACE)
+    assert f'- {{apiGroups: ["batch"], resources: [jobs], verbs: [{verb}]}}' in run.summary
+
+
+@pytest.mark.parametrize(
+    ("resource", "verbs", "rule"),
+    [
+        ("pods", "list", '- {apiGroups: [""], resources: [pods], verbs: [list, watch]}'),
+        ("pods", "watch", '- {apiGroups: [""], resources: [pods], verbs: [list, watch]}'),
+        ("pods/log", "get", '- {apiGroups: [""], resources: [pods/log], verbs: [get]}'),
+        ("events", "list", '- {apiGroups: [""], resources: [events], verbs: [list]}'),
+    ],
+)
+def test_any_other_missing_right_takes_that_part_only_with_one_notice(
+    world: Sandbox, resource: str, verbs: str, rule: str
+):
+    without(world, resource, verbs)
+    step, life = follow(world)
+    pod = life.pod()
+    pod.run()
+    # The second attempt comes after the first refusal was heard.
+    wanted = {"list": PODS, "watch": f"{PODS} watch"}.get(verbs) if resource == "pods" else None
+    until(lambda: wanted is None or asked(world).count(wanted) > 1)
+    pod.end(3)
+    life.fail()
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "failed"
+    assert sum(rule in each.message for each in run.log.annotations) == 1, said(run)
+    assert rule in run.summary
+
+
+def test_the_minimal_role_is_enough_for_created(world: Sandbox):
+    world.cluster.apply((ROOT / "examples/rbac-created.yaml").read_text())
+
+    assert world.run().outputs["result"] == "created"
+
+
+def test_a_dry_run_asks_for_the_rights_too(world: Sandbox):
+    without(world, "jobs", "watch")
+
+    run = world.run(COMPLETED | {"dry-run": "true"})
+
+    assert run.outputs["reason"] == "CannotFollow"

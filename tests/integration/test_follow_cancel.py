@@ -1,0 +1,278 @@
+"""A cancelled workflow: at once, truthfully, and with `on-cancel: delete` no Job is left, whenever the signal comes."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import sys
+import termios
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import NAMESPACE
+from sandbox.life import Life
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from sandbox import Run, Sandbox
+    from sandbox.runner import Step
+
+FOLLOW = {"wait-for": "completed"}
+DELETE = {"wait-for": "completed", "on-cancel": "delete"}
+MAY_DELETE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: may-delete}
+rules:
+- {apiGroups: ["batch"], resources: [jobs], verbs: [delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: may-delete, namespace: batch}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: may-delete}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: run-cronjob}]
+"""
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+def jobs(world: Sandbox) -> list[Any]:
+    """The Jobs that are not on their way out."""
+    return [each for each in world.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
+
+
+def deletions(world: Sandbox) -> list[Any]:
+    return [each for each in world.cluster.journal if each.method == "DELETE"]
+
+
+def following(world: Sandbox, inputs: dict[str, str]) -> tuple[Step, Life]:
+    """A step that follows its Job, whose pod runs."""
+    step = world.start(inputs)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.pod().run()
+    for line in step.process.stdout or []:
+        if b" runs" in line:
+            break
+    return step, life
+
+
+@SIGNALS
+def test_a_cancelled_step_leaves_the_job_and_says_how_to_stop_it(world: Sandbox, number: signal.Signals):
+    step, life = following(world, FOLLOW)
+    step.process.send_signal(number)
+
+    run = step.finish()
+
+    assert run.exit_status == 1
+    assert (run.outputs["result"], run.outputs["job-name"]) == ("cancelled", life.name)
+    assert run.outputs["duration"].isdigit()
+    assert "goes on running" in run.summary
+    assert f"kubectl --namespace {NAMESPACE} delete job {life.name}" in run.summary
+    assert jobs(world)
+    assert not deletions(world)
+
+
+@SIGNALS
+def test_with_on_cancel_delete_the_job_is_deleted_with_its_pods_and_only_this_one(
+    world: Sandbox, number: signal.Signals
+):
+    world.cluster.apply(MAY_DELETE)
+    step, life = following(world, DELETE)
+    uid = life.job["metadata"]["uid"]
+    step.process.send_signal(number)
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "cancelled"
+    assert "is being deleted, with its pods" in run.summary.splitlines()[0]
+    assert run.summary.count("###") == 1
+    assert not jobs(world)
+    (deletion,) = deletions(world)
+    assert f'"uid": "{uid}"' in deletion.body.decode()
+    assert '"propagationPolicy": "Foreground"' in deletion.body.decode()
+
+
+def test_what_was_done_is_not_done_again_afterwards(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    step, _ = following(world, DELETE)
+    step.process.send_signal(signal.SIGINT)
+    run = step.finish()
+
+    after = world.run_post(run, DELETE)
+
+    assert after.exit_status == 0
+    assert len(deletions(world)) == 1
+    assert after.summary == ""
+
+
+def test_what_was_not_done_in_time_is_done_afterwards(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    proxy = world.before_cluster()
+    proxy.on(method="DELETE").hang()
+    step, life = following(world, DELETE)
+    step.process.send_signal(signal.SIGINT)
+
+    run = step.finish()
+
+    assert "the cluster's answer is not in yet" in run.summary.splitlines()[0]
+    assert jobs(world)
+    after = world.run_post(run, DELETE)
+    assert after.exit_status == 0
+    assert f"the Job `{life.name}` is being deleted" in after.summary
+    assert not jobs(world)
+
+
+def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before_and_after(world: Sandbox):
+    step, life = following(world, DELETE)
+    step.process.send_signal(signal.SIGINT)
+
+    run = step.finish()
+
+    rule = '- {apiGroups: ["batch"], resources: [jobs], verbs: [delete]}'
+    assert "could not be stopped" in run.summary.splitlines()[0]
+    assert rule in run.summary
+    assert jobs(world)
+    after = world.run_post(run, DELETE)
+    assert after.exit_status == 1
+    assert rule in after.summary
+    assert f"delete job {life.name}" in after.summary
+
+
+def test_a_job_that_ended_before_the_workflow_was_cancelled_stays(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    step = world.start(DELETE)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.complete()
+    run = step.finish()
+
+    after = world.run_post(run, DELETE)
+
+    assert run.outputs["result"] == "succeeded"
+    assert after.exit_status == 0
+    assert jobs(world)
+    assert "had ended already" in after.summary
+
+
+def test_a_job_that_is_not_followed_is_deleted_when_a_later_step_is_cancelled(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    inputs = {"on-cancel": "delete"}
+    run = world.run(inputs)
+
+    after = world.run_post(run, inputs)
+
+    assert run.outputs["result"] == "created"
+    assert after.exit_status == 0
+    assert not jobs(world)
+
+
+def test_with_leave_nothing_is_done_afterwards(world: Sandbox):
+    run = world.run()
+    before = len(world.cluster.journal)
+
+    after = world.run_post(run)
+
+    assert after.exit_status == 0
+    assert len(world.cluster.journal) == before
+    assert jobs(world)
+
+
+def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    inputs = {"on-cancel": "delete"}
+    run = world.run(inputs)
+    job = world.cluster.get("Job", NAMESPACE, run.outputs["job-name"])
+    world.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
+    job["metadata"]["annotations"]["run-cronjob/request-id"] = "somebody-else"
+    for field in ("uid", "resourceVersion", "creationTimestamp", "labels", "managedFields"):
+        job["metadata"].pop(field, None)
+    for field in ("selector", "manualSelector"):
+        job["spec"].pop(field, None)
+    job["spec"]["template"]["metadata"].pop("labels", None)
+    job.pop("status")
+    world.cluster.apply(job)
+
+    after = world.run_post(run, inputs)
+
+    assert after.exit_status == 0
+    assert jobs(world)
+
+
+# --- before, during and right after the creating POST -------------------------------------------------------
+
+
+def cancel(world: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> Run:
+    """Press, and cancel when the POST arrives or was answered."""
+    steps: list[Step] = []
+
+    def send(asked: Any, *_: object) -> None:
+        if asked.method == "POST" and asked.path.endswith("/jobs"):
+            steps[0].process.send_signal(number)
+
+    proxy = world.before_cluster()
+    match when:
+        case "as the POST arrives":
+            proxy.on_request = send
+            proxy.on(method="POST", path_contains="/jobs").delay_answer(0.3)
+        case "as it is answered":
+            proxy.on_answer = send
+        case "while its answer is held back":
+            proxy.on_answer = send
+            proxy.on(method="POST", path_contains="/jobs").delay_answer(60)
+    steps.append(world.start(DELETE))
+    return steps[0].finish()
+
+
+@pytest.mark.parametrize("when", ["as the POST arrives", "as it is answered", "while its answer is held back"])
+def test_whenever_the_signal_comes_around_the_post_no_job_is_left(world: Sandbox, when: str):
+    world.cluster.apply(MAY_DELETE)
+
+    run = cancel(world, when=when)
+    after = world.run_post(run, DELETE)
+
+    assert run.outputs["result"] == "cancelled", run.summary
+    assert after.exit_status == 0
+    assert not jobs(world)
+
+
+def test_a_signal_before_the_post_leaves_nothing_to_do(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="/jobs", times=None).hang()
+    steps: list[Step] = []
+    proxy.on_request = lambda asked: steps[0].process.send_signal(signal.SIGINT) if asked.method == "GET" else None
+    steps.append(world.start(DELETE))
+
+    run = steps[0].finish()
+
+    assert run.outputs["result"] == "cancelled"
+    assert "Nothing was started" in run.summary
+    assert not jobs(world)
+    assert run.files["state"] == b""
+
+
+def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summary(world: Sandbox):
+    if not hasattr(world.cluster, "log"):
+        pytest.skip("logs come from a kubelet")
+    step = world.start(FOLLOW)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    pod = life.pod()
+    pod.run()
+    # More than a pipe holds: the writer of the log blocks.
+    for number in range(200):
+        pod.log(b"%d %s\n" % (number, b"x" * 2000))
+    until(lambda: unread(step) > 60_000)
+    step.process.send_signal(signal.SIGINT)
+    step.process.wait(60)
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "cancelled"
+    assert run.outputs["job-name"] == life.name
+    assert "goes on running" in run.summary
+
+
+def unread(step: Step) -> int:
+    """Bytes in the pipe that nobody has read."""
+    assert step.process.stdout
+    return int.from_bytes(fcntl.ioctl(step.process.stdout, termios.FIONREAD, b"\0" * 4), sys.byteorder)

@@ -1,0 +1,228 @@
+"""Whatever happens to the connections, the end is seen: silently, and as long as it takes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from run_cronjob import cluster, renewal
+from sandbox import NAMESPACE
+from sandbox.commands import interpret
+from sandbox.life import Life
+from sandbox.waiting import until
+from tests.integration.inprocess import Press
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Run, Sandbox
+    from sandbox.faults import FaultProxy, Rule
+
+FOLLOW = {"wait-for": "completed"}
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+WATCH = f"{JOBS}?fieldSelector"
+
+
+def status(code: int, reason: str) -> bytes:
+    told = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "message": reason,
+        "code": code,
+    }
+    return json.dumps(told).encode()
+
+
+EXPIRED = status(410, "Expired")
+UNAUTHORIZED = status(401, "Unauthorized")
+
+
+def watches(world: Sandbox) -> list[Any]:
+    """The watches of the Job that have arrived."""
+    return [each for each in world.cluster.journal if each.path == JOBS and each.query.get("watch") == "true"]
+
+
+def lists(world: Sandbox) -> list[Any]:
+    return [each for each in world.cluster.journal if each.path == JOBS and "fieldSelector" in each.query]
+
+
+def see_it_end(world: Sandbox, *, after: int) -> Run:
+    """Press; the Job succeeds once so many watches of it have reached the cluster."""
+    step = world.start(FOLLOW)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.pod().run()
+    until(lambda: len(watches(world)) >= after)
+    life.complete()
+    return step.finish()
+
+
+def fault(proxy: FaultProxy, *, times: int = 3) -> Rule:
+    """The next watches of the Job."""
+    return proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", times=times, skip=1)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda rule: rule.reset(),
+        lambda rule: rule.close(),
+        lambda rule: rule.cut_stream(after_bytes=0),
+        lambda rule: rule.status(429, headers={"Retry-After": "1"}),
+        lambda rule: rule.status(500),
+        lambda rule: rule.status(503),
+        lambda rule: rule.status(410, EXPIRED),
+        lambda rule: rule.status(200, b'{"type":"ERROR","object":' + EXPIRED + b"}\n"),
+        lambda rule: rule.status(200, b'{"type":"MODIFIED","obj'),
+        lambda rule: rule.status(200, b"<html>log in</html>\n"),
+    ],
+    ids=[
+        "reset",
+        "closed",
+        "cut",
+        "429",
+        "500",
+        "503",
+        "410",
+        "410 in the stream",
+        "half an event",
+        "a log-in page",
+    ],
+)
+def test_a_stream_or_list_that_fails_is_asked_for_again(world: Sandbox, what: Any):
+    proxy = world.before_cluster()
+    what(fault(proxy))
+
+    run = see_it_end(world, after=1)
+
+    assert run.outputs["result"] == "succeeded"
+    assert sum(each.fault is not None for each in proxy.journal) == 3
+    assert [each.level for each in run.log.annotations] == ["notice"]
+
+
+def test_what_happened_between_two_streams_is_not_missed(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
+    step = world.start(FOLLOW)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.complete()
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "succeeded"
+
+
+def test_a_job_that_was_deleted_between_two_streams_is_deleted(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
+    step = world.start(FOLLOW)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.delete()
+
+    run = step.finish()
+
+    assert run.outputs["result"] == "deleted"
+
+
+def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
+    if not hasattr(world.cluster, "compact"):
+        pytest.skip("etcd forgets after five minutes")
+    step = world.start(FOLLOW)
+    life = Life(world.cluster, NAMESPACE, step=step)
+    life.pod().run()
+    until(lambda: len(watches(world)) >= 1)
+    world.cluster.compact()
+    life.complete()
+
+    assert step.finish().outputs["result"] == "succeeded"
+
+
+# --- within this process, where minutes can be made seconds -------------------------------------------------
+
+
+def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "STALLED_SECONDS", 2)
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="watch=true", times=2).hang()
+    press = Press(world, monkeypatch, tmp_path, FOLLOW)
+    life = Life(world.cluster, NAMESPACE)
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
+
+
+def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    press = Press(world, monkeypatch, tmp_path, FOLLOW)
+    life = Life(world.cluster, NAMESPACE)
+    life.pod().run()
+    until(lambda: len(watches(world)) >= 4)
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
+    assert len([each for each in lists(world) if "watch" not in each.query]) == 1
+
+
+def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+):
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 2)
+    # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
+    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(world.cluster, NAMESPACE)
+    life.pod().run()
+
+    def tokens() -> set[str]:
+        return {each.headers["authorization"] for each in world.cluster.journal}
+
+    until(lambda: len(tokens()) >= 4)
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
+    assert len(world.github.journal) >= 4, "a fresh OIDC token for each"
+    log = interpret(capfdbinary.readouterr().out)
+    for token in tokens():
+        assert token.removeprefix("Bearer ") in log.masks
+    assert not [region for region in log.stopped_regions if any("add-mask" in line for line in region.lines)]
+
+
+def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(renewal, "RENEW_AGAIN_SECONDS", 0)
+    proxy = world.before_cluster()
+    fault(proxy, times=1).status(401, UNAUTHORIZED)
+    # With new credentials of the role, too: a token made in the same second would be the same.
+    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(world.cluster, NAMESPACE)
+    until(lambda: len(watches(world)) >= 1)
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
+    assert len({each.headers["authorization"] for each in proxy.journal}) == 2
+
+
+def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 1)
+    sts = world.before_sts()
+    sts.on(method="POST", skip=1, times=None).status(
+        403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+    )
+    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(world.cluster, NAMESPACE)
+    life.pod().run()
+    until(lambda: len(sts.journal) >= 2 and len(watches(world)) >= 3)
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"

@@ -1,0 +1,269 @@
+"""What is known of the Job, and what it decides: by what the Job says, in whatever order the news come."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from run_cronjob import follow
+from run_cronjob.errors import ApiError, Cause, NoAnswer
+from run_cronjob.follow import About, Follow, Known, Right, Target, Unwatchable
+from run_cronjob.model import Result, WaitFor
+from run_cronjob.watching import Changed, Listed, Lost
+from tests.unit.samples import FakeClock
+
+if TYPE_CHECKING:
+    from run_cronjob.model import Problem
+    from run_cronjob.watching import News
+
+TARGET = Target("staging", "nightly-1", "uid-1")
+FORBIDDEN = ApiError(403, "Forbidden", "no")
+
+
+def job(*conditions: str, uid: str = "uid-1", **status: Any) -> dict[str, Any]:
+    told = [{"type": each, "status": "True", "reason": "Because", "message": "so"} for each in conditions]
+    return {
+        "metadata": {"name": "nightly-1", "namespace": "staging", "uid": uid, "resourceVersion": "5"},
+        "spec": {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}},
+        "status": {"conditions": told, **status},
+    }
+
+
+def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **state: Any) -> dict[str, Any]:
+    statuses = [{"name": "main", "state": state}] if state else []
+    return {
+        "metadata": {"name": name, "namespace": "staging", "uid": name, "ownerReferences": [{"uid": owner}]},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "Nightly:1"}]},
+        "status": {"phase": phase, "containerStatuses": statuses},
+    }
+
+
+def known(*news: tuple[About, News], target: Target = TARGET) -> Known:
+    found = Known(target)
+    for about, each in news:
+        found.learn(about, each)
+    return found
+
+
+def result(found: Known, wait_for: WaitFor = WaitFor.COMPLETED) -> Result | None:
+    decided = found.verdict(wait_for)
+    return decided[0] if decided else None
+
+
+SEEN = (About.JOB, Listed((job(),)))
+
+
+# --- the verdict --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("news", "completed", "started"),
+    [
+        ([], None, None),
+        ([SEEN], None, None),
+        ([(About.JOB, Listed((job("Complete"),)))], Result.SUCCEEDED, Result.STARTED),
+        ([(About.JOB, Listed((job("Failed"),)))], Result.FAILED, Result.FAILED),
+        ([SEEN, (About.JOB, Changed(job("SuccessCriteriaMet")))], None, None),
+        ([SEEN, (About.JOB, Changed(job("FailureTarget", "Suspended")))], None, None),
+        ([SEEN, (About.JOB, Changed(job(succeeded=5, failed=5)))], None, None),
+        ([SEEN, (About.JOB, Changed(job(ready=1)))], None, Result.STARTED),
+        ([(About.JOB, Listed(()))], Result.DELETED, Result.DELETED),
+        ([SEEN, (About.JOB, Listed(()))], Result.DELETED, Result.DELETED),
+        ([SEEN, (About.JOB, Changed(job(), gone=True))], Result.DELETED, Result.DELETED),
+        ([SEEN, (About.JOB, Listed((job("Complete", uid="uid-2"),)))], Result.DELETED, Result.DELETED),
+        ([SEEN, (About.JOB, Changed(job("Complete", uid="uid-2")))], Result.DELETED, Result.DELETED),
+        # Deleted, but its last state tells its end.
+        ([SEEN, (About.JOB, Changed(job("Complete"), gone=True))], Result.SUCCEEDED, Result.STARTED),
+        ([(About.JOB, Listed((job("Complete"),))), (About.JOB, Listed(()))], Result.SUCCEEDED, Result.STARTED),
+        ([SEEN, (About.PODS, Listed((pod(running={}),)))], None, Result.STARTED),
+        ([SEEN, (About.PODS, Listed((pod(waiting={}),)))], None, None),
+        ([SEEN, (About.PODS, Changed(pod(terminated={"startedAt": "x"})))], None, Result.STARTED),
+        ([SEEN, (About.PODS, Changed(pod(terminated={"reason": "ContainerCannotRun"})))], None, None),
+        ([SEEN, (About.PODS, Changed(pod(running={}, owner="uid-2")))], None, None),
+    ],
+)
+def test_what_decides(news: list[tuple[About, News]], completed: Result | None, started: Result | None) -> None:
+    assert result(known(*news)) is completed
+    assert result(known(*news), WaitFor.STARTED) is started
+
+
+NOISE: list[tuple[About, News]] = [
+    SEEN,
+    (About.JOB, Changed(job("SuccessCriteriaMet", succeeded=1))),
+    (About.JOB, Lost(NoAnswer("the Kubernetes API", "k8s.example", Cause.BROKEN))),
+    (About.PODS, Listed((pod(running={}),))),
+    (About.PODS, Changed(pod(phase="Succeeded"), gone=True)),
+    (About.PODS, Lost(FORBIDDEN)),
+    (About.EVENTS, Listed(({"metadata": {"uid": "e"}},))),
+]
+
+
+@given(st.lists(st.sampled_from(NOISE)), st.lists(st.sampled_from([*NOISE, (About.JOB, Listed(()))])))
+def test_an_end_that_was_seen_stands_whatever_comes_before_and_after(
+    before: list[tuple[About, News]], after: list[tuple[About, News]]
+) -> None:
+    found = known(*before, (About.JOB, Changed(job("Complete"))))
+    assert result(found) is Result.SUCCEEDED
+    for about, news in after:
+        if (about, news) not in (SEEN, NOISE[1]):  # no API server takes an end back
+            found.learn(about, news)
+    assert result(found) is Result.SUCCEEDED
+
+
+@given(st.lists(st.sampled_from(NOISE)))
+def test_without_an_end_nothing_is_decided(news: list[tuple[About, News]]) -> None:
+    assert result(known(*news)) is None
+
+
+def test_without_a_uid_the_job_of_that_name_is_it() -> None:
+    found = known((About.JOB, Listed((job(uid="uid-9"),))), target=Target("staging", "nightly-1", ""))
+
+    assert found.uid == "uid-9"
+    assert result(found) is None
+
+
+# --- the pods -----------------------------------------------------------------------------------------------
+
+
+def test_pods_that_went_are_remembered_for_what_they_tell() -> None:
+    found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))), (About.PODS, Changed(pod("b"), gone=True)))
+
+    assert {each["metadata"]["name"] for each in found.view.pods} == {"a", "b"}
+
+
+def test_a_pod_that_is_missing_from_a_new_list_is_told_as_gone() -> None:
+    found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))))
+
+    assert list(found.learn(About.PODS, Listed((pod("a"),)))) == [(pod("b"), True), (pod("a"), False)]
+
+
+def test_not_all_of_a_thousand_pods_that_went_are_remembered() -> None:
+    found = known(SEEN, *((About.PODS, Changed(pod(f"p{number}"), gone=True)) for number in range(1000)))
+
+    assert len(found.view.pods) <= 200
+    assert found.view.pods[-1]["metadata"]["name"] == "p999"
+
+
+def test_others_pods_are_none_of_ours() -> None:
+    assert known(SEEN, (About.PODS, Listed((pod(owner="uid-2"),)))).view.pods == ()
+
+
+def test_events_are_asked_for_where_something_is_unexplained_and_not_of_everything() -> None:
+    stuck = [pod(f"p{number}") for number in range(20)]
+
+    assert known(SEEN).unexplained == ("uid-1",)
+    assert known(SEEN, (About.PODS, Listed((pod(phase="Running", running={}),)))).unexplained == ()
+    assert len(known(SEEN, (About.PODS, Listed(tuple(stuck)))).unexplained) <= 4
+
+
+# --- the loop -----------------------------------------------------------------------------------------------
+
+
+class Silence:
+    """A cluster that never answers, so that a test alone brings the news."""
+
+    def __init__(self) -> None:
+        self._never = threading.Event()
+
+    def the_job(self, *_: str) -> Any:
+        return None
+
+    the_pods = the_job
+
+    def snapshot(self, *_: object) -> Any:
+        self._never.wait()
+
+    changes = events_about = snapshot
+
+
+class Reporter:
+    """Remembers what was told."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.signs = 0
+        self.troubles: list[Problem] = []
+        self.rights: list[Right] = []
+
+    def state(self, sentence: str) -> None:
+        self.states.append(sentence)
+
+    def alive(self, _: str) -> None:
+        self.signs += 1
+
+    def trouble(self, problem: Problem) -> None:
+        self.troubles.append(problem)
+
+    def missing(self, right: Right) -> None:
+        self.rights.append(right)
+
+
+class Inbox(follow.Inbox):
+    """Plays news; a number is time that passes without any."""
+
+    def __init__(self, clock: FakeClock, *news: tuple[About, News] | float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._news = list(news)
+
+    def get(self, seconds: float) -> tuple[About, News] | None:
+        if not self._news:
+            return About.JOB, Changed(job("Complete"))
+        first = self._news[0]
+        if isinstance(first, tuple):
+            self._news.pop(0)
+            return first
+        passed = min(max(seconds, 0.01), first)
+        self._clock.elapsed += passed
+        self._news[0] = first - passed
+        if first - passed <= 0:
+            self._news.pop(0)
+        return None
+
+
+def played(*news: tuple[About, News] | float) -> Reporter:
+    clock, reporter = FakeClock(), Reporter()
+    Follow(Silence(), TARGET, WaitFor.COMPLETED, reporter, None, clock, Inbox(clock, *news)).until_decided()
+    return reporter
+
+
+def test_each_state_is_told_once_and_then_every_half_minute_that_it_lasts() -> None:
+    reporter = played(SEEN, SEEN, SEEN, 95.0)
+
+    assert len(reporter.states) == 1
+    assert reporter.signs == 3
+
+
+def test_a_missing_right_is_told_once() -> None:
+    lost = (About.PODS, Lost(FORBIDDEN))
+
+    assert played(SEEN, lost, lost, (About.EVENTS, Lost(FORBIDDEN))).rights == [Right.PODS, Right.EVENTS]
+
+
+def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:
+    waiting = {"reason": "InvalidImageName", "message": "invalid reference format"}
+    news = (About.PODS, Changed(pod(waiting=waiting)))
+
+    assert len(played(SEEN, news, news, 60.0).troubles) == 1
+
+
+NO_ANSWER = (About.JOB, Lost(NoAnswer("the Kubernetes API", "k8s.example", Cause.REFUSED)))
+
+
+def test_a_cluster_that_does_not_answer_is_waited_for_and_the_log_says_so() -> None:
+    reporter = played(SEEN, NO_ANSWER, 3600.0)
+
+    assert any("does not answer" in each for each in reporter.states)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_cluster_that_refuses_for_minutes_is_believed(status: int) -> None:
+    refused = (About.JOB, Lost(ApiError(status, "", "")))
+
+    with pytest.raises(Unwatchable):
+        played(SEEN, refused, 301.0)
+    played(SEEN, refused, 200.0, SEEN, refused, 200.0)

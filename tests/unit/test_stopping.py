@@ -1,0 +1,76 @@
+"""The Job of a cancelled run is deleted, and no other: neither a namesake nor one that has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from run_cronjob import stopping
+from run_cronjob.errors import ApiError, Cause, NoAnswer
+from run_cronjob.model import Deletion, Left
+
+LEFT = Left("staging", "nightly-1", "r-1")
+GONE = ApiError(404, "NotFound", "no such Job")
+CONFLICT = ApiError(409, "Conflict", "the UID in the precondition does not match")
+FORBIDDEN = ApiError(403, "Forbidden", "no")
+LOST = NoAnswer("the Kubernetes API", "k8s.example", Cause.READ_TIMEOUT)
+
+
+class Cluster:
+    """Knows one Job."""
+
+    def __init__(self, found: dict[str, Any] | Exception, deleting: Exception | None = None) -> None:
+        self._found = found
+        self._deleting = deleting
+        self.deleted: list[str] = []
+
+    def get_job(self, *_: str) -> dict[str, Any]:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return self._found
+
+    def delete_job(self, _namespace: str, _name: str, uid: str) -> None:
+        if self._deleting:
+            raise self._deleting
+        self.deleted.append(uid)
+
+
+def job(request_id: str = "r-1", *conditions: str) -> dict[str, Any]:
+    return {
+        "metadata": {"uid": "uid-1", "annotations": {"run-cronjob/request-id": request_id}},
+        "status": {"conditions": [{"type": each, "status": "True"} for each in conditions]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "deleting", "came_to", "deleted"),
+    [
+        (job(), None, Deletion.DONE, ["uid-1"]),
+        (job("somebody-else"), None, Deletion.GONE, []),
+        (job("r-1", "Complete"), None, Deletion.ENDED, []),
+        (job("r-1", "Failed"), None, Deletion.ENDED, []),
+        (job("r-1", "FailureTarget"), None, Deletion.DONE, ["uid-1"]),
+        (GONE, None, Deletion.GONE, []),
+        (FORBIDDEN, None, Deletion.FAILED, []),
+        (LOST, None, Deletion.FAILED, []),
+        (job(), GONE, Deletion.GONE, []),
+        (job(), CONFLICT, Deletion.GONE, []),
+        (job(), FORBIDDEN, Deletion.FAILED, []),
+        (job(), LOST, Deletion.FAILED, []),
+    ],
+)
+def test_what_becomes_of_the_job(
+    found: dict[str, Any] | Exception, deleting: Exception | None, came_to: Deletion, deleted: list[str]
+) -> None:
+    cluster = Cluster(found, deleting)
+
+    assert stopping.stop(cluster, LEFT)[0] is came_to
+    assert cluster.deleted == deleted
+
+
+def test_with_its_uid_known_nothing_needs_to_be_read_first() -> None:
+    cluster = Cluster(FORBIDDEN)
+
+    assert stopping.stop(cluster, Left("staging", "nightly-1", "r-1", "uid-7")) == (Deletion.DONE, "uid-7")
+    assert cluster.deleted == ["uid-7"]

@@ -1,0 +1,49 @@
+"""HTTP's chunked coding, read in pieces as large as what has arrived."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.exceptions import ProtocolError
+
+from run_cronjob.streaming import dechunked
+
+BODIES = st.lists(st.binary(min_size=1, max_size=40) | st.just(b"\r\n0\r\n\r\n"), max_size=12)
+
+
+def coded(chunks: list[bytes]) -> bytes:
+    return b"".join(b"%x;ext=1\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+def read(arrived: list[bytes]) -> bytes:
+    parts = iter([*arrived, b""])
+    return b"".join(dechunked(lambda: next(parts)))
+
+
+@given(BODIES, st.integers(1, 50))
+def test_the_body_comes_whole_however_it_arrives(chunks: list[bytes], size: int) -> None:
+    sent = coded(chunks)
+
+    assert read([sent[start : start + size] for start in range(0, len(sent), size)]) == b"".join(chunks)
+
+
+@given(BODIES, st.data())
+def test_a_cut_is_no_end(chunks: list[bytes], data: st.DataObject) -> None:
+    sent = coded(chunks)
+    cut = data.draw(st.integers(0, len(sent) - 5))
+
+    with pytest.raises(ProtocolError):
+        read([sent[:cut]] if cut else [])
+
+
+def test_what_has_arrived_is_passed_on_at_once() -> None:
+    arrived = iter([b"6\r\none\n", b"tw", b"\r\n2\r\no\n"])
+    stream = dechunked(lambda: next(arrived))
+
+    assert [next(stream), next(stream), next(stream)] == [b"one\n", b"tw", b"o\n"]
+
+
+def test_what_is_not_in_chunks_is_not_held() -> None:
+    with pytest.raises(ProtocolError):
+        read([b"x" * 500] * 3)
