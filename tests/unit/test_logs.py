@@ -204,7 +204,7 @@ def test_what_comes_after_a_rotation_is_shown_before_it_is_as_much_as_was_seen()
 
 
 def test_the_rest_of_an_older_line_is_no_gap() -> None:
-    pieces = [(0, b"first\n"), (1, b"sec"), (2, b"ond\n"), (2, b"third\n"), (3, b"fourth\n"), (3, b"fifth\n")]
+    pieces = [(0, b"first\n"), (1, b"half "), (2, b"and half\n"), (2, b"third\n"), (3, b"fourth\n"), (3, b"fifth\n")]
     file = [(second * SECOND, text) for second, text in pieces]
     reader = Reader()
     reader.read(file[:5], step=10)
