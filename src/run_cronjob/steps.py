@@ -116,7 +116,8 @@ class Steps:
     def _check_ca_bundle(self) -> None:
         path = network.ca_bundle()
         try:
-            network.trust(path)
+            if path:
+                network.trust(path)
         except (OSError, ssl.SSLError) as error:
             raise ActionError(diagnosis.ca_bundle_unreadable(path or "", error.strerror or str(error))) from error
 
@@ -125,7 +126,7 @@ class Steps:
         from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
 
         inputs = self._inputs
-        aws = self._aws = Aws(inputs.aws_region, self._clock)
+        aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(inputs.role_to_assume))
         if inputs.role_to_assume:
             with self._stage("AWS role", "assuming the AWS role") as stage:
                 credentials = aws.assume_role(
