@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from run_cronjob import creation, diagnosis, job, kubeconfig, naming, network, oidc
+from run_cronjob.ahead import Ahead
 from run_cronjob.diagnosis import Situation
 from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
 from run_cronjob.inputs import LABEL
@@ -123,9 +124,11 @@ class Steps:
 
     def _eks(self) -> Access:
         self._check_ca_bundle()
+        inputs = self._inputs
+        # GitHub answers while boto3 is being imported.
+        id_token = Ahead(self._id_token) if inputs.role_to_assume else self._id_token
         from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
 
-        inputs = self._inputs
         aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(inputs.role_to_assume))
         if inputs.role_to_assume:
             with self._stage("AWS role", "assuming the AWS role") as stage:
@@ -133,7 +136,7 @@ class Steps:
                     inputs.role_to_assume,
                     inputs.role_session_name,
                     inputs.role_duration_seconds,
-                    self._id_token,
+                    id_token,
                 )
                 self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
