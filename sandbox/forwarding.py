@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.proxying import Listener, Origin
-from sandbox.serving import Journal, Request
+from sandbox.serving import HOST, Journal, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.proxying import Client
 
 
 class ForwardProxy(Listener):
     """CONNECT tunnels and plain `http://` requests; the journal's paths are the targets: `HOST:PORT`, or the URL.
 
-    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403.
+    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403. Tunnels to a host in `divert`
+    end at that port of this machine.
     """
 
-    def __init__(self, *, credentials: tuple[str, str] | None = None, forbid: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: tuple[str, str] | None = None,
+        forbid: bool = False,
+        divert: Mapping[str, int] | None = None,
+    ) -> None:
         self.journal = Journal()
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
         self._forbid = forbid
+        self._divert = divert or {}
         super().__init__()
 
     def answer(self, client: Client) -> None:
@@ -39,7 +49,7 @@ class ForwardProxy(Listener):
             client.reply(HTTPStatus.FORBIDDEN, b"this proxy's policy forbids it")
         elif client.command == "CONNECT":
             host, _, port = client.path.rpartition(":")
-            client.tunnel(host, int(port))
+            client.tunnel(*((HOST, self._divert[host]) if host in self._divert else (host, int(port))))
         else:
             target = urlsplit(client.path)
             origin = Origin(target.hostname or "", target.port or 80)
