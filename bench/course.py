@@ -19,11 +19,10 @@ import urllib3
 
 from bench.relay import Relay
 from sandbox import NAMESPACE
-from sandbox.controlplane import RealCluster
 from sandbox.eks import EKS
 from sandbox.forwarding import ForwardProxy
+from sandbox.realcluster import RealCluster
 from sandbox.serving import HOST, Journal, Server
-from sandbox.sts import STS
 from sandbox.world import CLUSTER, REGION, Sandbox
 
 if TYPE_CHECKING:
@@ -69,19 +68,18 @@ class Course:
         self.authorities = world.folder / "authorities.pem"
         self.authorities.write_text(world.authority.pem)
 
-        sts, eks = STS(world.aws, world.github.jwks), EKS(world.aws)
-        self._sts = keep(Server(sts.answer, tls=world.authority.server_context(STS_HOST)))
-        self._eks = keep(Server(eks.answer, tls=world.authority.server_context(EKS_HOST)))
-        proxy = keep(ForwardProxy(divert={STS_HOST: self._sts.port, EKS_HOST: self._eks.port}))
+        self._sts = keep(Server(world.aws.answer_sts, tls=world.authority.server_context(STS_HOST)))
+        self._eks = keep(Server(EKS(world.aws).answer, tls=world.authority.server_context(EKS_HOST)))
+        proxy = keep(ForwardProxy(stand_ins={f"{STS_HOST}:443": self._sts, f"{EKS_HOST}:443": self._eks}))
         self.direct = Way(world.github.request_url, proxy.url, cluster.direct_url, cluster.direct_ca_pem)
 
         # `cluster.url` is a proxy of the sandbox's that writes requests down.
         ports = [urlsplit(url).port or 0 for url in (world.github.url, self._sts.url, self._eks.url, cluster.url)]
         self._relays = [keep(Relay(port)) for port in ports]
-        to_github, to_sts, to_eks, to_cluster = (relay.port for relay in self._relays)
-        counting = keep(ForwardProxy(divert={STS_HOST: to_sts, EKS_HOST: to_eks}))
-        token_url = world.github.request_url.replace(f":{ports[0]}/", f":{to_github}/")
-        self.counted = Way(token_url, counting.url, f"https://{HOST}:{to_cluster}", cluster.ca_pem)
+        github, to_sts, to_eks, to_cluster = self._relays
+        counting = keep(ForwardProxy(stand_ins={f"{STS_HOST}:443": to_sts, f"{EKS_HOST}:443": to_eks}))
+        token_url = world.github.request_url.replace(f":{ports[0]}/", f":{github.port}/")
+        self.counted = Way(token_url, counting.url, f"https://{HOST}:{to_cluster.port}", cluster.ca_pem)
 
         self._jobs: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._watch()
@@ -119,7 +117,7 @@ class Course:
 
     def version(self) -> str:
         """The control plane's."""
-        return str(self._ask("/version").json()["gitVersion"])
+        return str(self._cluster.ask("GET", "/version").json()["gitVersion"])
 
     def clear(self) -> None:
         """Remove the Jobs, so that each run finds what the first one found."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.proxying import Listener, Origin
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from sandbox.proxying import Client
 
 
+class Listening(Protocol):
+    """Whatever listens on a port of this machine."""
+
+    port: int
+
+
 class ForwardProxy(Listener):
     """CONNECT tunnels and plain `http://` requests; the journal's paths are the targets: `HOST:PORT`, or the URL.
 
-    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403. Tunnels to a host in `divert`
-    end at that port of this machine.
+    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403. With `stand_ins`, which give
+    the server for each `HOST:PORT`, a tunnel leads to that server, and to nothing else.
     """
 
     def __init__(
@@ -28,12 +34,12 @@ class ForwardProxy(Listener):
         *,
         credentials: tuple[str, str] | None = None,
         forbid: bool = False,
-        divert: Mapping[str, int] | None = None,
+        stand_ins: Mapping[str, Listening] | None = None,
     ) -> None:
         self.journal = Journal()
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
         self._forbid = forbid
-        self._divert = divert or {}
+        self._stand_ins = stand_ins
         super().__init__()
 
     def answer(self, client: Client) -> None:
@@ -47,9 +53,14 @@ class ForwardProxy(Listener):
             client.reply(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
         elif self._forbid:
             client.reply(HTTPStatus.FORBIDDEN, b"this proxy's policy forbids it")
+        elif self._stand_ins is not None:
+            if server := self._stand_ins.get(client.path):
+                client.tunnel(HOST, server.port)
+            else:
+                client.reply(HTTPStatus.BAD_GATEWAY, b"nothing stands in for it")
         elif client.command == "CONNECT":
             host, _, port = client.path.rpartition(":")
-            client.tunnel(*((HOST, self._divert[host]) if host in self._divert else (host, int(port))))
+            client.tunnel(host, int(port))
         else:
             target = urlsplit(client.path)
             origin = Origin(target.hostname or "", target.port or 80)

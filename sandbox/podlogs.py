@@ -74,17 +74,17 @@ class ContainerLog:
     def read(self, options: LogOptions) -> Iterator[bytes]:
         """The log as asked for; while following, as it grows."""
         yield b""  # the headers, before the first line is there
-        position = self._tail(options.tail_lines)
+        start = position = self._tail(options.tail_lines)
         budget = options.limit_bytes
         while pieces := self._next(position, wait=options.follow):
-            position += len(pieces)
-            for piece in pieces:
-                shown = _show(piece, options)
+            for index, piece in enumerate(pieces, position):
+                shown = _show(piece, options, stamped=piece.starts_line or index == start)
                 if budget is not None:
                     shown, budget = shown[:budget], budget - len(shown)
                 yield shown
                 if budget is not None and budget <= 0:
                     return
+            position += len(pieces)
 
     def _next(self, position: int, *, wait: bool) -> list[_Piece]:
         with self._changed:
@@ -94,16 +94,14 @@ class ContainerLog:
 
     def _tail(self, lines: int | None) -> int:
         with self._changed:
-            starts = [index for index, piece in enumerate(self._pieces) if piece.starts_line]
-            if lines is None or lines >= len(starts):
-                return 0
-            return starts[-lines] if lines else len(self._pieces)
+            # The kubelet counts what the runtime wrote at once, be it a whole line or not.
+            return 0 if lines is None else max(0, len(self._pieces) - lines)
 
 
-def _show(piece: _Piece, options: LogOptions) -> bytes:
+def _show(piece: _Piece, options: LogOptions, *, stamped: bool) -> bytes:
     if piece.nanoseconds < options.since * _NANOSECONDS:
         return b""
-    if not options.timestamps or not piece.starts_line:
+    if not options.timestamps or not stamped:
         return piece.data
     seconds, rest = divmod(piece.nanoseconds, _NANOSECONDS)
     stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

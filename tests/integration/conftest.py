@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import NAMESPACE, Sandbox
-from sandbox.cluster import Cluster
-from sandbox.controlplane import RealCluster
+from sandbox.realcluster import RealCluster
+from sandbox.world import emulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-CLUSTERS = {"emulator": Cluster, "real": RealCluster}
+    from sandbox.aws import AWS
+    from sandbox.certificates import Authority
+    from sandbox.cluster import Cluster
+
+CLUSTERS: dict[str, Callable[[Authority, AWS], Cluster | RealCluster]] = {"emulator": emulated, "real": RealCluster}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "which API server: the emulator, or the one whose binaries KUBEBUILDER_ASSETS names"
+    told = "which API server: the emulator, or a real one, with the real verifier of EKS tokens (see make test-real)"
     parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
 
 

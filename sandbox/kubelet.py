@@ -1,0 +1,47 @@
+"""The part of a kubelet that an API server asks for a container's log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Response
+
+from sandbox.podlogs import ContainerLog, parse_options
+from sandbox.serving import Server
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request
+
+    from sandbox.certificates import Authority
+
+
+class Kubelet:
+    """Serves the logs that tests write, until closed."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.logs: dict[tuple[str, str, str], ContainerLog] = {}
+        self._server = Server(self._answer, tls=authority.server_context())
+        self.port = self._server.port
+
+    def log(self, namespace: str, pod: str, container: str) -> ContainerLog:
+        """What the container prints: write to it."""
+        return self.logs.setdefault((namespace, pod, container), ContainerLog())
+
+    def forget(self) -> None:
+        """End all logs, and begin anew."""
+        for log in self.logs.values():
+            log.end()
+        self.logs.clear()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.forget()
+        self._server.close()
+
+    def _answer(self, request: Request) -> Response:
+        match request.path.strip("/").split("/"):
+            case ["containerLogs", namespace, pod, container]:
+                log = self.logs.get((namespace, pod, container), ContainerLog())
+                options = parse_options(request.args.to_dict(), pod)
+                return Response(log.read(options), mimetype="text/plain")
+        return Response("not found\n", 404)
