@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import boto3
 import botocore.session
 from botocore import exceptions
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.loaders import Loader
+from urllib3.exceptions import HTTPError
 
 from run_cronjob import __version__, network
 from run_cronjob.errors import AwsError, NoAnswer
@@ -186,16 +188,28 @@ class Aws:
             **options,
         )
         try:
-            return self._session.client(service, config=config, verify=network.ca_bundle())
+            client = self._session.client(service, config=config)
         except (exceptions.BotoCoreError, ValueError) as error:  # an AWS_* variable that makes no sense
             raise AwsError("Configuration", type(error).__name__, str(error), 0) from error
+        client.meta.events.register("before-send", _send)
+        return client
+
+
+def _send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    """Send in botocore's place: each of its clients would read the authorities anew."""
+    answer = network.pool(request.url, network.outside()).request(
+        request.method, request.url, body=request.body, headers=request.headers, redirect=False, preload_content=False
+    )
+    response = AWSResponse(request.url, answer.status, answer.headers, answer)
+    response.content  # noqa: B018  read it here, where it may fail
+    return response
 
 
 def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  botocore's
     operation = client.meta.method_to_api_mapping[method]
     try:
         answer: dict[str, Any] = getattr(client, method)(**arguments)
-    except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+    except (exceptions.ClientError, exceptions.BotoCoreError, HTTPError) as error:
         _raise_known(operation, client, error)
     return answer
 
@@ -208,7 +222,7 @@ def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-_UNREACHED = (exceptions.HTTPClientError, exceptions.ConnectionError)
+_UNREACHED = (HTTPError, exceptions.HTTPClientError, exceptions.ConnectionError)
 _WITHOUT_CREDENTIALS = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,

@@ -115,22 +115,23 @@ class Steps:
             return access
 
     def _check_ca_bundle(self) -> None:
-        path = network.ca_bundle()
         try:
-            if path:
-                network.trust(path)
+            network.outside()
         except (OSError, ssl.SSLError) as error:
-            raise ActionError(diagnosis.ca_bundle_unreadable(path or "", error.strerror or str(error))) from error
+            path = network.ca_bundle() or ""
+            raise ActionError(diagnosis.ca_bundle_unreadable(path, error.strerror or str(error))) from error
 
     def _eks(self) -> Access:
-        self._check_ca_bundle()
         inputs = self._inputs
-        # GitHub answers while boto3 is being imported.
-        id_token = Ahead(self._id_token) if inputs.role_to_assume else self._id_token
+        # To read the authorities, and to wait for GitHub, takes no Python: boto3 is imported meanwhile.
+        id_token = Ahead(self._id_token) if inputs.role_to_assume else None
+        trusted = Ahead(self._check_ca_bundle) if not id_token else None
         from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
 
-        aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(inputs.role_to_assume))
-        if inputs.role_to_assume:
+        aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(id_token))
+        if trusted:
+            trusted()
+        if id_token:
             with self._stage("AWS role", "assuming the AWS role") as stage:
                 credentials = aws.assume_role(
                     inputs.role_to_assume,
@@ -150,6 +151,7 @@ class Steps:
         return access
 
     def _id_token(self) -> str:
+        self._check_ca_bundle()
         request = self._inputs.token_request
         if not request:
             raise ActionError(diagnosis.no_id_token_permission())

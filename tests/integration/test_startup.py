@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 WITNESS = """
 import json, os, runpy, ssl, sys
-import botocore.loaders, botocore.session
+import botocore.httpsession, botocore.loaders, botocore.session
 
-seen = {"authorities": [], "clients": [], "data": [], "modules": []}
+seen = {"authorities": [], "clients": [], "data": [], "modules": [], "sent by botocore": []}
 
 
 def watch(owner, name, note):
@@ -44,6 +44,7 @@ def leave(status):
 watch(ssl.SSLContext, "load_default_certs", lambda context, *_: seen["authorities"].append("the system's"))
 watch(botocore.session.Session, "create_client", lambda session, service, *_: seen["clients"].append(service))
 watch(botocore.loaders.JSONFileLoader, "load_file", lambda loader, path: seen["data"].append(path))
+watch(botocore.httpsession.URLLib3Session, "send", lambda session, request: seen["sent by botocore"].append(request.url))
 leave_for_real, os._exit = os._exit, leave
 runpy.run_path(os.environ["WITNESS_ENTRYPOINT"], run_name="__main__")
 """
@@ -80,6 +81,7 @@ def test_no_more_is_imported_than_there_is_a_reason_for(seen: dict[str, Any]):
 
 def test_the_systems_authorities_are_loaded_once(seen: dict[str, Any]):
     assert seen["authorities"] == ["the system's"]
+    assert seen["sent by botocore"] == [], "each of its clients would load them again"
 
 
 def test_botocore_reads_each_of_its_files_once(seen: dict[str, Any]):
