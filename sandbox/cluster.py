@@ -21,7 +21,7 @@ from sandbox.decoding import decode
 from sandbox.deletion import ORPHANING, delete_job
 from sandbox.listing import list_page, watch
 from sandbox.podlogs import ContainerLog, choose_container, parse_options
-from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RequestInfo, Resource, of_kind, parse_request
+from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RESOURCES, RequestInfo, Resource, of_kind, parse_request
 from sandbox.serving import Journal, Server
 from sandbox.status import (
     Object,
@@ -78,6 +78,7 @@ class Cluster:
         self.ca_pem = authority.pem
         self._server = Server(self._answer, tls=context)
         self.url = self._server.url
+        self.direct_url, self.direct_ca_pem = self.url, self.ca_pem
 
     @property
     def journal(self) -> Journal:
@@ -128,9 +129,18 @@ class Cluster:
         return self.patch(kind, namespace, name, lambda found: found.setdefault("status", {}).update(fields))
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Remove the object at once, and all that it owns."""
+        """Remove the object at once, and all that it owns; a namespace stays while something in it has finalizers."""
         with self._store.changed:
-            self._store.delete(of_kind(kind), self._find(of_kind(kind), namespace, name))
+            if kind == NAMESPACE.kind and self._is_held(name):
+                self.set_status(kind, namespace, name, phase="Terminating")
+            else:
+                self._store.delete(of_kind(kind), self._find(of_kind(kind), namespace, name))
+
+    def _is_held(self, namespace: str) -> bool:
+        within = (
+            each for resource in RESOURCES if resource.namespaced for each in self._store.select(resource, namespace)
+        )
+        return any(each["metadata"].get("finalizers") for each in within)
 
     def log(self, namespace: str, pod: str, container: str = "") -> ContainerLog:
         """What a pod's container (the only one, if not named) prints: write to it."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import signal
 import socket
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,8 @@ from sandbox.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sandbox.status import Object
 
 START_SECONDS = 100
 BY_HAND = "by-hand"
@@ -52,11 +55,10 @@ class ControlPlane:
 
     def __init__(self, *, cluster: str, region: str, runs_jobs: bool) -> None:
         self._keeper = keeper()
-        self.folder = self._keeper.folder / f"controlplane-{random.randbytes(4).hex()}"  # noqa: S311  a name
-        self.folder.mkdir()
+        self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._keeper.folder))
         self._authority, self._client_ca = Authority(), trustme.CA()
         self.ca_pem = self._authority.pem
-        self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority)
+        self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority, self._pod)
         self.verifier = Verifier(
             binaries.find("aws-iam-authenticator"),
             self.folder / "verifier",
@@ -64,7 +66,7 @@ class ControlPlane:
             cluster=cluster,
             region=region,
         )
-        self.admin_token = random.randbytes(16).hex()  # noqa: S311  opens a laboratory
+        self.admin_token = secrets.token_hex()
         self.pods_log = self.folder / "pods.log"
         self._http = urllib3.PoolManager(ca_cert_data=self.ca_pem)
         self._running: dict[str, int] = {}
@@ -127,7 +129,7 @@ class ControlPlane:
             f"--token-auth-file={self.folder}/tokens.csv",
             *self._issuer.api_server_flags(self.folder / "ca.pem"),
             f"--authentication-token-webhook-config-file={self.verifier.webhook}",
-            # A refusal is remembered no longer than an acceptance, and neither past a change of aws-auth.
+            # Else a refusal would be remembered for two minutes, past a change of aws-auth.
             "--authentication-token-webhook-cache-ttl=0s",
             "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
@@ -204,7 +206,7 @@ class ControlPlane:
         return not taints and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def _knows_its_users(self) -> bool:
-        return self.who_is(self.token("somebody")) == "somebody"
+        return self.who_is(self.token("somebody")) == ("somebody", ())
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; an answer that didn't come counts as no."""
@@ -225,14 +227,20 @@ class ControlPlane:
     def ask(self, method: str, path: str, body: object = None, token: str = "") -> urllib3.BaseHTTPResponse:
         """One request, of an administrator if there is no token."""
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
-        return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=10)
+        return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=30)
 
-    def who_is(self, token: str) -> str:
-        """Whom the API server takes the bearer of `token` for; nobody if empty."""
+    def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = self.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token)
-        name: str = answer.json()["status"]["userInfo"]["username"] if answer.status == 201 else ""
-        return name
+        if answer.status == 401:
+            return None
+        user = answer.json()["status"]["userInfo"]
+        return user["username"], tuple(each for each in user["groups"] if each != "system:authenticated")
+
+    def _pod(self, namespace: str, name: str) -> Object:
+        pod: Object = self.ask("GET", f"/api/v1/namespaces/{namespace}/pods/{name}").json()
+        return pod
 
     def token(self, name: str, groups: tuple[str, ...] = ()) -> str:
         """A bearer token for `name`."""
@@ -240,7 +248,8 @@ class ControlPlane:
 
     def client_certificate(self, name: str, group: str | None = None) -> tuple[str, str]:
         """A client certificate and its key, as PEM."""
-        issued = self._client_ca.issue_cert(common_name=name, organization_name=group)
+        # Without any host name trustme leaves an empty critical extension, which Go refuses.
+        issued = self._client_ca.issue_cert("client.invalid", common_name=name, organization_name=group)
         chain = issued.cert_chain_pems[0].bytes().decode()
         return chain, issued.private_key_pem.bytes().decode()
 
@@ -264,7 +273,7 @@ def control_plane(*, cluster: str, region: str, runs_jobs: bool) -> ControlPlane
 def free_port() -> int:
     """A port that nobody listens on, below those that the kernel gives to connections."""
     while True:
-        port = random.randint(10_000, 30_000)  # noqa: S311  no secret
+        port = 10_000 + secrets.randbelow(20_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port

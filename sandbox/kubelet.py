@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from sandbox.podlogs import ContainerLog, parse_options
+from sandbox.podlogs import ContainerLog, choose_container, parse_options
 from sandbox.serving import Server
+from sandbox.status import StatusError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from werkzeug.wrappers import Request
 
     from sandbox.certificates import Authority
+    from sandbox.status import Object
 
 
 class Kubelet:
-    """Serves the logs that tests write, until closed."""
+    """Serves the logs that tests write, until closed; `pod` gives the pod of a namespace and a name."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, pod: Callable[[str, str], Object]) -> None:
+        self._pod = pod
         self.logs: dict[tuple[str, str, str], ContainerLog] = {}
         self._server = Server(self._answer, tls=authority.server_context())
         self.port = self._server.port
@@ -41,7 +46,11 @@ class Kubelet:
     def _answer(self, request: Request) -> Response:
         match request.path.strip("/").split("/"):
             case ["containerLogs", namespace, pod, container]:
-                log = self.logs.get((namespace, pod, container), ContainerLog())
+                try:
+                    choose_container(self._pod(namespace, pod), container)
+                except StatusError as error:
+                    return Response(str(error), error.code, mimetype="text/plain")
+                log = self.log(namespace, pod, container)
                 options = parse_options(request.args.to_dict(), pod)
                 return Response(log.read(options), mimetype="text/plain")
         return Response("not found\n", 404)

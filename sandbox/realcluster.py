@@ -5,56 +5,34 @@ One control plane serves all that is opened in a process, one at a time; closing
 
 from __future__ import annotations
 
-import base64
 import copy
-import json
-import time
+import secrets
 from typing import TYPE_CHECKING, Self
 
 import yaml
-from werkzeug.wrappers import Response
 
-from sandbox.admission import Failing, Webhook
-from sandbox.controlplane import BY_HAND, control_plane, free_port
+from sandbox.controlplane import BY_HAND, control_plane
 from sandbox.faults import FaultProxy
-from sandbox.resources import RESOURCES, Resource, of_kind
-from sandbox.serving import HOST, Server
+from sandbox.resources import RESOURCES, of_kind
 from sandbox.verifier import with_probe
+from sandbox.webhooks import Webhooks
 from sandbox.world import CLUSTER, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from urllib3 import BaseHTTPResponse
-    from werkzeug.wrappers import Request
 
     from sandbox.aws import AWS
     from sandbox.certificates import Authority
     from sandbox.podlogs import ContainerLog
+    from sandbox.resources import Resource
     from sandbox.status import Object
 
-_WEBHOOKS = Resource(
-    "ValidatingWebhookConfiguration", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", False
-)
-_OURS = {"default", "kube-system", "kube-public", "kube-node-lease"}
-_BUILT_IN = ("system:", "cluster-admin", "admin", "edit", "view", "kube-")
+_OURS = {"kube-system", "kube-public", "kube-node-lease"}
+_BUILT_IN = "kubernetes.io/bootstrapping"
+"""The label of the roles and bindings that an API server brings along."""
 _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0}
-
-
-class _Webhooks(list[Webhook]):
-    """The webhooks of a test; every change reaches the API server at once."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__()
-        self._changed = changed
-
-    def append(self, webhook: Webhook) -> None:
-        super().append(webhook)
-        self._changed()
-
-    def clear(self) -> None:
-        super().clear()
-        self._changed()
 
 
 class RealCluster:
@@ -67,8 +45,8 @@ class RealCluster:
     def __init__(self, authority: Authority, aws: AWS, *, runs_jobs: bool = False) -> None:
         self._plane = control_plane(cluster=CLUSTER, region=REGION, runs_jobs=runs_jobs)
         self._aws, self._authority = aws, authority
-        self._plane.verifier.answer_sts = aws.answer_sts
-        self._aws_auths = 0
+        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
+        self.verifier.answer_sts = aws.answer_sts
         self._write_aws_auth()
         aws.on_mapping = self._write_aws_auth
         self._proxy = FaultProxy(self._plane.url, authority=authority, upstream_ca=self._plane.ca_pem)
@@ -76,20 +54,21 @@ class RealCluster:
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
         self.kubeconfig = self._plane.kubeconfig
         """An administrator's, past the proxy."""
-        self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
-        self._admission = Server(self._admit, tls=authority.server_context())
-        self.webhooks = _Webhooks(self._register_webhooks)
-        self.warnings = _Warnings(self._register_webhooks)
+        self._webhooks = Webhooks(self._plane, authority)
+        self.webhooks, self.warnings = self._webhooks.registered, self._webhooks.warnings
 
     def _write_aws_auth(self) -> None:
         """Put the account's mapping into the ConfigMap, and wait until the verifier has read it."""
-        self._aws_auths += 1
-        generation = f"aws-auth-{id(self)}-{self._aws_auths}"
+        generation = f"generation-{secrets.token_hex(8)}"
         metadata = {"name": "aws-auth", "namespace": "kube-system"}
         self.apply({"kind": "ConfigMap", "metadata": metadata, "data": with_probe(self._aws.aws_auth, generation)})
         self._plane.wait_for(
-            "the verifier to read aws-auth", lambda: self._plane.who_is(self._plane.verifier.probe()) == generation
+            "the verifier to read aws-auth", lambda: self.who_is(self.verifier.probe()) == (generation, ())
         )
+
+    def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
+        return self._plane.who_is(token)
 
     def user(self, name: str, groups: Iterable[str] = ()) -> str:
         """A bearer token for `name`."""
@@ -105,26 +84,36 @@ class RealCluster:
         return [self._apply(copy.deepcopy(document)) for document in documents if document]
 
     def _apply(self, wanted: Object) -> Object:
-        resource = _of_kind(wanted["kind"])
+        resource = of_kind(wanted["kind"])
         wanted.setdefault("apiVersion", resource.api_version)
         metadata, status = wanted["metadata"], wanted.get("status")
         namespace = metadata.get("namespace", "default") if resource.namespaced else ""
         path = _path(resource, namespace, metadata["name"])
-        found = self._plane.ask("GET", path)
-        if found.status == 200:
-            metadata["resourceVersion"] = found.json()["metadata"]["resourceVersion"]
-            applied = self._must("PUT", path, wanted)
-        else:
-            applied = self._must("POST", _path(resource, namespace), wanted)
-        return self._must("PUT", f"{path}/status", {**applied, "status": status}) if status else applied
+        while True:
+            found = self._plane.ask("GET", path)
+            if found.status == 200:
+                metadata["resourceVersion"] = found.json()["metadata"]["resourceVersion"]
+                answer = self._plane.ask("PUT", path, wanted)
+            else:
+                answer = self._plane.ask("POST", _path(resource, namespace), wanted)
+            if answer.status != 409:
+                break
+        applied = _told("PUT", path, answer)
+        if status:
+            return self._change(
+                resource.kind, namespace, metadata["name"], lambda it: it.update(status=status), "/status"
+            )
+        return applied
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         """The object."""
-        return self._must("GET", _path(_of_kind(kind), namespace, name))
+        return self._must("GET", _path(of_kind(kind), namespace, name))
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
         """The objects of a kind."""
-        return tuple(self._must("GET", _path(_of_kind(kind), namespace))["items"])
+        resource = of_kind(kind)
+        named = {"apiVersion": resource.api_version, "kind": kind}  # which a list says once, of itself
+        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace))["items"])
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
         """Let `change` work on the object, and store the outcome."""
@@ -139,18 +128,18 @@ class RealCluster:
     def _change(
         self, kind: str, namespace: str, name: str, change: Callable[[Object], object], part: str = ""
     ) -> Object:
-        path = _path(_of_kind(kind), namespace, name)
+        path = _path(of_kind(kind), namespace, name)
         while True:
             changed = self._must("GET", path)
             change(changed)
             answer = self._plane.ask("PUT", path + part, changed)
-            # A controller was quicker: read it again, as the emulator's lock would have made us do.
+            # At 409 a controller was quicker, which the emulator's lock would have kept waiting.
             if answer.status != 409:
                 return _told("PUT", path, answer)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Remove the object at once; the garbage collector removes what it owns."""
-        path = _path(_of_kind(kind), namespace, name)
+        path = _path(of_kind(kind), namespace, name)
         self._must("DELETE", path, _AT_ONCE)
         if kind != "Namespace":
             self._plane.wait_for(f"{kind} {name} to go", lambda: self._is_gone(path))
@@ -192,57 +181,19 @@ class RealCluster:
     def _must(self, method: str, path: str, body: object = None) -> Object:
         return _told(method, path, self._plane.ask(method, path, body))
 
-    # --- admission
-
-    def _register_webhooks(self) -> None:
-        """Let the API server ask `_admit` about every new Job."""
-        name = "sandbox"
-        self._plane.ask("DELETE", _path(_WEBHOOKS, "", name))
-        asked = list(self.webhooks) or ([Webhook("warns.example", lambda _: None)] if self.warnings else [])
-        if asked:
-            configured = [self._configured(index, webhook) for index, webhook in enumerate(asked)]
-            self._apply({"kind": _WEBHOOKS.kind, "metadata": {"name": name}, "webhooks": configured})
-            self._settle()
-
-    def _configured(self, index: int, webhook: Webhook) -> Object:
-        failing = isinstance(webhook.decide({"spec": {}}), Failing)
-        url = f"https://{HOST}:{free_port()}" if failing else f"{self._admission.url}/{index}"
-        bundle = base64.b64encode(self._authority.pem.encode()).decode()
-        rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
-        return {
-            "name": webhook.name if webhook.name.count(".") > 1 else f"sandbox.{webhook.name}",
-            "clientConfig": {"url": url, "caBundle": bundle},
-            "rules": [rule],
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-            "timeoutSeconds": 2,
-        }
-
-    def _settle(self) -> None:
-        """The API server learns of a new webhook through a watch of its own; a second is far longer than it takes."""
-        time.sleep(1)
-
-    def _admit(self, request: Request) -> Response:
-        review = json.loads(request.get_data())["request"]
-        index = int(request.path.strip("/"))
-        denial = self.webhooks[index].decide(review["object"]) if self.webhooks else None
-        answer: Object = {"uid": review["uid"], "allowed": denial is None, "warnings": list(self.warnings)}
-        if denial is not None:
-            answer["status"] = {"message": str(denial), "code": self.webhooks[index].code}
-        told = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
-        return Response(json.dumps(told), content_type="application/json")
-
     def close(self) -> None:
         """Wipe what was put here."""
         self._aws.on_mapping = lambda: None
-        self.warnings.clear()
-        self.webhooks.clear()
+        self._webhooks.close()
         self._plane.kubelet.forget()
         for resource in RESOURCES:
             if resource.kind not in {"Namespace", "Event"}:
                 self._wipe(resource)
+        # Nothing can be put into one until it is gone.
+        self._plane.wait_for(
+            "namespaces to go", lambda: not any("deletionTimestamp" in it["metadata"] for it in self.list("Namespace"))
+        )
         self._proxy.close()
-        self._admission.close()
 
     def _wipe(self, resource: Resource) -> None:
         left = self._left(resource)
@@ -255,11 +206,11 @@ class RealCluster:
         if left:
             self._plane.wait_for(f"{resource} to go", lambda: self._is_wiped(resource))
 
-    def _left(self, resource: Resource) -> list[Object]:
+    def _left(self, resource: Resource) -> Sequence[Object]:
         return [
             each
             for each in self.list(resource.kind)
-            if not each["metadata"]["name"].startswith(_BUILT_IN) and each["metadata"].get("namespace") not in _OURS
+            if _BUILT_IN not in each["metadata"].get("labels", {}) and each["metadata"].get("namespace") not in _OURS
         ]
 
     def _is_wiped(self, resource: Resource) -> bool:
@@ -275,32 +226,11 @@ class RealCluster:
         self.close()
 
 
-class _Warnings(list[str]):
-    """What the API server is to warn of; every change reaches it at once."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__()
-        self._changed = changed
-
-    def append(self, text: str) -> None:
-        super().append(text)
-        self._changed()
-
-    def __iadd__(self, texts: Iterable[str]) -> Self:  # type: ignore[misc,override]
-        for text in texts:
-            self.append(text)
-        return self
-
-
 def _told(method: str, path: str, answer: BaseHTTPResponse) -> Object:
     if answer.status >= 300:
         raise RuntimeError(f"{method} {path}: {answer.status} {answer.data.decode()}")
     told: Object = answer.json()
     return told
-
-
-def _of_kind(kind: str) -> Resource:
-    return _WEBHOOKS if kind == _WEBHOOKS.kind else of_kind(kind)
 
 
 def _path(resource: Resource, namespace: str, name: str = "") -> str:

@@ -96,7 +96,6 @@ class Sandbox:
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
-        self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 
@@ -104,6 +103,7 @@ class Sandbox:
         self.trust(*json.loads((EXAMPLES / "trust-policy-environment.json").read_text())["Statement"])
         for line in yaml.safe_load((EXAMPLES / "aws-auth.yaml").read_text()):
             self.aws.map_role(line["rolearn"], line["username"], line["groups"])
+        self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
         self.expose(self.cluster.url)
         self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
         self.cluster.apply((EXAMPLES / "rbac.yaml").read_text())

@@ -64,3 +64,13 @@ def config(world: Sandbox) -> dict[str, Any]:
         ],
         "users": [{"name": "u", "user": {"token": token}}, {"name": "stranger", "user": {"token": "unknown-token"}}],
     }
+
+
+@pytest.fixture
+def direct_config(world: Sandbox, config: dict[str, Any]) -> dict[str, Any]:
+    """The same, past the proxy that keeps a real cluster's journal: it ends TLS, and with it a client certificate."""
+    config["clusters"][0]["cluster"] = {
+        "server": world.cluster.direct_url,
+        "certificate-authority-data": base64.b64encode(world.cluster.direct_ca_pem.encode()).decode(),
+    }
+    return config

@@ -61,10 +61,11 @@ def test_a_kubeconfigs_tls_server_name_is_the_one_checked(
     assert press(world, yaml.safe_dump(config)).outputs["reason"] == reason
 
 
-def test_certificates_and_keys_do_not_outlive_the_step(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_certificates_and_keys_do_not_outlive_the_step(world: Sandbox, direct_config: dict[str, Any], tmp_path: Path):
     certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
-    config["users"][0]["user"] = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
-    empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "kubeconfig": yaml.safe_dump(config)}
+    user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+    direct_config["users"][0]["user"] = user
+    empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "kubeconfig": yaml.safe_dump(direct_config)}
     assert world.run(empty, environ={"TMPDIR": str(tmp_path)}).outputs["result"] == "created"
     assert list(tmp_path.iterdir()) == []
 
@@ -134,11 +135,10 @@ def test_a_list_that_fails_is_no_missing_right(world: Sandbox):
 
 def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(world: Sandbox):
     world.run()
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
     for number in range(600):
-        other = copy.deepcopy(job)
-        other["metadata"].update(name=f"a{number:04}", ownerReferences=[], uid=f"u{number}")
-        world.cluster.apply(other)
+        metadata = {"name": f"a{number:04}", "namespace": NAMESPACE}
+        world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
     proxy = world.before_cluster()
     proxy.on(path_contains="continue=").status(410, b'{"kind": "Status", "reason": "Expired", "code": 410}')
     assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"

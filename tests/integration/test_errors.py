@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sandbox import NAMESPACE
+from sandbox import CRONJOB, NAMESPACE
 from sandbox.admission import Failing, Webhook
 from sandbox.cluster import Cluster
 
@@ -205,9 +205,13 @@ def test_a_namespace_that_does_not_exist(world: Sandbox):
     expect(world.run({"namespace": "bacht"}), "NamespaceNotFound")
 
 
-@pytest.mark.emulator("a namespace that stays Terminating would be the next test's too")
 def test_a_namespace_that_is_being_deleted(world: Sandbox):
-    world.cluster.patch("Namespace", "", NAMESPACE, lambda it: it.update(status={"phase": "Terminating"}))
+    everywhere(world)
+    # It stays for as long as something in it has to.
+    world.cluster.patch(
+        "CronJob", NAMESPACE, CRONJOB, lambda it: it["metadata"].update(finalizers=["example.com/stay"])
+    )
+    world.cluster.delete("Namespace", "", NAMESPACE)
 
     expect(world.run(), "NamespaceTerminating")
 

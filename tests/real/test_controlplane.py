@@ -71,6 +71,19 @@ def test_a_log_is_followed_through_the_api_server_to_its_end(cluster: RealCluste
     assert log_of(cluster, "talks", "tailLines=1") == b"no newline"
 
 
+def test_a_container_that_waits_to_start_has_no_log_yet(cluster: RealCluster):
+    cluster.apply(pod("waits"))
+    cluster.log(NAMESPACE, "waits")
+    waiting: dict[str, Any] = {"name": "main", "image": "registry.example/x:1", "imageID": "", "restartCount": 0}
+    waiting |= {"ready": False, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    cluster.set_status("Pod", NAMESPACE, "waits", phase="Pending", containerStatuses=[waiting])
+
+    answer = cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/waits/log").json()
+
+    told = 'container "main" in pod "waits" is waiting to start: ContainerCreating'
+    assert (answer["code"], answer["reason"], answer["message"]) == (400, "BadRequest", told)
+
+
 LINES = [
     ("2026-11-24T03:00:00.000001000Z", "F", "first"),
     ("2026-11-24T03:00:00.999999000Z", "F", ""),
