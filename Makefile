@@ -38,6 +38,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --offline --quiet --no-progress .
 
 types: $(READY)

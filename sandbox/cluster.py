@@ -270,6 +270,17 @@ class Cluster:
         for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             metadata.pop(field, None)
         metadata.update(birth(), generation=1)
+        # Which fields it names is left out: nobody here asks.
+        metadata["managedFields"] = [
+            {
+                "manager": request.args.get("fieldManager") or request.user_agent.string.partition("/")[0] or "unknown",
+                "operation": "Update",
+                "apiVersion": JOB.api_version,
+                "time": metadata["creationTimestamp"],
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {},
+            }
+        ]
         if metadata.get("generateName") and not metadata.get("name"):
             suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
             metadata["name"] = metadata["generateName"][:_GENERATED_PREFIX_LENGTH] + suffix

@@ -12,7 +12,7 @@ from sandbox import binaries
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PACKAGES = ("podman", "runc", "mmdebstrap")
+PACKAGES = ("podman", "runc", "mmdebstrap", "docker-registry")
 """Programs that come as Debian packages of the same name."""
 
 

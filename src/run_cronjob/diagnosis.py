@@ -374,31 +374,36 @@ def _describe_cluster(error: AwsError, at: Situation) -> Problem:
     return _aws_failed(error, at)
 
 
+_REJECTED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+
+
 def _aws_failed(error: AwsError, at: Situation) -> Problem:
-    if error.code in {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }:
+    if error.code in _REJECTED and at.inputs.role_to_assume:
         return Problem(
             reason="AwsCredentialsRejected",
-            what="AWS does not accept the credentials in the environment."
-            if not at.inputs.role_to_assume
-            else "AWS does not accept the credentials of the role that it gave out just now.",
-            why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
-            "to another partition of AWS."
-            if not at.inputs.role_to_assume
-            else "The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
+            what="AWS does not accept the credentials of the role that it gave out just now.",
+            why="The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
             "more than five minutes.",
+            fix="Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
+            said=_said(error),
+        )
+    if error.code in _REJECTED:
+        return Problem(
+            reason="AwsCredentialsRejected",
+            what="AWS does not accept the credentials in the environment.",
+            why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
+            "to another partition of AWS.",
             fix="Let the step that provides them run in this job, shortly before this one, or set "
-            "`role-to-assume` and leave them out."
-            if not at.inputs.role_to_assume
-            else "Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
+            "`role-to-assume` and leave them out.",
             said=_said(error),
         )
     return Problem(
