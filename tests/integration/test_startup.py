@@ -44,7 +44,7 @@ def leave(status):
 watch(ssl.SSLContext, "load_default_certs", lambda context, *_: seen["authorities"].append("the system's"))
 watch(botocore.session.Session, "create_client", lambda session, service, *_: seen["clients"].append(service))
 watch(botocore.loaders.JSONFileLoader, "load_file", lambda loader, path: seen["data"].append(path))
-watch(botocore.httpsession.URLLib3Session, "send", lambda session, request: seen["sent by botocore"].append(request.url))
+watch(botocore.httpsession.URLLib3Session, "send", lambda _, request: seen["sent by botocore"].append(request.url))
 leave_for_real, os._exit = os._exit, leave
 runpy.run_path(os.environ["WITNESS_ENTRYPOINT"], run_name="__main__")
 """
