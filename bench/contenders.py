@@ -1,13 +1,11 @@
-"""Who runs, and against whom: the one place to add a comparison."""
+"""Who runs, and against whom: the one place to add a comparison, in `comparisons`."""
 
 from __future__ import annotations
 
 import base64
-import os
 import subprocess
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -18,10 +16,14 @@ from sandbox.world import CLUSTER, ENTRYPOINT, REGION, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from bench.course import Course
 
+    from sandbox.runner import Launch
+
     Start = Callable[[Course, Path], subprocess.Popen[bytes]]
+    Environ = Inputs = Callable[[Course, Path], Mapping[str, str]]
 
 TOOLS = ROOT / ".venv-bench" / "bin"
 """awscli and kubectl, out of reach of our own packages."""
@@ -39,12 +41,16 @@ _CREATE = f'kubectl --namespace {NAMESPACE} create job "$JOB" --from=cronjob/{CR
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to a Job. `start` gives the process, which ends by itself unless it `stays`."""
+    """One way to a Job. `start` gives the process, which ends by itself unless it `stays`.
+
+    What is done `in_container` is not done by descendants of that process, so that its costs can't be seen.
+    """
 
     name: str
     does: str
     start: Start
     stays: bool = False
+    in_container: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,21 @@ def _nothing(_course: Course, _folder: Path) -> dict[str, str]:
     return {}
 
 
-def _network(course: Course) -> dict[str, str]:
+def _workspace(folder: Path) -> Path:
+    """What a container sees, too."""
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
+    return workspace
+
+
+def _network(course: Course, folder: Path) -> dict[str, str]:
     """AWS under its real names, behind a proxy that knows where the sandbox's is."""
+    authorities = _workspace(folder) / "authorities.pem"
+    authorities.write_text(course.authorities)
     return {
         "HTTPS_PROXY": course.way.proxy_url,
         "NO_PROXY": HOST,
-        "AWS_CA_BUNDLE": str(course.authorities),
+        "AWS_CA_BUNDLE": str(authorities),
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
@@ -101,7 +116,7 @@ def _kubeconfig(course: Course, folder: Path) -> Path:
     return path
 
 
-def _shell(script: str, environ: Callable[[Course, Path], Mapping[str, str]], *, ready: bool = False) -> Start:
+def _shell(script: str, environ: Environ, *, ready: bool = False) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         kubeconfig = _kubeconfig(course, folder) if ready else folder / "kubeconfig"
         return subprocess.Popen(
@@ -112,7 +127,7 @@ def _shell(script: str, environ: Callable[[Course, Path], Mapping[str, str]], *,
                 "HOME": str(folder),
                 "KUBECONFIG": str(kubeconfig),
                 "JOB": f"bench-{uuid.uuid4()}",
-                **_network(course),
+                **_network(course, folder),
                 **environ(course, folder),
             },
             stdin=subprocess.DEVNULL,
@@ -123,16 +138,16 @@ def _shell(script: str, environ: Callable[[Course, Path], Mapping[str, str]], *,
     return start
 
 
-def _ours(
-    inputs: Callable[[Course, Path], Mapping[str, str]], environ: Callable[[Course, Path], Mapping[str, str]]
-) -> Start:
+def _ours(inputs: Inputs, environ: Environ, launch: Launch | None = None) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         return runner.start_step(
             entrypoint=ENTRYPOINT,
             inputs={"cronjob": CRONJOB, "namespace": NAMESPACE, **inputs(course, folder)},
             github=course.world.github,
             folder=folder,
-            environ={**_network(course), **environ(course, folder)},
+            environ={**_network(course, folder), **environ(course, folder)},
+            workspace=_workspace(folder),
+            launch=launch,
         ).process
 
     return start
@@ -150,41 +165,36 @@ def _with_kubeconfig(course: Course, folder: Path) -> dict[str, str]:
     return {"kubeconfig": str(_kubeconfig(course, folder))}
 
 
-OURS = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role))
-OURS_WITH_KEYS = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys))
-OURS_WITH_KUBECONFIG = Contender("run-cronjob, given a kubeconfig", "Job", _ours(_with_kubeconfig, _nothing))
+def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
+    """All of them. `images` start a step in the image of that name, ours and the plain one."""
+    ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role))
+    with_keys = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys))
+    with_kubeconfig = Contender("run-cronjob, given a kubeconfig", "Job", _ours(_with_kubeconfig, _nothing))
 
-COMPARISONS = [
-    Comparison(
-        "seed-flow",
-        Contender("aws eks, kubectl", "role, EKS cluster, Job", _shell(_SIGN_IN + _UPDATE + _CREATE, _role)),
-        OURS,
-    ),
-    Comparison(
-        "seed-flow-given-credentials",
-        Contender("aws eks, kubectl, given credentials", "EKS cluster, Job", _shell(_UPDATE + _CREATE, _keys)),
-        OURS_WITH_KEYS,
-    ),
-    Comparison(
-        "kubectl",
-        Contender("kubectl, given a kubeconfig", "Job", _shell(f"exec {_CREATE}", _nothing, ready=True)),
-        OURS_WITH_KUBECONFIG,
-    ),
-]
+    def in_image(name: str) -> Contender:
+        start = _ours(_eks_with_role, _role, images[name])
+        return Contender(f"the image {name}", "container, role, EKS cluster, Job", start, in_container=True)
 
-CRONJOB_RUNNER = os.environ.get("CRONJOB_RUNNER") and Path(os.environ["CRONJOB_RUNNER"]).resolve()
-if CRONJOB_RUNNER:
-    COMPARISONS.append(
+    def seed(script: str, environ: Environ) -> Start:
+        return _shell(script + _UPDATE + _CREATE, environ)
+
+    found = [
+        Comparison("seed-flow", Contender("aws eks, kubectl", ours.does, seed(_SIGN_IN, _role)), ours),
         Comparison(
-            "cronjob-runner",
-            Contender(
-                "cronjob-runner, given a kubeconfig",
-                "Job",
-                _shell(
-                    f"exec '{CRONJOB_RUNNER}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}", _nothing, ready=True
-                ),
-                stays=True,
-            ),
-            OURS_WITH_KUBECONFIG,
-        )
-    )
+            "seed-flow-given-credentials",
+            Contender("aws eks, kubectl, given credentials", with_keys.does, seed("", _keys)),
+            with_keys,
+        ),
+        Comparison(
+            "kubectl",
+            Contender("kubectl, given a kubeconfig", "Job", _shell(f"exec {_CREATE}", _nothing, ready=True)),
+            with_kubeconfig,
+        ),
+        Comparison("plain-image", in_image("plain"), in_image("run-cronjob")),
+    ]
+    if cronjob_runner:
+        script = f"exec '{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
+        start = _shell(script, _nothing, ready=True)
+        peer = Contender("cronjob-runner, given a kubeconfig", "Job", start, stays=True)
+        found.append(Comparison("cronjob-runner", peer, with_kubeconfig))
+    return found

@@ -11,15 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.contenders import COMPARISONS, CRONJOB_RUNNER, TOOLS
+from bench.contenders import TOOLS
 from sandbox.world import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.contenders import Contender
+    from bench.contenders import Comparison, Contender
     from bench.course import Traffic
     from bench.measure import Measure
+    from sandbox.images import Size
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 _MEGABYTE = 1_000_000
@@ -38,7 +39,8 @@ over a network each request to GitHub, AWS or the cluster adds its wait, to all 
 *aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
 --from=cronjob/…`, for which kubectl calls `aws eks get-token`. *Given credentials* leaves the role out, *given a
 kubeconfig* AWS altogether. run-cronjob also looks for unfinished runs, says who pressed, and writes outputs and a
-summary.
+summary. *The image run-cronjob* is the same from the container's start, beside *the image plain*: a Debian image into
+which pip put the same packages. What goes on within a container is not seen from without: no processor time, no memory.
 """
 _NOT_MEASURED = """\
 cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given
@@ -65,7 +67,7 @@ class Row:
         return statistics.median(measure.cpu_seconds for measure in self.measures)
 
 
-def table(rows: Mapping[Contender, Row]) -> str:
+def contenders(rows: Mapping[Contender, Row]) -> str:
     """All contenders."""
     heads = (
         "contender",
@@ -80,7 +82,7 @@ def table(rows: Mapping[Contender, Row]) -> str:
         "sent",
         "received",
     )
-    return _markdown(heads, [_cells(contender, row) for contender, row in rows.items()])
+    return _markdown(heads, [_cells(contender, row) for contender, row in rows.items()], words=2)
 
 
 def _cells(contender: Contender, row: Row) -> tuple[str, ...]:
@@ -89,37 +91,45 @@ def _cells(contender: Contender, row: Row) -> tuple[str, ...]:
         contender.name,
         contender.does,
         f"{row.seconds:.2f}",
-        f"{row.cpu_seconds:.2f}",
-        f"{row.memory / _MEGABYTE:.0f} MB",
+        *(("", "") if contender.in_container else (f"{row.cpu_seconds:.2f}", f"{row.memory / _MEGABYTE:.0f} MB")),
         *(str(number) for number in traffic.requests.values()),
         f"{traffic.sent / 1000:.1f} kB",
         f"{traffic.received / 1000:.1f} kB",
     )
 
 
-def ratios(rows: Mapping[Contender, Row]) -> str:
+def sizes(images: Mapping[str, Size]) -> str:
+    """The images on disk, and as a registry sends them."""
+    cells = [
+        (name, f"{size.on_disk / _MEGABYTE:.0f} MB", f"{size.compressed / _MEGABYTE:.0f} MB")
+        for name, size in images.items()
+    ]
+    return _markdown(("image", "on disk", "gzip -6"), cells, words=1)
+
+
+def ratios(rows: Mapping[Contender, Row], comparisons: Iterable[Comparison]) -> str:
     """How many times longer the others take, a line each."""
-    return "\n".join(
-        f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}" for each in COMPARISONS
+    return "".join(
+        f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}\n" for each in comparisons
     )
 
 
-def write(rows: Mapping[Contender, Row], kubernetes: str) -> None:
+def write(tables: Sequence[str], ratios: str, rounds: int, kubernetes: str, *, with_peer: bool) -> None:
     """docs/benchmarks.md."""
-    rounds = max(len(row.measures) for row in rows.values())
     parts = [
         _INTRODUCTION.format(rounds=rounds),
-        table(rows),
-        "" if CRONJOB_RUNNER else _NOT_MEASURED,
+        *tables,
+        *([] if with_peer else [_NOT_MEASURED]),
         "How many times longer the others take than run-cronjob does for the same:\n",
-        f"```\n{ratios(rows)}\n```\n",
+        f"```\n{ratios}```\n",
         f"Run on {_machine()}, with {', '.join(_versions(kubernetes))}.\n",
     ]
-    DOCUMENT.write_text("\n".join(filter(None, parts)))
+    DOCUMENT.write_text("\n".join(parts))
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * 2 + ["--:"] * (len(heads) - 2), *rows]
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
+    """A table whose first columns are `words`; the others are numbers."""
+    lines = [heads, ["---"] * words + ["--:"] * (len(heads) - words), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
