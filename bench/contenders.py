@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sandbox.runner import Launch
 
     Start = Callable[[Course, Path], subprocess.Popen[bytes]]
-    Environ = Inputs = Callable[[Course, Path], Mapping[str, str]]
+    Variables = Callable[[Course, Path], Mapping[str, str]]
 
 TOOLS = ROOT / ".venv-bench" / "bin"
 """awscli and kubectl, out of reach of our own packages."""
@@ -116,7 +116,7 @@ def _kubeconfig(course: Course, folder: Path) -> Path:
     return path
 
 
-def _shell(script: str, environ: Environ, *, ready: bool = False) -> Start:
+def _shell(script: str, environ: Variables, *, ready: bool = False) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         kubeconfig = _kubeconfig(course, folder) if ready else folder / "kubeconfig"
         return subprocess.Popen(
@@ -138,7 +138,7 @@ def _shell(script: str, environ: Environ, *, ready: bool = False) -> Start:
     return start
 
 
-def _ours(inputs: Inputs, environ: Environ, launch: Launch | None = None) -> Start:
+def _ours(inputs: Variables, environ: Variables, launch: Launch | None = None) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         return runner.start_step(
             entrypoint=ENTRYPOINT,
@@ -175,7 +175,7 @@ def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> li
         start = _ours(_eks_with_role, _role, images[name])
         return Contender(f"the image {name}", "container, role, EKS cluster, Job", start, in_container=True)
 
-    def seed(script: str, environ: Environ) -> Start:
+    def seed(script: str, environ: Variables) -> Start:
         return _shell(script + _UPDATE + _CREATE, environ)
 
     found = [
