@@ -42,7 +42,7 @@ RUN python3 -m pip install --root-user-action=ignore --no-cache-dir --no-deps --
 
 # What nothing here reads. Of Debian: documents but the copyrights, what a shell, the boot or a debugger would use,
 # character sets but Unicode's.
-RUN cd /root-fs/usr && find share/doc ! -type d ! -name copyright -delete \
+RUN cd /root-fs/usr && find share/doc -type f ! -name copyright -delete && find share/doc -xtype l -delete \
  && rm -rf games include src sbin/* share/base-files share/binfmts share/bug share/ca-certificates share/dict \
       share/info share/initramfs-tools share/libc-bin share/lintian share/man share/misc lib/binfmt.d \
       ../etc/ca-certificates ../etc/default ../etc/profile.d ../etc/python3.13 ../etc/skel ../etc/update-motd.d \

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sandbox.controlplane import RealCluster
-    from sandbox.runner import Run, Step
+    from sandbox.runner import Launch, Run, Step
 
 Authenticate = Callable[[str], tuple[str, tuple[str, ...]] | None]
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
@@ -82,6 +82,8 @@ class Sandbox:
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
         self.cluster = self.keep(kind_of_cluster(self.authority, lambda token: self.aws.authenticate(token, CLUSTER)))
+        self.launch: Launch | None = None
+        """How the steps' program is started, where not as a process."""
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 
@@ -141,6 +143,7 @@ class Sandbox:
             github=self.github,
             folder=Path(tempfile.mkdtemp(dir=self.folder)),
             environ=environ,
+            launch=self.launch,
             **options,
         )
 

@@ -10,9 +10,12 @@ import pytest
 from sandbox import NAMESPACE, Sandbox
 from sandbox.cluster import Cluster
 from sandbox.controlplane import RealCluster
+from tests.real.images import engine, image, in_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["engine", "image", "in_image"]  # fixtures, for `--image`
 
 CLUSTERS = {"emulator": Cluster, "real": RealCluster}
 
@@ -20,20 +23,27 @@ CLUSTERS = {"emulator": Cluster, "real": RealCluster}
 def pytest_addoption(parser: pytest.Parser) -> None:
     told = "which API server: the emulator, or the one whose binaries KUBEBUILDER_ASSETS names"
     parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
+    parser.addoption(
+        "--image", action="store_true", help="the action in its image, as runners start it, not as a process"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--cluster") == "emulator":
-        return
+    leave_out = []
+    if config.getoption("--cluster") != "emulator":
+        leave_out.append("emulator")
+    if config.getoption("--image"):
+        leave_out.append("process")
     for item in items:
-        found = item.get_closest_marker("emulator")
-        if found:
-            item.add_marker(pytest.mark.skip(reason=f"emulator only: {found.args[0]}"))
+        for found in filter(None, map(item.get_closest_marker, leave_out)):
+            item.add_marker(pytest.mark.skip(reason=f"{found.name} only: {found.args[0]}"))
 
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     with Sandbox(CLUSTERS[request.config.getoption("--cluster")]) as sandbox:
+        if request.config.getoption("--image"):
+            sandbox.launch = request.getfixturevalue("in_image")
         yield sandbox
 
 
