@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit integration format picture lock clean
+.PHONY: help demo test lint types unit integration image format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -49,6 +49,9 @@ unit: $(READY)
 integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
 
+image: $(READY) ## build the action's image and measure it beside a plain one (root, podman, runc, mmdebstrap)
+	@$(BIN)/python -m sandbox.images
+
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -59,6 +62,7 @@ picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium
 lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
+	cd requirements && $(COMPILE) -c dev.txt real.in -o real.txt
 
 clean: ## remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
