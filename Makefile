@@ -7,7 +7,7 @@ BENCH := .venv-bench
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real bench lint types unit integration format picture lock clean
+.PHONY: help demo test test-real bench lint types unit integration image format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -68,6 +68,9 @@ bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what peop
 	@$(BIN)/python -m sandbox.prepare
 	@$(BIN)/python -m bench
 
+image: $(READY) ## build the action's image and measure it beside a plain one (root, podman, runc, mmdebstrap)
+	@$(BIN)/python -m sandbox.images
+
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -79,6 +82,7 @@ lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
 	cd requirements && $(COMPILE) bench.in -o bench.txt
+	cd requirements && $(COMPILE) -c dev.txt real.in -o real.txt
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.course import Course
-
     from sandbox.runner import Launch
 
     Start = Callable[[Course, Path], subprocess.Popen[bytes]]

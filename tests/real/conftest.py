@@ -9,9 +9,12 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.realcluster import RealCluster
+from tests.real.images import engine, image, in_image, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["engine", "image", "in_image", "root"]  # fixtures
 
 
 @pytest.fixture
