@@ -82,7 +82,7 @@ class _Peak:
 
     def _look(self) -> None:
         while not self._over.wait(_SAMPLE_SECONDS):
-            self._most = max(self._most, _held(self._pid))
+            self._most = max(self._most, held(self._pid))
 
     def stop(self) -> int:
         self._over.set()
@@ -90,11 +90,11 @@ class _Peak:
         return self._most
 
 
-def _held(pid: int) -> int:
+def held(pid: int) -> int:
     """Resident bytes of a process and its descendants."""
-    held = 0
+    total = 0
     with suppress(OSError):  # it ended meanwhile
-        held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            held += sum(map(_held, map(int, (thread / "children").read_text().split())))
-    return held
+            total += sum(map(held, map(int, (thread / "children").read_text().split())))
+    return total

@@ -38,9 +38,10 @@ over a network each request to GitHub, AWS or the cluster adds its wait, to all 
 
 *aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
 --from=cronjob/…`, for which kubectl calls `aws eks get-token`. *Given credentials* leaves the role out, *given a
-kubeconfig* AWS altogether. run-cronjob also looks for unfinished runs, says who pressed, and writes outputs and a
-summary. *The image run-cronjob* is the same from the container's start, beside *the image plain*: a Debian image into
-which pip put the same packages. What goes on within a container is not seen from without: no processor time, no memory.
+kubeconfig* AWS altogether. cronjob-runner, which follows its Job, is stopped when that is there. run-cronjob also looks
+for unfinished runs, says who pressed, and writes outputs and a summary. *The image run-cronjob* is the same from the
+container's start, beside *the image plain*: a Debian image into which pip put the same packages. What goes on within a
+container is not seen from without: no processor time, no memory.
 """
 _NOT_MEASURED = """\
 cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given

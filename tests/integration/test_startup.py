@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 WITNESS = """
-import json, os, runpy, ssl, sys
+import gc, json, os, runpy, ssl, sys
 import botocore.httpsession, botocore.loaders, botocore.session
 
 seen = {"authorities": [], "clients": [], "data": [], "modules": [], "sent by botocore": []}
@@ -36,6 +36,7 @@ def watch(owner, name, note):
 
 def leave(status):
     seen["modules"] = list(sys.modules)
+    seen["searches for garbage"] = gc.get_stats()[2]["collections"]
     with open(os.environ["WITNESS_REPORT"], "w") as report:
         json.dump(seen, report)
     leave_for_real(status)
@@ -77,6 +78,10 @@ def test_no_more_is_imported_than_there_is_a_reason_for(seen: dict[str, Any]):
     count = len(seen["modules"])
 
     assert count < 700, Counter(name.partition(".")[0] for name in seen["modules"]).most_common(20)
+
+
+def test_all_objects_are_never_searched_for_garbage(seen: dict[str, Any]):
+    assert seen["searches for garbage"] == 0
 
 
 def test_the_systems_authorities_are_loaded_once(seen: dict[str, Any]):
