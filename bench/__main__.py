@@ -44,7 +44,8 @@ def main(environ: Mapping[str, str]) -> int:
 
 
 def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
-    built = {"plain": images.plain(engine), "run-cronjob": images.ours(engine)}
+    # By digest: who builds others meanwhile gives those the same names.
+    built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.ours(engine))}
     entrypoint = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
     launches = {name: container.launcher(engine, image, entrypoint) for name, image in built.items()}
     compared = comparisons(launches, cronjob_runner)
