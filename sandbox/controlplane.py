@@ -29,7 +29,7 @@ from sandbox.serving import HOST
 from sandbox.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sandbox.status import Object
 
@@ -50,10 +50,11 @@ _NO_PODS_OF_OTHERS: dict[str, Any] = {"unschedulable": True}
 class ControlPlane:
     """From construction until this process ends; with `runs_jobs`, Jobs get pods, which run and end.
 
-    Without, an object stays as it was put, but for what is garbage or in a deleted namespace.
+    Without, an object stays as it was put, but for what is garbage or in a deleted namespace. `features` are gates of
+    the API server to open that are closed by default.
     """
 
-    def __init__(self, *, cluster: str, region: str, runs_jobs: bool) -> None:
+    def __init__(self, *, cluster: str, region: str, runs_jobs: bool, features: Iterable[str] = ()) -> None:
         self._keeper = keeper()
         self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._keeper.folder))
         self._authority, self._client_ca = Authority(), trustme.CA()
@@ -70,6 +71,7 @@ class ControlPlane:
         self.pods_log = self.folder / "pods.log"
         self._http = urllib3.PoolManager(ca_cert_data=self.ca_pem)
         self._running: dict[str, int] = {}
+        self._features = tuple(features)
         self._write_files()
         self._start_server()
         self._start_rest(runs_jobs=runs_jobs)
@@ -137,6 +139,7 @@ class ControlPlane:
             "--anonymous-auth=false",
             "--allow-privileged",
             "--kubelet-preferred-address-types=InternalIP",
+            *(f"--feature-gates={feature}=true" for feature in self._features),
         ]
         self._start("kube-apiserver", *self._server_flags)
         self.wait_for("the API server", self._is_ready)

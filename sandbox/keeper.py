@@ -96,7 +96,9 @@ def _keep() -> None:
             _say(_start(json.loads(line), started))
     finally:
         for process in reversed(started):
-            process.kill()
+            # With whatever it started itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         for process in reversed(started):
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,6 +118,7 @@ def _start(order: dict[str, object], started: list[subprocess.Popen[bytes]]) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,
             )
         except OSError as error:
             return str(error)

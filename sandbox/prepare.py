@@ -36,7 +36,8 @@ def main(environ: Mapping[str, str]) -> int:
         return 2
     try:
         if wanted:
-            _tell(f"Building into {binaries.cache_folder(environ)}, once: about 12 minutes from nothing on two cores.")
+            where = binaries.cache_folder(environ)
+            _tell(f"Building into {where}, once: a quarter of an hour or so from nothing on two cores.")
             binaries.build(wanted, environ, _tell)
     except binaries.UnavailableError as error:
         _tell(str(error))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from run_cronjob.model import Inputs, RunningJob
 
+_OUR_POLICY = "run-cronjob-template"
+"""The one in examples/admission-policy.yaml that compares a Job with its CronJob."""
 SHOWN_CLAIMS = ("iss", "sub", "aud", "repository", "ref", "environment", "job_workflow_ref")
 
 
@@ -472,15 +474,7 @@ def _api(error: ApiError, at: Situation) -> Problem:
             said=said,
         )
     if is_denied(error):
-        return Problem(
-            reason="AdmissionRefused",
-            what="A policy of the cluster refused the Job.",
-            why="An admission webhook or policy checks new Jobs, and this one breaks its rule. The Jobs of "
-            "the CronJob's schedule may meet the same rule.",
-            fix="Change the CronJob so that it keeps the rule, or have the policy's owner except it. The "
-            "message names the policy.",
-            said=said,
-        )
+        return _denied(error.message, said)
     if "is being terminated" in error.message:
         return Problem(
             reason="NamespaceTerminating",
@@ -531,6 +525,29 @@ def is_webhook_failure(error: ApiError) -> bool:
 def is_denied(error: ApiError) -> bool:
     """Whether admission said no: a webhook does so with any HTTP status and often without a reason."""
     return error.is_status and ("denied the request" in error.message or "denied request" in error.message)
+
+
+def _denied(message: str, said: str) -> Problem:
+    if f"'{_OUR_POLICY}'" in message:
+        return Problem(
+            reason="AdmissionRefused",
+            what="A policy of the cluster refused the Job.",
+            why="It differs from its CronJob. Either the CronJob was changed after it was read, or a webhook of the "
+            "cluster changes new Jobs before the policy sees them.",
+            fix="Run the workflow again. If it is refused again, the webhook's owner has to leave Jobs as they are; "
+            "the message says where this one differs.",
+            concerns=Concerns.DEVELOPER,
+            said=said,
+        )
+    return Problem(
+        reason="AdmissionRefused",
+        what="A policy of the cluster refused the Job.",
+        why="An admission webhook or policy checks new Jobs, and this one breaks its rule. The Jobs of "
+        "the CronJob's schedule may meet the same rule.",
+        fix="Change the CronJob so that it keeps the rule, or have the policy's owner except it. The "
+        "message names the policy.",
+        said=said,
+    )
 
 
 def _unauthorized(said: str, at: Situation) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import botocore.session  # noqa: TID251  the sandbox must satisfy AWS's own client
@@ -483,7 +483,8 @@ def test_a_token_is_void_after_fifteen_minutes_and_once_its_roles_session_ended(
 
     aws.now = lambda: present
     short = bearer_token(assume(aws, role, DurationSeconds=900))
-    aws.now = lambda: present + timedelta(seconds=901)
+    over = datetime.now(UTC) + timedelta(seconds=900)
+    aws.now = lambda: over
     # By the token's own date it may live a moment longer; STS knows that the session is over.
     assert isinstance(aws.identify(short, CLUSTER), Refused)
 

@@ -18,6 +18,7 @@ ALL = [Module(path.name) for path in sorted(binaries.MODULES.iterdir())]
 GO = """#!/bin/sh
 # Stands in for Go: `go build -o FOLDER/ tool` makes a program, and ends as $STATUS says.
 case $1 in
+env) [ -z "$TOO_OLD" ] || { echo "go: go.mod requires go >= 1.26.3" >&2; exit 1; } ;;
 list) echo one; echo two ;;
 build)
   while [ "$1" != -o ]; do shift; done
@@ -37,6 +38,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     go.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("STATUS", "0")
+    monkeypatch.setenv("TOO_OLD", "")
     return {"XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
@@ -94,6 +96,19 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_one(
     monkeypatch.setenv("STATUS", "0")
     binaries.build([Module("etcd")], environ, lambda _: None)
     assert Module("etcd") not in binaries.missing(environ)
+
+
+def test_a_go_that_is_too_old_is_told_in_its_own_words(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = binaries.missing(environ)
+    binaries.check_go(wanted)
+
+    monkeypatch.setenv("TOO_OLD", "yes")
+    with pytest.raises(
+        UnavailableError, match=r"too old: go: go.mod requires go >= 1.26.3\nGo [\d.]+ or newer is needed"
+    ):
+        binaries.check_go(wanted)
 
 
 def test_what_is_in_kubebuilder_assets_is_not_built(environ: dict[str, str], tmp_path: Path) -> None:

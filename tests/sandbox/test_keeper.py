@@ -41,11 +41,15 @@ def until(condition: Callable[[], bool]) -> None:
 def test_closing_ends_the_processes_and_removes_the_folder() -> None:
     with closing(Keeper()) as keeper:
         log = keeper.folder / "log"
-        pid = keeper.start("sh", "-c", "echo $WORD; sleep 600", log=log, environ={"WORD": "here"})
-        until(lambda: log.read_text() == "here\n")
+        pid = keeper.start("sh", "-c", "sleep 600 & echo $WORD $!; wait", log=log, environ={"WORD": "here"})
+        until(lambda: log.read_text().endswith("\n"))
+        word, child = log.read_text().split()
+        assert word == "here"
         assert is_alive(pid)
+        assert is_alive(int(child))
 
     assert not is_alive(pid)
+    until(lambda: not is_alive(int(child)))
     assert not keeper.folder.exists()
 
 
