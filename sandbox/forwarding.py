@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.proxying import Listener, Origin
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.proxying import Client
-    from sandbox.serving import Server
+
+
+class Listening(Protocol):
+    """Whatever listens on a port of this machine."""
+
+    port: int
 
 
 class ForwardProxy(Listener):
@@ -29,7 +34,7 @@ class ForwardProxy(Listener):
         *,
         credentials: tuple[str, str] | None = None,
         forbid: bool = False,
-        stand_ins: Mapping[str, Server] | None = None,
+        stand_ins: Mapping[str, Listening] | None = None,
     ) -> None:
         self.journal = Journal()
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"

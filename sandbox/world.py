@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sandbox.realcluster import RealCluster
-    from sandbox.runner import Run, Step
+    from sandbox.runner import Launch, Run, Step
 
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
@@ -96,6 +96,8 @@ class Sandbox:
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
+        self.launch: Launch | None = None
+        """How the steps' program is started, where not as a process."""
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 
@@ -157,6 +159,7 @@ class Sandbox:
             github=self.github,
             folder=Path(tempfile.mkdtemp(dir=self.folder)),
             environ=environ,
+            launch=self.launch,
             **options,
         )
 

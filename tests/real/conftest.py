@@ -12,6 +12,7 @@ from sandbox.controlplane import ControlPlane
 from sandbox.realcluster import RealCluster
 from sandbox.world import CLUSTER, REGION
 from tests.real import corpus
+from tests.real.images import engine, image, in_image, root
 from tests.real.laboratory import Laboratory, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.real.laboratory import Object
+
+__all__ = ["engine", "image", "in_image", "root"]  # fixtures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
