@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import Sandbox
-from tests.real.images import engine, image, in_image, root
+from tests.real.images import engine, image, in_image, leave_time_to_build, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["engine", "image", "in_image", "root"]  # fixtures
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    leave_time_to_build(items)
 
 
 @pytest.fixture
