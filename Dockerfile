@@ -16,12 +16,13 @@ RUN find /etc/apt -name '*.sources' -exec sed --in-place --regexp-extended \
 
 FROM sources AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip
+ && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip \
+ && mkdir /debs && cd /debs \
+ && apt-get download base-files busybox-static ca-certificates gcc-14-base libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 \
+      liblzma5 libpython3.13-minimal libpython3.13-stdlib libssl3t64 libuuid1 libzstd1 python3.13-minimal zlib1g
 
 # Debian's packages, unpacked beside each other; their control files tell scanners what is inside.
-RUN mkdir /debs && cd /debs \
- && apt-get download base-files busybox-static ca-certificates libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 \
-      libpython3.13-minimal libpython3.13-stdlib libssl3t64 libuuid1 libzstd1 python3.13-minimal zlib1g \
+RUN cd /debs \
  && mkdir -p /root-fs/var/lib/dpkg/status.d \
  && for deb in base-files_*.deb *.deb; do \
       record="/root-fs/var/lib/dpkg/status.d/${deb%%_*}" \

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # As few of the kernel's features as the programs need: it runs within containers and virtual machines, too. The
-# network is the host's, where the sandbox listens.
+# network is the host's, where the sandbox listens. What waits on an `exec` would else stay five minutes longer.
 _SETTINGS = """\
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+exit_command_delay = 1
 tmp_dir = "{run}/libpod"
 [containers]
 netns = "host"

@@ -12,7 +12,7 @@ from sandbox.controlplane import ControlPlane
 from sandbox.realcluster import RealCluster
 from sandbox.world import CLUSTER, REGION
 from tests.real import corpus
-from tests.real.images import engine, image, in_image, root
+from tests.real.images import engine, image, in_image, leave_time_to_build, root
 from tests.real.laboratory import Laboratory, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
 
@@ -33,6 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the test of a corpus aside where there is none."""
     return True if collection_path.name == "test_corpus.py" and not config.getoption("--corpus") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    leave_time_to_build(items)
 
 
 @pytest.fixture

@@ -20,6 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
 
 
+def leave_time_to_build(items: list[pytest.Item]) -> None:
+    """Time the tests that use the engine without their fixtures: the first one builds for all."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "engine" in item.fixturenames:
+            item.add_marker(pytest.mark.timeout(func_only=True))
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     with Engine() as opened:

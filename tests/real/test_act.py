@@ -41,6 +41,7 @@ class Ran:
 @pytest.fixture
 def docker(engine: Engine) -> Iterator[str]:
     """DOCKER_HOST; what act leaves behind is removed."""
+    assert ACT.is_file(), "act is missing: `make test-real` installs it, from requirements/real.txt"
     with engine.service() as url:
         try:
             yield url
