@@ -29,8 +29,8 @@ _WITHHELD = {
     Logs.FALSE: "`logs: false`",
 }
 
-DRAIN_SECONDS = 60
-"""For what the logs still hold after the verdict."""
+DRAIN_SECONDS = 30
+"""After the verdict, for so long without a line nothing more is expected of the logs."""
 
 _MISSING = {
     Right.PODS: (

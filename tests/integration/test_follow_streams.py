@@ -210,6 +210,28 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
     assert len({each.headers["authorization"] for each in proxy.journal}) == 2
 
 
+def test_a_kubeconfigs_token_file_is_read_again(
+    world: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 1)
+    file = tmp_path / "token"
+    first, second = config["users"][0]["user"]["token"], world.cluster.user("ci", ["run-cronjob"])
+    file.write_text(first)
+    config["users"][0]["user"] = {"tokenFile": str(file)}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
+    press = Press(world, monkeypatch, tmp_path, FOLLOW | inputs)
+    life = Life(world.cluster, NAMESPACE)
+    life.pod().run()
+    file.write_text(f"{second}\n")
+    until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in world.cluster.journal})
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
+
+
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
