@@ -15,6 +15,7 @@ from sandbox.waiting import until
 from tests.integration.inprocess import Press
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sandbox import Run, Sandbox
@@ -143,14 +144,16 @@ def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
 # --- within this process, where minutes can be made seconds -------------------------------------------------
 
 
+@pytest.mark.parametrize("stalls", [lambda rule: rule.hang(), lambda rule: rule.stall_stream(0)], ids=["head", "body"])
 def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
 ):
     monkeypatch.setattr(cluster, "STALLED_SECONDS", 2)
     proxy = world.before_cluster()
-    proxy.on(method="GET", path_contains="watch=true", times=2).hang()
+    stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
     press = Press(world, monkeypatch, tmp_path, FOLLOW)
     life = Life(world.cluster, NAMESPACE)
+    until(lambda: any(each.fault for each in proxy.journal))
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
