@@ -277,12 +277,15 @@ class Follow:
                 self._watch_pods()
                 self._report()
 
-    def last_look(self) -> View:
-        """All that is known, after looking at pods and events once more: a watch may lag behind another."""
+    def last_look(self, *, explain: bool) -> View:
+        """All that is known, after looking at the pods once more, and to `explain` a failure at events.
+
+        A watch may lag behind another.
+        """
         if self._known.job and self._known.sees_pods:
             selection = self._api.the_pods(self._target.namespace, jobs.pod_selector(self._known.job))
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
-        if Right.EVENTS not in self._missing:
+        if explain and Right.EVENTS not in self._missing:
             for uid in (self._known.uid, *self._known.failed_pods):
                 self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
         return self._known.view
