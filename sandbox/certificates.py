@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
 import trustme
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Authority:
@@ -19,6 +23,10 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._ca.issue_cert("127.0.0.1", "localhost", *names).configure_cert(context)
         return context
+
+    def write_certificate(self, path: Path) -> None:
+        """A certificate for 127.0.0.1, and its key, as PEM in one file, for a server that isn't ours."""
+        path.write_bytes(self._ca.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.bytes())
 
     def client_context(self) -> ssl.SSLContext:
         """A client-side TLS context that trusts this authority alone."""

@@ -20,8 +20,8 @@ from sandbox.authentication import Authentication
 from sandbox.decoding import decode
 from sandbox.deletion import ORPHANING, delete_job
 from sandbox.listing import list_page, watch
-from sandbox.podlogs import ContainerLog, choose_container, parse_options
-from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RequestInfo, Resource, of_kind, parse_request
+from sandbox.podlogs import ContainerLogs, parse_options
+from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RESOURCES, RequestInfo, Resource, of_kind, parse_request
 from sandbox.serving import Journal, Server
 from sandbox.status import (
     Object,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from sandbox.certificates import Authority
+    from sandbox.podlogs import ContainerLog
 
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -70,7 +71,7 @@ class Cluster:
         self.bookmark_interval = 60.0
         self._authentication = Authentication(authenticate)
         self._store = Store()
-        self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
+        self._logs = ContainerLogs()
         """One for each start of a container."""
         for name in ("default", "kube-system"):
             self.apply({"kind": "Namespace", "metadata": {"name": name}})
@@ -79,6 +80,7 @@ class Cluster:
         self.ca_pem = authority.pem
         self._server = Server(self._answer, tls=context)
         self.url = self._server.url
+        self.direct_url, self.direct_ca_pem = self.url, self.ca_pem
 
     @property
     def journal(self) -> Journal:
@@ -88,8 +90,7 @@ class Cluster:
     def close(self) -> None:
         """End all streams and stop serving."""
         self._store.close()
-        for log in [log for logs in list(self._logs.values()) for log in logs]:
-            log.end()
+        self._logs.forget()
         self._server.close()
 
     def __enter__(self) -> Self:
@@ -129,9 +130,18 @@ class Cluster:
         return self.patch(kind, namespace, name, lambda found: found.setdefault("status", {}).update(fields))
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Remove the object at once, and all that it owns."""
+        """Remove the object at once, and all that it owns; a namespace stays while something in it has finalizers."""
         with self._store.changed:
-            self._store.delete(of_kind(kind), self._find(of_kind(kind), namespace, name))
+            if kind == NAMESPACE.kind and self._is_held(name):
+                self.set_status(kind, namespace, name, phase="Terminating")
+            else:
+                self._store.delete(of_kind(kind), self._find(of_kind(kind), namespace, name))
+
+    def _is_held(self, namespace: str) -> bool:
+        within = (
+            each for resource in RESOURCES if resource.namespaced for each in self._store.select(resource, namespace)
+        )
+        return any(each["metadata"].get("finalizers") for each in within)
 
     def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
         """What a pod's container (the only one, if not named) prints: write to it.
@@ -141,11 +151,7 @@ class Cluster:
         if not container:
             [only] = self._find(POD, namespace, pod)["spec"]["containers"]
             container = only["name"]
-        logs = self._logs.setdefault((namespace, pod, container), [ContainerLog()])
-        if restarted:
-            logs[-1].end()
-            logs.append(ContainerLog())
-        return logs[-1]
+        return self._logs.of(namespace, pod, container, restarted=restarted)
 
     def compact(self) -> None:
         """Forget the past, as etcd does every few minutes: older watches and continue tokens expire."""
@@ -228,11 +234,7 @@ class Cluster:
     def _serve_log(self, info: RequestInfo, query: Mapping[str, str]) -> Response:
         options = parse_options(query, info.name)
         pod = self._find(POD, info.namespace, info.name)
-        container, starts_ago = choose_container(pod, query.get("container", ""), previous=options.previous)
-        self.log(info.namespace, info.name, container)
-        logs = self._logs[info.namespace, info.name, container]
-        # The kubelet's status knew of a start of which nobody has written a log.
-        log = logs[-1 - starts_ago] if starts_ago < len(logs) else ContainerLog()
+        log = self._logs.asked(pod, query.get("container", ""), previous=options.previous)
         return Response(log.read(options), 200, mimetype="text/plain")
 
     def _review(self, user: rbac.User, request: Request) -> Object:
@@ -271,6 +273,17 @@ class Cluster:
         for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             metadata.pop(field, None)
         metadata.update(birth(), generation=1)
+        # Which fields it names is left out: nobody here asks.
+        metadata["managedFields"] = [
+            {
+                "manager": request.args.get("fieldManager") or request.user_agent.string.partition("/")[0] or "unknown",
+                "operation": "Update",
+                "apiVersion": JOB.api_version,
+                "time": metadata["creationTimestamp"],
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {},
+            }
+        ]
         if metadata.get("generateName") and not metadata.get("name"):
             suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
             metadata["name"] = metadata["generateName"][:_GENERATED_PREFIX_LENGTH] + suffix

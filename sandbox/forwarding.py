@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from base64 import b64encode
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.proxying import Listener, Origin
-from sandbox.serving import Journal, Request
+from sandbox.serving import HOST, Journal, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.proxying import Client
+
+
+class Listening(Protocol):
+    """Whatever listens on a port of this machine."""
+
+    port: int
 
 
 class ForwardProxy(Listener):
     """CONNECT tunnels and plain `http://` requests; the journal's paths are the targets: `HOST:PORT`, or the URL.
 
-    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403.
+    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403. With `stand_ins`, which give
+    the server for each `HOST:PORT`, a tunnel leads to that server, and to nothing else.
     """
 
-    def __init__(self, *, credentials: tuple[str, str] | None = None, forbid: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: tuple[str, str] | None = None,
+        forbid: bool = False,
+        stand_ins: Mapping[str, Listening] | None = None,
+    ) -> None:
         self.journal = Journal()
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
         self._forbid = forbid
+        self._stand_ins = stand_ins
         super().__init__()
 
     def answer(self, client: Client) -> None:
@@ -37,6 +53,11 @@ class ForwardProxy(Listener):
             client.reply(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
         elif self._forbid:
             client.reply(HTTPStatus.FORBIDDEN, b"this proxy's policy forbids it")
+        elif self._stand_ins is not None:
+            if server := self._stand_ins.get(client.path):
+                client.tunnel(HOST, server.port)
+            else:
+                client.reply(HTTPStatus.BAD_GATEWAY, b"nothing stands in for it")
         elif client.command == "CONNECT":
             host, _, port = client.path.rpartition(":")
             client.tunnel(host, int(port))

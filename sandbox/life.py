@@ -18,7 +18,7 @@ from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from sandbox.cluster import Cluster
-    from sandbox.controlplane import RealCluster
+    from sandbox.realcluster import RealCluster
     from sandbox.runner import Step
     from sandbox.status import Object
 

@@ -102,10 +102,14 @@ class ContainerLog:
         if self._words:
             yield self._words
             return
-        cuts, position, budget = self._cuts, self._start(options.tail_lines), options.limit_bytes
+        cuts, start, budget = self._cuts, self._start(options.tail_lines), options.limit_bytes
+        position = start
         while pieces := self._next(position, cuts, wait=options.follow):
+            shown = b"".join(
+                _show(piece, options, stamped=piece.starts_line or index == start)
+                for index, piece in enumerate(pieces, position)
+            )
             position += len(pieces)
-            shown = b"".join(_show(piece, options) for piece in pieces)
             if budget is not None:
                 shown, budget = shown[:budget], budget - len(shown)
             yield shown
@@ -120,10 +124,38 @@ class ContainerLog:
 
     def _start(self, lines: int | None) -> int:
         with self._changed:
-            starts = [index for index, piece in enumerate(self._pieces) if piece.starts_line and index >= self._kept]
-            if lines is None or lines >= len(starts):
-                return self._kept
-            return starts[-lines] if lines else len(self._pieces)
+            # The kubelet counts what the runtime wrote at once, be it a whole line or not.
+            return self._kept if lines is None else max(self._kept, len(self._pieces) - lines)
+
+
+class ContainerLogs:
+    """What all containers printed, each start of one apart."""
+
+    def __init__(self) -> None:
+        self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
+
+    def of(self, namespace: str, pod: str, container: str, *, restarted: bool = False) -> ContainerLog:
+        """The log to write to. `restarted`: a new one; the one so far has ended and is the previous one."""
+        logs = self._logs.setdefault((namespace, pod, container), [ContainerLog()])
+        if restarted:
+            logs[-1].end()
+            logs.append(ContainerLog())
+        return logs[-1]
+
+    def asked(self, pod: Object, container: str, *, previous: bool) -> ContainerLog:
+        """The log that is asked for; refused while it has none."""
+        chosen, starts_ago = choose_container(pod, container, previous=previous)
+        place = (pod["metadata"]["namespace"], pod["metadata"]["name"], chosen)
+        self.of(*place)
+        logs = self._logs[place]
+        # The kubelet's status knew of a start of which nobody has written a log.
+        return logs[-1 - starts_ago] if starts_ago < len(logs) else ContainerLog()
+
+    def forget(self) -> None:
+        """End all, and begin anew."""
+        for log in [each for logs in self._logs.values() for each in logs]:
+            log.end()
+        self._logs.clear()
 
 
 def _stamp(nanoseconds: int) -> bytes:
@@ -131,10 +163,10 @@ def _stamp(nanoseconds: int) -> bytes:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z ".encode()
 
 
-def _show(piece: _Piece, options: LogOptions) -> bytes:
+def _show(piece: _Piece, options: LogOptions, *, stamped: bool) -> bytes:
     if piece.nanoseconds < options.since * _NANOSECONDS:
         return b""
-    return piece.stamp + piece.data if options.timestamps and piece.starts_line else piece.data
+    return piece.stamp + piece.data if options.timestamps and stamped else piece.data
 
 
 def parse_options(query: Mapping[str, str], pod: str) -> LogOptions:

@@ -25,7 +25,7 @@ from werkzeug.serving import DechunkedInput
 from sandbox.serving import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 BLOCK = 65536
 
@@ -49,6 +49,25 @@ HOP_BY_HOP = frozenset(
 def end_to_end(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """The headers that a proxy passes on."""
     return ((name, value) for name, value in headers if name.lower() not in HOP_BY_HOP)
+
+
+def carry(
+    client: socket.socket, upstream: socket.socket, note: Callable[[socket.socket, int], object] = lambda *_: None
+) -> None:
+    """Carry bytes both ways until both sides have ended; `note` is told from which side how many came."""
+    with selectors.DefaultSelector() as ready:
+        ready.register(client, selectors.EVENT_READ, data=upstream)
+        ready.register(upstream, selectors.EVENT_READ, data=client)
+        while ready.get_map():
+            for key, _ in ready.select():
+                source, sink = cast("socket.socket", key.fileobj), key.data
+                if data := source.recv(BLOCK):
+                    note(source, len(data))
+                    sink.sendall(data)
+                else:
+                    ready.unregister(source)
+                    with suppress(OSError):
+                        sink.shutdown(socket.SHUT_WR)
 
 
 class BadGatewayError(Exception):
@@ -187,20 +206,10 @@ class Client(BaseHTTPRequestHandler):
             upstream = socket.create_connection((host, port))
         except OSError as error:
             raise BadGatewayError(f"no connection to {host}:{port}: {error!r}") from error
-        with upstream, self.server.listener.held(upstream), selectors.DefaultSelector() as ready:
+        with upstream, self.server.listener.held(upstream):
             self.send_response_only(HTTPStatus.OK, "Connection established")
             self.end_headers()
-            ready.register(self.connection, selectors.EVENT_READ, data=upstream)
-            ready.register(upstream, selectors.EVENT_READ, data=self.connection)
-            while ready.get_map():
-                for key, _ in ready.select():
-                    source, sink = key.fileobj, key.data
-                    if data := source.recv(BLOCK):  # type: ignore[union-attr]  # registered above, a socket
-                        sink.sendall(data)
-                    else:
-                        ready.unregister(source)
-                        with suppress(OSError):
-                            sink.shutdown(socket.SHUT_WR)
+            carry(self.connection, upstream)
         self.close()
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -20,7 +21,7 @@ from sandbox import commands
 from sandbox.github import SERVER_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection
     from pathlib import Path
 
     from sandbox.commands import Interpretation
@@ -39,6 +40,9 @@ _FILES = {
 }
 """Files by which a step speaks to the runner: the GITHUB_ variable, and the runner's prefix of the name."""
 _WITH_PAIRS = ("env", "state", "output")
+
+Launch = Callable[[Mapping[str, str], "Places"], "subprocess.Popen[bytes]"]
+"""How a step's program is started: with these variables, and these folders."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,17 @@ class Run:
     succeeded: bool
     workspace: Path
     home: Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders that the runner lends to a step; all but the workspace are within `temp`."""
+
+    workspace: Path
+    home: Path
+    temp: Path
+    file_commands: Path
+    workflow: Path
 
 
 @dataclass(frozen=True)
@@ -131,48 +146,57 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     workspace: Path | None = None,
     home: Path | None = None,
     id_token_permission: bool = True,
+    launch: Launch | None = None,
     on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
     timeout: float = 90,
 ) -> Step:
-    """Start the action whose action.yml is beside `entrypoint`.
+    """Start the action whose action.yml is beside `entrypoint`, as a process or as `launch` does it.
 
     What the step needs is made in `folder`, one for each step, that the caller deletes. `environ` has the last word
     over the runner's own variables, and `unset` over both.
     """
-    workspace = workspace or _new(folder / "workspace")
-    home = home or _new(folder / "home")
     temp = _new(folder / "temp")
-    file_commands = _new(temp / "_runner_file_commands")
-    event_path = _new(temp / "_github_workflow") / "event.json"
-    files = {name: file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
+    places = Places(
+        workspace=workspace or _new(folder / "workspace"),
+        home=home or _new(temp / "_github_home"),
+        temp=temp,
+        file_commands=_new(temp / "_runner_file_commands"),
+        workflow=_new(temp / "_github_workflow"),
+    )
+    event_path = places.workflow / "event.json"
+    files = {name: places.file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
     for path in files.values():
         path.touch()
     event_path.write_text(json.dumps(github.event.payload(github.server_url)))
 
     variables = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
+        "HOME": str(places.home),
         "CI": "true",
         **_input_variables(entrypoint.with_name("action.yml"), inputs),
         **_github_variables(github),
         **{f"GITHUB_{name.upper()}": str(path) for name, path in files.items()},
         "GITHUB_EVENT_PATH": str(event_path),
-        "GITHUB_WORKSPACE": str(workspace),
-        **_runner_variables(temp, workspace),
+        "GITHUB_WORKSPACE": str(places.workspace),
+        **_runner_variables(places),
         **_services(github, id_token_permission=id_token_permission),
         **(environ or {}),
     }
-    process = subprocess.Popen(
+    left = {name: value for name, value in variables.items() if name not in unset}
+    process = launch(left, places) if launch else _as_process(entrypoint, left, places)
+    if on_start:
+        on_start(process)
+    return Step(process, places.workspace, places.home, timeout, files)
+
+
+def _as_process(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [sys.executable, "-I", str(entrypoint)],
-        cwd=workspace,
-        env={name: value for name, value in variables.items() if name not in unset},
+        cwd=places.workspace,
+        env={"PATH": os.environ["PATH"], **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    if on_start:
-        on_start(process)
-    return Step(process, workspace, home, timeout, files)
 
 
 def state_of(run: Run) -> dict[str, str]:
@@ -250,15 +274,15 @@ def _github_variables(github: GitHub) -> dict[str, str]:
     return {f"GITHUB_{name}": str(value) for name, value in variables.items()}
 
 
-def _runner_variables(temp: Path, workspace: Path) -> dict[str, str]:
+def _runner_variables(places: Places) -> dict[str, str]:
     return {
         "RUNNER_ARCH": "X64",
         "RUNNER_ENVIRONMENT": "github-hosted",
         "RUNNER_NAME": "GitHub Actions 1",
         "RUNNER_OS": "Linux",
-        "RUNNER_TEMP": str(temp),
+        "RUNNER_TEMP": str(places.temp),
         "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
-        "RUNNER_WORKSPACE": str(workspace.parent),
+        "RUNNER_WORKSPACE": str(places.workspace.parent),
     }
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE_SECONDS = 60
 _POLL_SECONDS = 0.02
+Found = TypeVar("Found")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until it holds. Raises TimeoutError."""
+def until(condition: Callable[[], Found]) -> Found:
+    """What `condition` gives, once it gives something. Raises TimeoutError."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > end:
-            raise TimeoutError("it did not come to that")
+            raise TimeoutError(f"it did not come to that within {PATIENCE_SECONDS} s")
         time.sleep(_POLL_SECONDS)
+    return found

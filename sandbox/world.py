@@ -5,11 +5,13 @@ The names are those of the demo's story: team acme runs `nightly-report` in the 
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import yaml
 
 from sandbox import runner
 from sandbox.account import ACCOUNT_ID
@@ -18,25 +20,25 @@ from sandbox.certificates import Authority
 from sandbox.cluster import Cluster
 from sandbox.faults import FaultProxy
 from sandbox.github import GitHub
+from sandbox.keeper import keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from sandbox.controlplane import RealCluster
-    from sandbox.runner import Run, Step
+    from sandbox.realcluster import RealCluster
+    from sandbox.runner import Launch, Run, Step
 
-Authenticate = Callable[[str], tuple[str, tuple[str, ...]] | None]
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = ROOT / "entrypoint.py"
+EXAMPLES = ROOT / "examples"
 REGION = "eu-central-1"
 CLUSTER = "staging"
 NAMESPACE = "batch"
 ENVIRONMENT = "staging"
 CRONJOB = "nightly-report"
-ROLE = "run-cronjob"
-SUBJECT = "repo:acme/batch:environment:staging"
+ROLE = "run-cronjob-staging"
 
 CRONJOB_MANIFEST: dict[str, Any] = {
     "apiVersion": "batch/v1",
@@ -69,28 +71,44 @@ CRONJOB_MANIFEST: dict[str, Any] = {
 }
 
 
+def emulated(authority: Authority, aws: AWS) -> Cluster:
+    """A cluster that takes this account's tokens."""
+    return Cluster(authority, lambda token: aws.authenticate(token, CLUSTER))
+
+
 class Sandbox:
     """One of everything, on loopback, until closed.
 
-    The rights are those of examples/rbac.yaml, which docs/setup.md tells people to paste.
+    Trust policy, role mapping and rights are the files in examples/, which docs/setup.md tells people to paste.
     """
 
-    def __init__(self, kind_of_cluster: Callable[[Authority, Authenticate], Cluster | RealCluster] = Cluster) -> None:
+    def __init__(self, kind_of_cluster: Callable[[Authority, AWS], Cluster | RealCluster] = emulated) -> None:
         self._open = ExitStack()
-        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-sandbox-")))
+        try:
+            self._set_up(kind_of_cluster)
+        except BaseException:
+            # What was opened before would stand in the way of the next one.
+            self.close()
+            raise
+
+    def _set_up(self, kind_of_cluster: Callable[[Authority, AWS], Cluster | RealCluster]) -> None:
+        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=keeper().folder)))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
-        self.cluster = self.keep(kind_of_cluster(self.authority, lambda token: self.aws.authenticate(token, CLUSTER)))
+        self.launch: Launch | None = None
+        """How the steps' program is started, where not as a process."""
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 
         self.aws.create_oidc_provider(self.github.issuer, ["sts.amazonaws.com"])
-        self.trust(self.trust_statement(aud="sts.amazonaws.com", sub=SUBJECT, ref="refs/heads/main"))
-        self.aws.map_role(self.role, "run-cronjob:{{SessionName}}", ["run-cronjob"])
+        self.trust(*json.loads((EXAMPLES / "trust-policy-environment.json").read_text())["Statement"])
+        for line in yaml.safe_load((EXAMPLES / "aws-auth.yaml").read_text()):
+            self.aws.map_role(line["rolearn"], line["username"], line["groups"])
+        self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
         self.expose(self.cluster.url)
         self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        self.cluster.apply((ROOT / "examples/rbac.yaml").read_text())
+        self.cluster.apply((EXAMPLES / "rbac.yaml").read_text())
         self.cluster.apply(CRONJOB_MANIFEST)
 
     def trust(self, *statements: Mapping[str, Any], describe_clusters: Iterable[str] = ("*",)) -> None:
@@ -141,6 +159,7 @@ class Sandbox:
             github=self.github,
             folder=Path(tempfile.mkdtemp(dir=self.folder)),
             environ=environ,
+            launch=self.launch,
             **options,
         )
 

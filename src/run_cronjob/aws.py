@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import boto3
 import botocore.session
 from botocore import exceptions
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.loaders import Loader
+from urllib3.exceptions import HTTPError
 
 from run_cronjob import __version__, network
 from run_cronjob.errors import AwsError, NoAnswer
@@ -72,22 +74,33 @@ class Credentials:
 
 
 class Aws:
-    """One region of AWS, at first without credentials of ours."""
+    """One region of AWS, at first without credentials of ours.
 
-    def __init__(self, region: str, clock: Clock) -> None:
+    An `isolated` one reads no configuration files and no AWS_PROFILE.
+    """
+
+    def __init__(self, region: str, clock: Clock, *, isolated: bool) -> None:
         self._region = region
         self._clock = clock
-        self._role_session: boto3.Session | None = None
         self._expires: datetime | None = None
-
-    @property
-    def _session(self) -> boto3.Session:
-        """The role's once it is assumed; before that, whatever credentials botocore finds."""
-        return self._role_session or self._ambient
+        self._isolated = isolated
 
     @cached_property
-    def _ambient(self) -> boto3.Session:
-        return _session(self._region, isolated=False)
+    def _core(self) -> botocore.session.Session:
+        """One for all clients: what it has read of botocore's data it doesn't read again."""
+        nothing = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+        core = botocore.session.Session(session_vars=nothing if self._isolated else None)
+        models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+        core.register_component("data_loader", models)
+        return core
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(botocore_session=self._core, region_name=self._region)
 
     @property
     def outlives_a_token(self) -> bool:
@@ -100,8 +113,7 @@ class Aws:
         Each attempt takes a fresh token: one that is held through retries expires. Raises AwsError, NoAnswer,
         and whatever `fresh_token` raises.
         """
-        session = _session(self._region, isolated=True)
-        client = _client(session, "sts", signature_version=botocore.UNSIGNED)
+        client = self._client("sts", signature_version=botocore.UNSIGNED)
 
         def attempt() -> dict[str, Any]:
             token = fresh_token()
@@ -119,13 +131,13 @@ class Aws:
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
         )
         self._expires = credentials.expires
-        self._role_session = _session(self._region, isolated=True, credentials=credentials)
+        self._core.set_credentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
         return credentials
 
     def secrets(self) -> tuple[str, ...]:
         """What AWS's messages may quote of the credentials in use: SigV4's do. Raises AwsError."""
         try:
-            held = self._session.get_credentials()
+            held = self._core.get_credentials()
             frozen = held.get_frozen_credentials() if held else None
         except exceptions.ClientError as error:
             _raise_known("", None, error)
@@ -138,7 +150,7 @@ class Aws:
 
         Raises AwsError, NoAnswer.
         """
-        client = _client(self._session, "eks")
+        client = self._client("eks")
         answer = persist(
             lambda: _call(client, "describe_cluster", name=name),
             Budget(EKS_BUDGET_SECONDS, self._clock),
@@ -160,7 +172,7 @@ class Aws:
         environment, such as a VPC endpoint's, are left aside. Raises AwsError without credentials.
         """
         # The client's own region host; a presigned URL is computed, nothing is sent.
-        client = _client(self._session, "sts", ignore_configured_endpoint_urls=True)
+        client = self._client("sts", ignore_configured_endpoint_urls=True)
 
         def sign_header(request: Any, **_: object) -> None:  # noqa: ANN401  botocore's AWSRequest
             request.headers[CLUSTER_HEADER] = cluster
@@ -176,44 +188,40 @@ class Aws:
 
     def caller(self) -> str:
         """The ARN that AWS knows these credentials by. Raises AwsError, NoAnswer."""
-        answer = _call(_client(self._session, "sts"), "get_caller_identity")
+        answer = _call(self._client("sts"), "get_caller_identity")
         return str(answer.get("Arn", ""))
 
+    def _client(self, service: str, **options: Any) -> Any:  # noqa: ANN401  botocore's, made at run time
+        config = Config(
+            connect_timeout=network.CONNECT_SECONDS,
+            read_timeout=network.READ_SECONDS,
+            retries={"total_max_attempts": 1},
+            user_agent_extra=f"run-cronjob/{__version__}",
+            **options,
+        )
+        try:
+            client = self._session.client(service, config=config)
+        except (exceptions.BotoCoreError, ValueError) as error:  # an AWS_* variable that makes no sense
+            raise AwsError("Configuration", type(error).__name__, str(error), 0) from error
+        client.meta.events.register("before-send", _send)
+        return client
 
-def _session(region: str, *, isolated: bool, credentials: Credentials | None = None) -> boto3.Session:
-    """A session for `region`. An `isolated` one reads no configuration files and no AWS_PROFILE."""
-    nothing = {
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-    }
-    core = botocore.session.Session(session_vars=nothing if isolated else None)
-    models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    core.register_component("data_loader", models)
-    if credentials:
-        core.set_credentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
-    return boto3.Session(botocore_session=core, region_name=region)
 
-
-def _client(session: boto3.Session, service: str, **options: Any) -> Any:  # noqa: ANN401  botocore's, made at run time
-    config = Config(
-        connect_timeout=network.CONNECT_SECONDS,
-        read_timeout=network.READ_SECONDS,
-        retries={"total_max_attempts": 1},
-        user_agent_extra=f"run-cronjob/{__version__}",
-        **options,
+def _send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    """Send in botocore's place: each of its clients would read the authorities anew."""
+    answer = network.pool(request.url, network.outside()).request(
+        request.method, request.url, body=request.body, headers=request.headers, redirect=False, preload_content=False
     )
-    try:
-        return session.client(service, config=config, verify=network.ca_bundle())
-    except (exceptions.BotoCoreError, ValueError) as error:  # an AWS_* variable that makes no sense
-        raise AwsError("Configuration", type(error).__name__, str(error), 0) from error
+    response = AWSResponse(request.url, answer.status, answer.headers, answer)
+    response.content  # noqa: B018  read it here, where it may fail
+    return response
 
 
 def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  botocore's
     operation = client.meta.method_to_api_mapping[method]
     try:
         answer: dict[str, Any] = getattr(client, method)(**arguments)
-    except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+    except (exceptions.ClientError, exceptions.BotoCoreError, HTTPError) as error:
         _raise_known(operation, client, error)
     return answer
 
@@ -226,7 +234,7 @@ def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-_UNREACHED = (exceptions.HTTPClientError, exceptions.ConnectionError)
+_UNREACHED = (HTTPError, exceptions.HTTPClientError, exceptions.ConnectionError)
 _WITHOUT_CREDENTIALS = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from kubernetes import client, config
 from urllib3.exceptions import HTTPError, SSLError
 
 from run_cronjob import network
 from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
+from run_cronjob.kubernetes_parts import ApiClient, ApiException, Configuration, config
 from run_cronjob.patience import Budget, persist
 from run_cronjob.renewal import Renewal
 from run_cronjob.streaming import arrived
@@ -66,14 +66,14 @@ class Cluster:
     def __init__(self, access: Access, clock: Clock, renew: Callable[[], str] | None = None) -> None:
         """`renew` makes a newer bearer token, where there can be one."""
         self._clock = clock
-        configuration = client.Configuration()
+        configuration = Configuration()
         try:
             context = _load(access, configuration)
         except (config.ConfigException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise UnusableKubeconfig(str(error)) from error
         configuration.proxy = None
         configuration.refresh_api_key_hook = None  # the loader's would put the first token back before every request
-        self._api = client.ApiClient(configuration)
+        self._api = ApiClient(configuration)
         # The package's own pool ignores NO_PROXY, lets HTTP_PROXY beat HTTPS_PROXY and has no switch for
         # VERIFY_X509_STRICT (field by field: kubernetes-client/python#2460, #2394).
         self._api.rest_client.pool_manager = network.pool(
@@ -298,7 +298,7 @@ class Cluster:
                 _return_http_data_only=True,
                 _request_timeout=timeout,
             )
-        except client.ApiException as error:
+        except ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
             if not error.status:
                 raise network.no_answer(SERVICE, self.host, error.__context__ or error) from error
@@ -321,7 +321,7 @@ class Cluster:
         raise NoAnswer(SERVICE, host, Cause.BROKEN, "the answer is no object of the Kubernetes API")
 
 
-def _load(access: Access, configuration: client.Configuration) -> ssl.SSLContext:
+def _load(access: Access, configuration: Configuration) -> ssl.SSLContext:
     """Fill `configuration` by the package's own loader; the TLS context that its certificates make."""
     # The loader writes certificates to files; they are read at once and must not outlive us.
     with tempfile.TemporaryDirectory(prefix="run-cronjob-") as folder:
@@ -347,7 +347,7 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, NoAnswer) and not error.cause.is_final
 
 
-def _api_error(error: client.ApiException) -> ApiError:
+def _api_error(error: ApiException) -> ApiError:
     text = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
         told: Any = json.loads(text)

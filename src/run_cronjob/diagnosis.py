@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from run_cronjob.model import Inputs, Outcome, RunningJob
 
+_OUR_POLICY = "run-cronjob-template"
+"""The one in examples/admission-policy.yaml that compares a Job with its CronJob."""
 SHOWN_CLAIMS = ("iss", "sub", "aud", "repository", "ref", "environment", "job_workflow_ref")
 
 
@@ -374,31 +376,36 @@ def _describe_cluster(error: AwsError, at: Situation) -> Problem:
     return _aws_failed(error, at)
 
 
+_REJECTED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+
+
 def _aws_failed(error: AwsError, at: Situation) -> Problem:
-    if error.code in {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }:
+    if error.code in _REJECTED and at.inputs.role_to_assume:
         return Problem(
             reason="AwsCredentialsRejected",
-            what="AWS does not accept the credentials in the environment."
-            if not at.inputs.role_to_assume
-            else "AWS does not accept the credentials of the role that it gave out just now.",
-            why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
-            "to another partition of AWS."
-            if not at.inputs.role_to_assume
-            else "The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
+            what="AWS does not accept the credentials of the role that it gave out just now.",
+            why="The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
             "more than five minutes.",
+            fix="Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
+            said=_said(error),
+        )
+    if error.code in _REJECTED:
+        return Problem(
+            reason="AwsCredentialsRejected",
+            what="AWS does not accept the credentials in the environment.",
+            why="They have expired, were deactivated, are incomplete (a session token is missing) or belong "
+            "to another partition of AWS.",
             fix="Let the step that provides them run in this job, shortly before this one, or set "
-            "`role-to-assume` and leave them out."
-            if not at.inputs.role_to_assume
-            else "Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
+            "`role-to-assume` and leave them out.",
             said=_said(error),
         )
     return Problem(
@@ -467,15 +474,7 @@ def _api(error: ApiError, at: Situation) -> Problem:
             said=said,
         )
     if is_denied(error):
-        return Problem(
-            reason="AdmissionRefused",
-            what="A policy of the cluster refused the Job.",
-            why="An admission webhook or policy checks new Jobs, and this one breaks its rule. The Jobs of "
-            "the CronJob's schedule may meet the same rule.",
-            fix="Change the CronJob so that it keeps the rule, or have the policy's owner except it. The "
-            "message names the policy.",
-            said=said,
-        )
+        return _denied(error.message, said)
     if "is being terminated" in error.message:
         return Problem(
             reason="NamespaceTerminating",
@@ -526,6 +525,29 @@ def is_webhook_failure(error: ApiError) -> bool:
 def is_denied(error: ApiError) -> bool:
     """Whether admission said no: a webhook does so with any HTTP status and often without a reason."""
     return error.is_status and ("denied the request" in error.message or "denied request" in error.message)
+
+
+def _denied(message: str, said: str) -> Problem:
+    if f"'{_OUR_POLICY}'" in message:
+        return Problem(
+            reason="AdmissionRefused",
+            what="A policy of the cluster refused the Job.",
+            why="It differs from its CronJob. Either the CronJob was changed after it was read, or a webhook of the "
+            "cluster changes new Jobs before the policy sees them.",
+            fix="Run the workflow again. If it is refused again, the webhook's owner has to leave Jobs as they are; "
+            "the message says where this one differs.",
+            concerns=Concerns.DEVELOPER,
+            said=said,
+        )
+    return Problem(
+        reason="AdmissionRefused",
+        what="A policy of the cluster refused the Job.",
+        why="An admission webhook or policy checks new Jobs, and this one breaks its rule. The Jobs of "
+        "the CronJob's schedule may meet the same rule.",
+        fix="Change the CronJob so that it keeps the rule, or have the policy's owner except it. The "
+        "message names the policy.",
+        said=said,
+    )
 
 
 def _unauthorized(said: str, at: Situation) -> Problem:

@@ -39,7 +39,7 @@ def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
     """
     template = cronjob["spec"]["jobTemplate"]
     carried = template.get("metadata") or {}
-    labels = _without_ours(carried.get("labels")) | {f"{PREFIX}cronjob": cronjob["metadata"]["name"]}
+    labels = _without_ours(_labels(template)) | {f"{PREFIX}cronjob": cronjob["metadata"]["name"]}
     annotations = (
         {"cronjob.kubernetes.io/instantiate": "manual"}
         | _without_ours(carried.get("annotations"))
@@ -67,6 +67,17 @@ def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
         },
         "spec": copy.deepcopy(template.get("spec") or {}),
     }
+
+
+def _labels(template: Json) -> dict[str, str] | None:
+    """The labels that a Job made from `template` has.
+
+    The API server gives the pods' labels to a Job without any (kubernetes pkg/apis/batch/v1/defaults.go,
+    SetDefaults_Job). To ours it never would, since ours brings a label along.
+    """
+    pod_template = (template.get("spec") or {}).get("template") or {}
+    own: dict[str, str] | None = (template.get("metadata") or {}).get("labels")
+    return own or (pod_template.get("metadata") or {}).get("labels")
 
 
 def _without_ours(carried: dict[str, str] | None) -> dict[str, str]:

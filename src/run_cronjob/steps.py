@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from run_cronjob import creation, diagnosis, grants, job, kubeconfig, naming, network, oidc, stopping
+from run_cronjob.ahead import Ahead
 from run_cronjob.diagnosis import Situation
 from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
 from run_cronjob.inputs import LABEL
@@ -24,7 +25,7 @@ from run_cronjob.patience import Budget
 from run_cronjob.text import kubectl, quoted, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from run_cronjob.actions import Actions
     from run_cronjob.aws import Aws
@@ -119,21 +120,25 @@ class Steps:
             return access
 
     def _check_ca_bundle(self) -> None:
-        path = network.ca_bundle()
         try:
-            network.trust(path)
+            network.outside()
         except (OSError, ssl.SSLError) as error:
-            raise ActionError(diagnosis.ca_bundle_unreadable(path or "", error.strerror or str(error))) from error
+            path = network.ca_bundle() or ""
+            raise ActionError(diagnosis.ca_bundle_unreadable(path, error.strerror or str(error))) from error
 
     def _eks(self) -> Access:
-        self._check_ca_bundle()
+        inputs = self._inputs
+        # To read the authorities, and to wait for GitHub, takes no Python: boto3 is imported meanwhile.
+        id_token = Ahead(self._id_token) if inputs.role_to_assume else None
+        trusted = Ahead(self._check_ca_bundle) if not id_token else None
         from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
 
-        inputs = self._inputs
-        aws = self._aws = Aws(inputs.aws_region, self._clock)
-        if inputs.role_to_assume:
+        aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(id_token))
+        if trusted:
+            trusted()
+        if id_token:
             with self._stage("AWS role", "assuming the AWS role") as stage:
-                self._assume_role(aws)
+                self._assume_role(aws, id_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
         with self._stage("Cluster", "finding the EKS cluster") as stage:
             self._actions.hide(*aws.secrets())
@@ -144,10 +149,10 @@ class Steps:
             stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
         return access
 
-    def _assume_role(self, aws: Aws) -> None:
+    def _assume_role(self, aws: Aws, id_token: Callable[[], str]) -> None:
         inputs = self._inputs
         credentials = aws.assume_role(
-            inputs.role_to_assume, inputs.role_session_name, inputs.role_duration_seconds, self._id_token
+            inputs.role_to_assume, inputs.role_session_name, inputs.role_duration_seconds, id_token
         )
         self._actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
 
@@ -155,7 +160,7 @@ class Steps:
         """Another bearer token, where the first one would not last for the whole time."""
         if self._aws:
             if self._inputs.role_to_assume and not self._aws.outlives_a_token:
-                self._assume_role(self._aws)
+                self._assume_role(self._aws, self._id_token)
             self._actions.hide(*self._aws.secrets())
             token = self._aws.bearer_token(self._inputs.cluster)
         else:
@@ -164,6 +169,7 @@ class Steps:
         return token
 
     def _id_token(self) -> str:
+        self._check_ca_bundle()
         request = self._inputs.token_request
         if not request:
             raise ActionError(diagnosis.no_id_token_permission())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
+
+import pytest
 
 from run_cronjob import main, supervisor
 from sandbox import NAMESPACE
@@ -10,42 +13,61 @@ from sandbox import NAMESPACE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from sandbox import Sandbox
 
 
+@pytest.fixture
+def environ(world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """What a runner would give the process; libraries read it from this one's own environment."""
+    files = {"GITHUB_OUTPUT": tmp_path / "output", "GITHUB_STEP_SUMMARY": tmp_path / "summary"}
+    for path in files.values():
+        path.touch()
+    variables = {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
+        "AWS_ENDPOINT_URL_STS": world.sts_url,
+        "AWS_ENDPOINT_URL_EKS": world.eks_url,
+        **{name: str(path) for name, path in files.items()},
+        **{f"INPUT_{name.upper()}": value for name, value in world.form.items()},
+    }
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
 def test_when_time_is_up_the_outputs_and_the_summary_are_written(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: Sandbox, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     proxy = world.before_cluster()
     proxy.on(method="GET", times=None).hang()
     events = supervisor.Events()
     proxy.on_request = lambda _: events.put(supervisor.Event.DEADLINE)
-    output, summary = tmp_path / "output", tmp_path / "summary"
-    for path in (output, summary):
-        path.touch()
-    environ = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
-        "AWS_ENDPOINT_URL_STS": world.sts_url,
-        "AWS_ENDPOINT_URL_EKS": world.eks_url,
-        "GITHUB_OUTPUT": str(output),
-        "GITHUB_STEP_SUMMARY": str(summary),
-        **{f"INPUT_{name.upper()}": value for name, value in world.form.items()},
-    }
-    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
 
     status = main.main(environ, events)
 
     assert status == 1
-    assert "TookTooLong" in output.read_text()
-    assert "stopped while reading the CronJob" in summary.read_text()
+    assert "TookTooLong" in (tmp_path / "output").read_text()
+    assert "stopped while reading the CronJob" in (tmp_path / "summary").read_text()
     assert "::error" in capsys.readouterr().out
     assert not world.cluster.list("Job", NAMESPACE)
+
+
+def test_after_the_last_word_the_worker_is_not_heard(
+    world: Sandbox, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", times=None).delay_answer(1)
+    events = supervisor.Events()
+    proxy.on_request = lambda _: events.put(supervisor.Event.DEADLINE)
+    before = set(threading.enumerate())
+
+    main.main(environ | {"INPUT_CRONJOB": "nobody"}, events)
+    for worker in set(threading.enumerate()) - before:
+        worker.join(30)  # until it has said what it has to say
+
+    assert capsys.readouterr().out.splitlines()[-1].startswith("::error")
 
 
 def test_the_deadline_leaves_time_to_tell_within_two_minutes():

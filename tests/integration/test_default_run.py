@@ -170,3 +170,16 @@ def test_a_dry_run_shows_the_job_without_env_values(world: Sandbox):
     assert "registry.example/reports/nightly:2.7.1" in run.summary
     assert "correct-horse" not in run.summary
     assert b"correct-horse" not in run.stdout
+
+
+def test_a_dry_run_shows_nothing_of_the_servers_bookkeeping(world: Sandbox):
+    shown = world.run({"dry-run": "true"}).summary
+    assert "managedFields" not in shown
+    assert "status: {}" not in shown
+
+
+def test_a_summary_that_can_not_be_written_changes_nothing_else(world: Sandbox):
+    run = world.run(environ={"GITHUB_STEP_SUMMARY": "/nowhere/summary"})
+    assert run.outputs["result"] == "created"
+    assert run.exit_status == 0
+    assert run.stderr == b""

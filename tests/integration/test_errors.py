@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sandbox import NAMESPACE
+from sandbox import CRONJOB, NAMESPACE
 from sandbox.admission import Failing, Webhook
 from sandbox.cluster import Cluster
 
@@ -205,9 +205,13 @@ def test_a_namespace_that_does_not_exist(world: Sandbox):
     expect(world.run({"namespace": "bacht"}), "NamespaceNotFound")
 
 
-@pytest.mark.emulator("a namespace that stays Terminating would be the next test's too")
 def test_a_namespace_that_is_being_deleted(world: Sandbox):
-    world.cluster.patch("Namespace", "", NAMESPACE, lambda it: it.update(status={"phase": "Terminating"}))
+    everywhere(world)
+    # It stays for as long as something in it has to.
+    world.cluster.patch(
+        "CronJob", NAMESPACE, CRONJOB, lambda it: it["metadata"].update(finalizers=["example.com/stay"])
+    )
+    world.cluster.delete("Namespace", "", NAMESPACE)
 
     expect(world.run(), "NamespaceTerminating")
 
@@ -321,3 +325,54 @@ def test_the_minimal_rights_are_enough(world: Sandbox):
 
     assert run.outputs["result"] == "created"
     assert "those that people started can't be seen: listing Jobs is not allowed" in "\n".join(run.log.shown)
+
+
+def test_a_cluster_that_has_no_certificate_yet_gets_no_token(world: Sandbox):
+    real, world.cluster.ca_pem = world.cluster.ca_pem, ""
+    world.expose(world.cluster.url)
+    world.cluster.ca_pem = real
+    run = world.run()
+    assert run.outputs["reason"] == "ClusterNotReady"
+    assert not world.cluster.journal
+
+
+def test_what_nobody_foresaw_is_told_all_the_same(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(path_contains="/cronjobs/").status(200, b'{"metadata": {}, "spec": null}')
+    run = world.run()
+    assert run.outputs["reason"] == "Unexpected", run.summary
+    assert run.exit_status == 1
+    assert run.stderr == b""
+
+
+def test_eks_that_stumbles_is_asked_again(world: Sandbox):
+    proxy = world.before_eks()
+    proxy.on().status(503)
+    proxy.on().reset()
+    proxy.on().status(400, b'{"message": "Rate exceeded"}', {"x-amzn-ErrorType": "ThrottlingException"})
+    assert world.run().outputs["result"] == "created"
+    assert len(proxy.journal) == 4
+
+
+def test_aws_that_never_answers_is_asked_twice_and_given_up(world: Sandbox):
+    proxy = world.before_sts()
+    proxy.on(times=None).hang()
+    assert world.run().outputs["reason"] == "AwsUnreachable"
+    assert len(proxy.journal) == 2  # a read ends before the budget does
+
+
+def test_a_runners_clock_that_is_wrong(world: Sandbox):
+    proxy = world.before_eks()
+    body = b'{"message": "Signature not yet current"}'
+    proxy.on().status(403, body, {"x-amzn-ErrorType": "RequestTimeTooSkewed"})
+    run = world.run()
+    assert run.outputs["reason"] == "AwsCredentialsRejected"
+    assert "NTP" in run.summary
+
+
+def test_the_rules_offered_open_one_namespace_only(world: Sandbox):
+    world.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
+    world.cluster.apply({"kind": "Namespace", "metadata": {"name": "payroll"}})
+    world.cluster.apply(world.run().summary.partition("```yaml\n")[2].partition("\n```")[0])
+    assert world.run().outputs["result"] == "created"
+    assert world.run({"namespace": "payroll"}).outputs["reason"] == "Forbidden"

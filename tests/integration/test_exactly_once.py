@@ -239,3 +239,42 @@ def test_a_fixed_name_that_an_earlier_run_had_is_not_taken_for_ours(world: Sandb
     assert run.outputs["job-name"] == ""
     assert run.outputs["reason"] == "CreationUncertain"
     assert [job["metadata"]["name"] for job in jobs(world)] == [earlier.outputs["job-name"]]
+
+
+def test_each_further_name_is_another(world: Sandbox):
+    proxy = world.before_cluster()
+    spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
+
+    def take_the_name(asked: Any) -> None:
+        if asked.method == "POST" and len(world.cluster.list("Job", NAMESPACE)) < 2:
+            name = json.loads(asked.body)["metadata"]["name"]
+            world.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
+
+    proxy.on_request = take_the_name
+    run = world.run()
+    assert run.outputs["result"] == "created", run.summary
+    assert len(world.cluster.list("Job", NAMESPACE)) == 3
+
+
+def test_why_the_post_was_not_repeated_is_told(world: Sandbox):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["successfulJobsHistoryLimit"] = 0
+    world.cluster.apply(manifest)
+    proxy = world.before_cluster()
+    proxy.on(method="POST").lose_answer()
+
+    def prune(asked: Any, _: int) -> None:
+        for job in world.cluster.list("Job", NAMESPACE) if asked.method == "POST" else ():
+            world.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
+
+    proxy.on_answer = prune
+    assert "that is why the request was not repeated" in world.run().summary
+
+
+def test_an_answer_that_names_another_job_is_not_believed(world: Sandbox):
+    proxy = world.before_cluster()
+    other = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "other", "uid": "u"}}
+    proxy.on(method="POST").status_after(201, json.dumps(other).encode())
+    run = world.run()
+    (job,) = world.cluster.list("Job", NAMESPACE)
+    assert run.outputs["job-uid"] == job["metadata"]["uid"]

@@ -12,6 +12,11 @@ from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
 if TYPE_CHECKING:
     from sandbox import Sandbox
 
+BLIND = [
+    {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
+]
+
 
 def jobs(world: Sandbox) -> tuple[Any, ...]:
     return world.cluster.list("Job", NAMESPACE)
@@ -124,3 +129,35 @@ def test_all_pages_of_a_crowded_namespace_are_read(world: Sandbox):
     assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
     lists = [each for each in world.cluster.journal if each.method == "GET" and each.path.endswith("/jobs")]
     assert len(lists) == 3
+
+
+@pytest.mark.parametrize(("policy", "reason"), [("Forbid", "CannotListJobs"), ("Replace", ""), ("Allow", "")])
+def test_policy_must_see_where_the_cronjob_forbids(world: Sandbox, policy: str, reason: str):
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"]["concurrencyPolicy"] = policy
+    world.cluster.apply(manifest)
+    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=BLIND))
+    run = world.run({"if-running": "policy"})
+    assert run.outputs["reason"] == reason
+    assert len(world.cluster.list("Job", NAMESPACE)) == (0 if reason else 1)
+
+
+def test_a_list_that_fails_is_no_missing_right(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", path_contains="/jobs?", times=None).status(
+        400, b'{"kind": "Status", "reason": "BadRequest"}'
+    )
+    run = world.run()
+    assert run.outputs["result"] == "error"
+    assert not world.cluster.list("Job", NAMESPACE)
+
+
+def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(world: Sandbox):
+    world.run()
+    spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
+    for number in range(600):
+        metadata = {"name": f"a{number:04}", "namespace": NAMESPACE}
+        world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
+    proxy = world.before_cluster()
+    proxy.on(path_contains="continue=").status(410, b'{"kind": "Status", "reason": "Expired", "code": 410}')
+    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"

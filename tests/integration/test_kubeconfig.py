@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from sandbox import NAMESPACE
+from sandbox.forwarding import ForwardProxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +54,12 @@ def test_a_path_is_read_and_files_it_names_are_found_beside_it(world: Sandbox, c
     assert run.outputs["result"] == "created", run.summary
 
 
-@pytest.mark.emulator("the proxy that keeps the journal ends TLS")
-def test_a_client_certificate_serves_as_well(world: Sandbox, config: dict[str, Any]):
+def test_a_client_certificate_serves_as_well(world: Sandbox, direct_config: dict[str, Any]):
     certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
-    config["users"][0]["user"] = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+    user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+    direct_config["users"][0]["user"] = user
 
-    run = press(world, yaml.safe_dump(config))
+    run = press(world, yaml.safe_dump(direct_config))
 
     assert run.outputs["result"] == "created", run.summary
 
@@ -178,3 +180,42 @@ def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(world: Sandbox,
     assert run.outputs["reason"] == "InvalidInput"
     assert "Input `cluster`" in run.summary
     assert "Input `role-to-assume`" in run.summary
+
+
+def test_the_namespace_of_the_form_goes_before_the_contexts(world: Sandbox, config: dict[str, Any]):
+    config["contexts"][0]["context"]["namespace"] = "elsewhere"
+    assert press(world, yaml.safe_dump(config), namespace=NAMESPACE).outputs["result"] == "created"
+
+
+def test_a_context_without_a_namespace_means_default(world: Sandbox, config: dict[str, Any]):
+    del config["contexts"][0]["context"]["namespace"]
+    assert press(world, yaml.safe_dump(config)).outputs["namespace"] == "default"
+
+
+def test_a_kubeconfig_may_be_one_line_of_json(world: Sandbox, config: dict[str, Any]):
+    assert press(world, json.dumps(config)).outputs["result"] == "created"
+
+
+def test_a_kubeconfigs_own_proxy_is_used(world: Sandbox, config: dict[str, Any]):
+    with ForwardProxy() as proxy:
+        config["clusters"][0]["cluster"]["proxy-url"] = proxy.url
+        run = press(world, yaml.safe_dump(config))
+    assert run.outputs["result"] == "created", run.summary
+    assert {each.method for each in proxy.journal} == {"CONNECT"}
+
+
+@pytest.mark.parametrize(("name", "reason"), [("localhost", ""), ("other.example", "CertificateRejected")])
+def test_a_kubeconfigs_tls_server_name_is_the_one_checked(
+    world: Sandbox, config: dict[str, Any], name: str, reason: str
+):
+    config["clusters"][0]["cluster"]["tls-server-name"] = name
+    assert press(world, yaml.safe_dump(config)).outputs["reason"] == reason
+
+
+def test_certificates_and_keys_do_not_outlive_the_step(world: Sandbox, direct_config: dict[str, Any], tmp_path: Path):
+    certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
+    user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+    direct_config["users"][0]["user"] = user
+    empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "kubeconfig": yaml.safe_dump(direct_config)}
+    assert world.run(empty, environ={"TMPDIR": str(tmp_path)}).outputs["result"] == "created"
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,3 +70,10 @@ def test_a_name_that_is_too_long_is_cut_not_refused(world: Sandbox):
 
 def test_the_namespace_may_come_with_the_cronjobs_name(world: Sandbox):
     assert world.run({"cronjob": "batch/nightly-report", "namespace": ""}).outputs["namespace"] == NAMESPACE
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_the_names_time_is_utc_wherever_the_runner_is(world: Sandbox, zone: str):
+    run = world.run(environ={"TZ": zone})
+    named = datetime.strptime(run.outputs["job-name"][-14:], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - named) < timedelta(minutes=5)

@@ -290,3 +290,29 @@ def test_a_cluster_that_never_answers_is_given_up(world: Sandbox):
 
     expect(run, "ClusterUnreachable")
     assert not world.cluster.list("Job", NAMESPACE)
+
+
+def test_github_with_a_certificate_of_an_unknown_authority_gets_no_request(world: Sandbox):
+    with FaultProxy(world.github.url, authority=world.authority) as github:
+        world.github.request_url = f"{github.url}/token?api-version=2.0"
+        assert world.run().outputs["reason"] == "CertificateRejected"
+        assert not github.journal
+
+
+def test_a_cluster_is_trusted_by_its_own_ca_only(world: Sandbox):
+    mine = Authority()
+    bundle = world.folder / "mine.pem"
+    bundle.write_text(mine.pem)
+    with FaultProxy(world.cluster.url, authority=mine, upstream_ca=world.cluster.ca_pem) as impostor:
+        world.expose(impostor.url)
+        run = world.run(environ={"SSL_CERT_FILE": str(bundle)})
+        assert run.outputs["reason"] == "CertificateRejected"
+        assert not impostor.journal
+
+
+def test_an_oidc_request_that_is_refused_is_not_repeated(world: Sandbox):
+    with FaultProxy(world.github.url) as proxy:
+        world.github.request_url = f"{proxy.url}/token?api-version=2.0"
+        proxy.on(times=None).status(403, b'{"message": "no"}')
+        assert world.run().outputs["reason"] == "OidcUnavailable"
+        assert len(proxy.journal) == 1

@@ -14,6 +14,7 @@ from cmarkgfm import cmark, github_flavored_markdown_to_html
 
 from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
 from sandbox.admission import Webhook
+from sandbox.faults import FaultProxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -282,3 +283,30 @@ def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(world: Sandbox,
     assert "/eu-central-1/eks/" in asked.headers["authorization"]
     for each in (*world.aws.sts.journal, asked):
         assert "poisoned" not in each.headers["user-agent"]
+
+
+def test_what_was_handed_out_is_masked_although_what_follows_fails(world: Sandbox):
+    world.trust(world.trust_statement(sub=world.github.event.sub), describe_clusters=[])
+    # the token, the role's key id, secret and session token
+    assert len(world.run().log.masks) == 4
+    world.trust(world.trust_statement(sub="nobody"))
+    (token,) = world.run().log.masks
+    assert token.count(".") == 2
+
+
+def test_the_runners_token_is_not_shown_when_github_quotes_it(world: Sandbox):
+    with FaultProxy(world.github.url) as proxy:
+        world.github.request_url = f"{proxy.url}/token?api-version=2.0"
+        proxy.on().status(403, json.dumps({"message": f"bad token {world.github.request_token}"}).encode())
+        run = world.run()
+    assert run.outputs["reason"] == "OidcUnavailable"
+    assert "bad token ***" in run.summary
+    assert world.github.request_token.encode() not in run.stdout + run.files["step_summary"]
+
+
+def test_a_long_message_is_not_cut_within_a_secret(world: Sandbox):
+    with FaultProxy(world.github.url) as proxy:
+        world.github.request_url = f"{proxy.url}/token?api-version=2.0"
+        proxy.on().status(403, json.dumps({"message": "x" * 3980 + f" {world.github.request_token}"}).encode())
+        run = world.run()
+    assert world.github.request_token[:10].encode() not in run.stdout + run.files["step_summary"]

@@ -11,6 +11,8 @@ import pytest
 from sandbox import ENTRYPOINT, NAMESPACE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandbox import Sandbox
 
 EXAMPLES = ENTRYPOINT.parent / "examples"
@@ -126,3 +128,35 @@ def test_a_token_for_one_cluster_is_none_for_another(world: Sandbox):
 
     assert world.run({"cluster": "other"}).outputs["reason"] == "Unauthorized"
     assert not world.cluster.list("Job", NAMESPACE)
+
+
+def test_a_profile_serves_where_no_role_is_named(world: Sandbox, tmp_path: Path):
+    key_id, secret = world.aws.long_lived_key("ci")
+    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    file = tmp_path / "credentials"
+    file.write_text(f"[ci]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n")
+    run = world.run({"role-to-assume": ""}, environ={"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "ci"})
+    assert run.outputs["result"] == "created", run.summary
+
+
+def test_service_models_in_home_have_no_effect_with_credentials_of_the_environment(world: Sandbox, tmp_path: Path):
+    models = tmp_path / "home" / ".aws" / "models" / "eks" / "2017-11-01"
+    models.mkdir(parents=True)
+    (models / "service-2.json").write_text("{}")
+    key_id, secret = world.aws.long_lived_key("ci")
+    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+    run = world.run({"role-to-assume": ""}, environ=keys, home=tmp_path / "home")
+    assert run.outputs["result"] == "created", run.summary
+
+
+def test_the_session_name_may_be_chosen(world: Sandbox):
+    world.run({"role-session-name": "nightly@acme"})
+    (asked,) = world.aws.sts.journal
+    assert b"RoleSessionName=nightly%40acme&" in asked.body + b"&"
+
+
+def test_an_audience_arrives_at_github_as_it_was_given(world: Sandbox):
+    world.run({"audience": "a+b=c@d"})
+    (asked,) = world.github.journal
+    assert asked.query["audience"] == "a+b=c@d"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sandbox import CRONJOB_MANIFEST
 
 if TYPE_CHECKING:
@@ -54,3 +56,18 @@ def test_the_api_servers_warnings_are_shown(world: Sandbox):
 
 def test_a_run_without_anything_to_warn_of_warns_of_nothing(world: Sandbox):
     assert warnings(world.run()) == []
+
+
+def test_a_dry_run_shows_the_warnings_too(world: Sandbox):
+    world.cluster.warnings.append("spec.x: deprecated")
+    assert "spec.x: deprecated" in world.run({"dry-run": "true"}).summary
+
+
+@pytest.mark.parametrize("text", ["::error::x", "a`b <img src=x> ##[error]", "</details><script>"])
+def test_what_the_api_warns_of_is_text(world: Sandbox, text: str):
+    world.cluster.warnings.append(text)
+    run = world.run()
+    assert [each.level for each in run.log.annotations] == ["warning", "notice"]
+    (line,) = [each for each in run.summary.splitlines() if "The API server warns" in each]
+    assert line.count("`") == 2
+    assert line.endswith("`.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import botocore.session  # noqa: TID251  the sandbox must satisfy AWS's own client
 import jwt
 import pytest
+import yaml
 from botocore import UNSIGNED  # noqa: TID251  likewise
 from botocore.config import Config  # noqa: TID251  likewise
 from botocore.exceptions import ClientError  # noqa: TID251  likewise
@@ -412,6 +413,20 @@ def test_a_users_token_is_mapped_too(aws: AWS) -> None:
     assert aws.authenticate(token, CLUSTER) == ("ops", ("runners",))
 
 
+def test_the_mapping_can_be_read_as_aws_auth_and_tells_of_its_changes(aws: AWS) -> None:
+    changes: list[dict[str, str]] = []
+    aws.on_mapping = lambda: changes.append(aws.aws_auth)
+
+    aws.map_role("arn:aws:iam::123456789012:role/ci", "{{SessionName}}", ["runners"])
+    aws.map_user("arn:aws:iam::123456789012:user/ops", "ops")
+    aws.unmap_role("arn:aws:iam::123456789012:role/ci")
+
+    role = {"rolearn": "arn:aws:iam::123456789012:role/ci", "username": "{{SessionName}}", "groups": ["runners"]}
+    user = {"userarn": "arn:aws:iam::123456789012:user/ops", "username": "ops", "groups": []}
+    assert [yaml.safe_load(each["mapRoles"]) for each in changes] == [[role], [role], []]
+    assert [yaml.safe_load(each["mapUsers"]) for each in changes] == [[], [user], [user]]
+
+
 def test_an_unmapped_role_is_nobody(aws: AWS, role: str) -> None:
     token = bearer_token(assume(aws, role))
 
@@ -468,7 +483,8 @@ def test_a_token_is_void_after_fifteen_minutes_and_once_its_roles_session_ended(
 
     aws.now = lambda: present
     short = bearer_token(assume(aws, role, DurationSeconds=900))
-    aws.now = lambda: present + timedelta(seconds=901)
+    over = datetime.now(UTC) + timedelta(seconds=900)
+    aws.now = lambda: over
     # By the token's own date it may live a moment longer; STS knows that the session is over.
     assert isinstance(aws.identify(short, CLUSTER), Refused)
 

@@ -144,3 +144,14 @@ def test_a_proxy_that_refuses_connections_is_a_proxy_error(secure: Server, throu
 
         with pytest.raises(urllib3.exceptions.ProxyError, match="Unable to connect to proxy"):
             through(proxy).request("GET", secure.url)
+
+
+def test_a_server_stands_in_for_the_one_whose_name_it_bears(authority: Authority, through: Through) -> None:
+    stand_in = Server(echo, tls=authority.server_context("sts.example.com"))
+    with stand_in, ForwardProxy(stand_ins={"sts.example.com:443": stand_in}) as proxy:
+        answer = through(proxy).request("POST", "https://sts.example.com/", body=b"for us")
+        assert answer.data == b"for us"
+
+        with pytest.raises(urllib3.exceptions.ProxyError):
+            through(proxy).request("GET", "https://sts.example.com:444/")
+        assert through(proxy).request("GET", "http://127.0.0.1:1/").status == 502

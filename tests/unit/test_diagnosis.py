@@ -119,6 +119,9 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         ),
         "api: webhook denies": explain(api(403, f'admission webhook "{foreign}" denied the request: {foreign}'), at),
         "api: policy denies": explain(api(422, f"ValidatingAdmissionPolicy '{foreign}' denied request: {foreign}"), at),
+        "api: our policy denies": explain(
+            api(422, f"ValidatingAdmissionPolicy 'run-cronjob-template' denied request: {foreign}"), at
+        ),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
         "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
         "already running": diagnosis.already_running(foreign, "staging", running, "Because."),
@@ -350,6 +353,7 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
         ("api: an answer cut off", "ClusterUnreachable"),
         ("api: no Kubernetes", "NotKubernetes"),
         ("api: policy denies", "AdmissionRefused"),
+        ("api: our policy denies", "AdmissionRefused"),
         ("api: terminating", "NamespaceTerminating"),
     ],
 )

@@ -71,6 +71,16 @@ def test_the_templates_labels_and_annotations_come_along() -> None:
     assert made["metadata"]["annotations"]["note"] == "b"
 
 
+def test_a_template_without_labels_lends_the_job_those_of_its_pods() -> None:
+    pods = {"metadata": {"labels": {"app": "pods", "run-cronjob/cronjob": "another"}}}
+
+    lent = job.build(templated({"labels": {}}, template=pods), "x", TRIGGER, "r-1")
+    not_needed = job.build(templated({"labels": {"team": "a"}}, template=pods), "x", TRIGGER, "r-1")
+
+    assert lent["metadata"]["labels"] == {"app": "pods", "run-cronjob/cronjob": "nightly-report"}
+    assert not_needed["metadata"]["labels"] == {"team": "a", "run-cronjob/cronjob": "nightly-report"}
+
+
 def test_the_cronjobs_own_labels_and_annotations_do_not() -> None:
     owner = cronjob()
     owner["metadata"] |= {"labels": {"team": "a"}, "annotations": {"note": "b"}}

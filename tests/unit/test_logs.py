@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob import logs
-from run_cronjob.logs import Differs, Log
+from run_cronjob.logs import Differs, Log, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,12 +102,12 @@ CUTS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 60), st.integers(
 
 @st.composite
 def files(draw: st.DrawFn, disorder: bool = False, pieces: bool = False) -> list[Piece]:
-    """What a container printed: each line another, so that a test can tell them apart."""
+    """What a container printed: no line is another or its beginning, so that a test can tell them apart."""
     at, file = 0, []
     for number, (text, step) in enumerate(draw(st.lists(st.tuples(TEXTS, STEPS), max_size=40))):
         at += step
         early = draw(st.sampled_from([0, 0, 1, SECOND // 2])) if disorder else 0
-        line = b"%s %d" % (text, number)
+        line = b"%s %d." % (text, number)
         if pieces and draw(st.booleans()):
             middle = draw(st.integers(0, len(line)))
             file.append((max(at - early, 0), line[:middle]))
@@ -174,12 +174,19 @@ def test_after_a_rotation_nothing_comes_twice_and_nothing_that_is_left_is_lost(
     nothing_seen = reader.log.is_empty
 
     rest = file[begins:]
+    looks_whole = any(is_laid_over(mark, file, rest, reader) for mark in reader.log._seen.marks)
     reader.finish(rest)
 
     missed = lines_of(file)[seen:begins]
     whole = [line for line in reader.shown if line in lines_of(file)]  # a line may have been cut for good
     assert whole == [line for line in lines_of(file) if line not in missed]
-    assert reader.gaps or nothing_seen or not missed
+    assert reader.gaps or nothing_seen or not missed or looks_whole
+
+
+def is_laid_over(mark: Mark, file: list[Piece], rest: list[Piece], reader: Reader) -> bool:
+    """Whether what was seen since `mark`, a few bytes perhaps, is what the rest begins with: then nobody can tell."""
+    seen = serve(file, "")[: reader.log._seen.marks[-1].length]
+    return serve(rest, mark.since).startswith(seen[len(seen) - mark.length :])
 
 
 def test_a_line_that_stands_far_out_of_order_leads_nobody_astray() -> None:
@@ -204,7 +211,7 @@ def test_what_comes_after_a_rotation_is_shown_before_it_is_as_much_as_was_seen()
 
 
 def test_the_rest_of_an_older_line_is_no_gap() -> None:
-    pieces = [(0, b"first\n"), (1, b"sec"), (2, b"ond\n"), (2, b"third\n"), (3, b"fourth\n"), (3, b"fifth\n")]
+    pieces = [(0, b"first\n"), (1, b"half "), (2, b"and half\n"), (2, b"third\n"), (3, b"fourth\n"), (3, b"fifth\n")]
     file = [(second * SECOND, text) for second, text in pieces]
     reader = Reader()
     reader.read(file[:5], step=10)

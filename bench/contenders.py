@@ -1,0 +1,199 @@
+"""Who runs, and against whom: the one place to add a comparison, in `comparisons`."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from sandbox import CRONJOB, NAMESPACE, runner
+from sandbox.serving import HOST
+from sandbox.world import CLUSTER, ENTRYPOINT, REGION, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from bench.course import Course
+    from sandbox.runner import Launch
+
+    Start = Callable[[Course, Path], subprocess.Popen[bytes]]
+    Variables = Callable[[Course, Path], Mapping[str, str]]
+
+TOOLS = ROOT / ".venv-bench" / "bin"
+"""awscli and kubectl, out of reach of our own packages."""
+
+# In place of configure-aws-credentials, without Node: with the token at hand, awscli assumes the role by itself, and
+# keeps the credentials for its next process.
+_SIGN_IN = """\
+curl --silent --fail --header "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \
+  "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=sts.amazonaws.com" \
+  | sed 's/.*"value": *"\\([^"]*\\)".*/\\1/' > "$AWS_WEB_IDENTITY_TOKEN_FILE"
+"""
+_UPDATE = f"aws eks update-kubeconfig --name {CLUSTER}\n"
+_CREATE = f'kubectl --namespace {NAMESPACE} create job "$JOB" --from=cronjob/{CRONJOB}\n'
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to a Job. `start` gives the process, which ends by itself unless it `stays`.
+
+    What is done `in_container` is not done by descendants of that process, so that its costs can't be seen.
+    """
+
+    name: str
+    does: str
+    start: Start
+    stays: bool = False
+    in_container: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many times longer `other` takes than `ours`; `name` stands in the ratio's line."""
+
+    name: str
+    other: Contender
+    ours: Contender
+
+
+def _role(course: Course, folder: Path) -> dict[str, str]:
+    return {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": course.way.token_url,
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": course.world.github.request_token,
+        "AWS_ROLE_ARN": course.world.role,
+        "AWS_ROLE_SESSION_NAME": "bench",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(folder / "token"),
+    }
+
+
+def _keys(course: Course, _folder: Path) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": course.key_id, "AWS_SECRET_ACCESS_KEY": course.secret_key}
+
+
+def _nothing(_course: Course, _folder: Path) -> dict[str, str]:
+    return {}
+
+
+def _workspace(folder: Path) -> Path:
+    """What a container sees, too."""
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
+    return workspace
+
+
+def _network(course: Course, folder: Path) -> dict[str, str]:
+    """AWS under its real names, behind a proxy that knows where the sandbox's is."""
+    authorities = _workspace(folder) / "authorities.pem"
+    authorities.write_text(course.authorities)
+    return {
+        "HTTPS_PROXY": course.way.proxy_url,
+        "NO_PROXY": HOST,
+        "AWS_CA_BUNDLE": str(authorities),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def _kubeconfig(course: Course, folder: Path) -> Path:
+    """A ready one, with a token."""
+    ca = base64.b64encode(course.way.ca_pem.encode()).decode()
+    told = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": NAMESPACE}}],
+        "clusters": [{"name": "it", "cluster": {"server": course.way.server, "certificate-authority-data": ca}}],
+        "users": [{"name": "it", "user": {"token": course.token}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(told))
+    return path
+
+
+def _shell(script: str, environ: Variables, *, ready: bool = False) -> Start:
+    def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
+        kubeconfig = _kubeconfig(course, folder) if ready else folder / "kubeconfig"
+        return subprocess.Popen(
+            ["/bin/sh", "-ec", script],
+            cwd=folder,
+            env={
+                "PATH": f"{TOOLS}:/usr/bin:/bin",
+                "HOME": str(folder),
+                "KUBECONFIG": str(kubeconfig),
+                "JOB": f"bench-{uuid.uuid4()}",
+                **_network(course, folder),
+                **environ(course, folder),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+def _ours(inputs: Variables, environ: Variables, launch: Launch | None = None) -> Start:
+    def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
+        return runner.start_step(
+            entrypoint=ENTRYPOINT,
+            inputs={"cronjob": CRONJOB, "namespace": NAMESPACE, **inputs(course, folder)},
+            github=course.world.github,
+            folder=folder,
+            environ={**_network(course, folder), **environ(course, folder)},
+            workspace=_workspace(folder),
+            launch=launch,
+        ).process
+
+    return start
+
+
+def _eks(_course: Course, _folder: Path) -> dict[str, str]:
+    return {"cluster": CLUSTER}
+
+
+def _eks_with_role(course: Course, _folder: Path) -> dict[str, str]:
+    return {"cluster": CLUSTER, "role-to-assume": course.world.role}
+
+
+def _with_kubeconfig(course: Course, folder: Path) -> dict[str, str]:
+    return {"kubeconfig": str(_kubeconfig(course, folder))}
+
+
+def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
+    """All of them. `images` start a step in the image of that name, ours and the plain one."""
+    ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role))
+    with_keys = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys))
+    with_kubeconfig = Contender("run-cronjob, given a kubeconfig", "Job", _ours(_with_kubeconfig, _nothing))
+
+    def in_image(name: str) -> Contender:
+        start = _ours(_eks_with_role, _role, images[name])
+        return Contender(f"the image {name}", "container, role, EKS cluster, Job", start, in_container=True)
+
+    def seed(script: str, environ: Variables) -> Start:
+        return _shell(script + _UPDATE + _CREATE, environ)
+
+    found = [
+        Comparison("seed-flow", Contender("aws eks, kubectl", ours.does, seed(_SIGN_IN, _role)), ours),
+        Comparison(
+            "seed-flow-given-credentials",
+            Contender("aws eks, kubectl, given credentials", with_keys.does, seed("", _keys)),
+            with_keys,
+        ),
+        Comparison(
+            "kubectl",
+            Contender("kubectl, given a kubeconfig", "Job", _shell(f"exec {_CREATE}", _nothing, ready=True)),
+            with_kubeconfig,
+        ),
+        Comparison("plain-image", in_image("plain"), in_image("run-cronjob")),
+    ]
+    if cronjob_runner:
+        script = f"exec '{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
+        start = _shell(script, _nothing, ready=True)
+        peer = Contender("cronjob-runner, given a kubeconfig", "Job", start, stays=True)
+        found.append(Comparison("cronjob-runner", peer, with_kubeconfig))
+    return found

@@ -1,0 +1,44 @@
+"""Bytes on their way through, counted."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from typing import Self
+
+from sandbox.proxying import carry
+from sandbox.serving import HOST
+
+
+class Relay:
+    """Carries connections on to a port of this machine; `sent` and `received` are the clients' bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.sent = self.received = 0
+        lock, relay = threading.Lock(), self
+
+        class Carrier(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection((HOST, port)) as upstream, suppress(ConnectionError):
+                    carry(self.request, upstream, self._count)
+
+            def _count(self, source: socket.socket, size: int) -> None:
+                with lock:
+                    if source is self.request:
+                        relay.sent += size
+                    else:
+                        relay.received += size
+
+        self._server = socketserver.ThreadingTCPServer((HOST, 0), Carrier)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,155 @@
+"""The tables, for the terminal and docs/benchmarks.md: what was run, never where."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.contenders import TOOLS
+from sandbox.world import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bench.contenders import Comparison, Contender
+    from bench.course import Traffic
+    from bench.measure import Measure
+    from sandbox.images import Size
+
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+_MEGABYTE = 1_000_000
+
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`, from one run; not by hand.
+
+The contenders run in turn, {rounds} rounds of them, against a real control plane and the sandbox's GitHub and AWS on
+the same machine. Times are medians: from the start of the process until a watch shows the Job, and processor time of
+all processes involved. Memory is the most that a contender's processes hold together. Requests and bytes (on the wire,
+TLS included) are those of one run of its own, through relays that count. On loopback an answer takes next to no time;
+over a network each request to GitHub, AWS or the cluster adds its wait, to all contenders alike.
+
+*aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
+--from=cronjob/…`, for which kubectl calls `aws eks get-token`. *Given credentials* leaves the role out, *given a
+kubeconfig* AWS altogether. cronjob-runner, which follows its Job, is stopped when that is there. run-cronjob also looks
+for unfinished runs, says who pressed, and writes outputs and a summary. *The image run-cronjob* is the same from the
+container's start, beside *the image plain*: a Debian image into which pip put the same packages. What goes on within a
+container is not seen from without: no processor time, no memory.
+"""
+_NOT_MEASURED = """\
+cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given
+(`make bench CRONJOB_RUNNER=path`).
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """All that is known of one contender."""
+
+    measures: Sequence[Measure]
+    memory: int
+    traffic: Traffic
+
+    @property
+    def seconds(self) -> float:
+        """Median."""
+        return statistics.median(measure.seconds for measure in self.measures)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Median."""
+        return statistics.median(measure.cpu_seconds for measure in self.measures)
+
+
+def contenders(rows: Mapping[Contender, Row]) -> str:
+    """All contenders."""
+    heads = (
+        "contender",
+        "does",
+        "seconds",
+        "CPU s",
+        "memory",
+        "GitHub",
+        "STS",
+        "EKS",
+        "Kubernetes",
+        "sent",
+        "received",
+    )
+    return _markdown(heads, [_cells(contender, row) for contender, row in rows.items()], words=2)
+
+
+def _cells(contender: Contender, row: Row) -> tuple[str, ...]:
+    traffic = row.traffic
+    return (
+        contender.name,
+        contender.does,
+        f"{row.seconds:.2f}",
+        *(("", "") if contender.in_container else (f"{row.cpu_seconds:.2f}", f"{row.memory / _MEGABYTE:.0f} MB")),
+        *(str(number) for number in traffic.requests.values()),
+        f"{traffic.sent / 1000:.1f} kB",
+        f"{traffic.received / 1000:.1f} kB",
+    )
+
+
+def sizes(images: Mapping[str, Size]) -> str:
+    """The images on disk, and as a registry sends them."""
+    cells = [
+        (name, f"{size.on_disk / _MEGABYTE:.0f} MB", f"{size.compressed / _MEGABYTE:.0f} MB")
+        for name, size in images.items()
+    ]
+    return _markdown(("image", "on disk", "gzip -6"), cells, words=1)
+
+
+def ratios(rows: Mapping[Contender, Row], comparisons: Iterable[Comparison]) -> str:
+    """How many times longer the others take, a line each."""
+    return "".join(
+        f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}\n" for each in comparisons
+    )
+
+
+def write(tables: Sequence[str], ratios: str, rounds: int, kubernetes: str, *, with_peer: bool) -> None:
+    """docs/benchmarks.md."""
+    parts = [
+        _INTRODUCTION.format(rounds=rounds),
+        *tables,
+        *([] if with_peer else [_NOT_MEASURED]),
+        "How many times longer the others take than run-cronjob does for the same:\n",
+        f"```\n{ratios}```\n",
+        f"Run on {_machine()}, with {', '.join(_versions(kubernetes))}.\n",
+    ]
+    DOCUMENT.write_text("\n".join(parts))
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
+    """A table whose first columns are `words`; the others are numbers."""
+    lines = [heads, ["---"] * words + ["--:"] * (len(heads) - words), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _machine() -> str:
+    told = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    processor = next(
+        (value.strip() for name, value in told.items() if name.strip() == "model name"), platform.machine()
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{os.cpu_count()} cores of {processor}, {memory:.0f} GB, Linux {platform.release().partition('-')[0]}"
+
+
+def _versions(kubernetes: str) -> list[str]:
+    aws = _first_line(TOOLS / "aws", "--version").split()[0].replace("aws-cli/", "awscli ")
+    kubectl = _first_line(TOOLS / "kubectl", "version", "--client").replace("Client Version: ", "kubectl ")
+    ours = [f"{package} {metadata.version(package)}" for package in ("boto3", "kubernetes")]
+    return [f"Kubernetes {kubernetes}", aws, kubectl, f"Python {platform.python_version()}", *ours]
+
+
+def _first_line(*command: object) -> str:
+    answer = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
+    return answer.stdout.splitlines()[0]

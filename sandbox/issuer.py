@@ -1,0 +1,73 @@
+"""An OIDC issuer that a real API server trusts: a bearer token for whoever a test wants to be."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+from werkzeug.wrappers import Response
+
+from sandbox.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from werkzeug.wrappers import Request
+
+    from sandbox.certificates import Authority
+
+_AUDIENCE = "sandbox"
+_LIFETIME_SECONDS = 24 * 3600
+_KEY_ID = "only"
+
+
+class Issuer:
+    """Serves discovery and its key until closed."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._server = Server(self._answer, tls=authority.server_context())
+
+    def api_server_flags(self, ca_file: object) -> list[str]:
+        """What makes kube-apiserver believe the tokens: their names and groups, as they are."""
+        return [
+            f"--oidc-issuer-url={self._server.url}",
+            f"--oidc-client-id={_AUDIENCE}",
+            f"--oidc-ca-file={ca_file}",
+            "--oidc-username-claim=sub",
+            "--oidc-username-prefix=-",
+            "--oidc-groups-claim=groups",
+        ]
+
+    def token(self, name: str, groups: Iterable[str] = ()) -> str:
+        """A bearer token for `name`."""
+        now = int(time.time())
+        claims = {"iss": self._server.url, "aud": _AUDIENCE, "sub": name, "groups": list(groups)}
+        times = {"iat": now, "exp": now + _LIFETIME_SECONDS}
+        return jwt.encode(claims | times, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.close()
+
+    def _answer(self, request: Request) -> Response:
+        told: dict[str, Any]
+        match request.path:
+            case "/.well-known/openid-configuration":
+                told = {
+                    "issuer": self._server.url,
+                    "jwks_uri": f"{self._server.url}/keys",
+                    "response_types_supported": ["id_token"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                }
+            case "/keys":
+                key = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+                told = {"keys": [{**key, "kid": _KEY_ID, "alg": "RS256", "use": "sig"}]}
+            case _:
+                return Response("not found", 404)
+        return Response(json.dumps(told), content_type="application/json")

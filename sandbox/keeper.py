@@ -1,0 +1,131 @@
+"""Keeps processes and their folder for as long as this process lives, and clears both away however it ends.
+
+The keeper is a process of its own, at the other end of a pipe: the kernel closes the pipe even where no handler and
+no `finally` runs any more, as after SIGKILL. It starts the processes itself, so that none is ever unknown to it, and
+it has a session of its own, so that neither Ctrl-C nor a kill of the process group ends it before its work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Keeper:
+    """One keeper; `folder` and what was started go when it is closed, or when this process ends."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        self.folder = Path(json.loads(self._hear()))
+
+    def start(self, *command: object, log: Path, environ: Mapping[str, str] | None = None) -> int:
+        """Start a process that writes into `log`; its id."""
+        order = {
+            "command": [str(word) for word in command],
+            "log": str(log),
+            "environ": {**os.environ, **(environ or {})},
+        }
+        print(json.dumps(order), file=self._stdin, flush=True)
+        told = json.loads(self._hear())
+        if isinstance(told, str):
+            raise OSError(f"{command[0]} could not be started: {told}")
+        return int(told)
+
+    def close(self) -> None:
+        """End the processes, remove the folder; returns when that is done."""
+        self._stdin.close()
+        self._process.wait()
+        cast("IO[str]", self._process.stdout).close()
+
+    @property
+    def _stdin(self) -> IO[str]:
+        return cast("IO[str]", self._process.stdin)
+
+    def _hear(self) -> str:
+        return cast("IO[str]", self._process.stdout).readline()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process that a keeper started still runs."""
+    # The keeper reaps at once: what has ended is no zombie.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+@cache
+def keeper() -> Keeper:
+    """This process's keeper."""
+    opened = Keeper()
+    atexit.register(opened.close)
+    return opened
+
+
+def _keep() -> None:
+    folder = tempfile.mkdtemp(prefix="run-cronjob-")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def reap(*_: object) -> None:
+        for process in started:
+            process.poll()
+
+    signal.signal(signal.SIGCHLD, reap)
+    try:
+        _say(folder)
+        for line in sys.stdin:
+            _say(_start(json.loads(line), started))
+    finally:
+        for process in reversed(started):
+            # With whatever it started itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in reversed(started):
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _say(told: object) -> None:
+    sys.stdout.write(f"{json.dumps(told)}\n")
+    sys.stdout.flush()
+
+
+def _start(order: dict[str, object], started: list[subprocess.Popen[bytes]]) -> int | str:
+    with Path(str(order["log"])).open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                cast("list[str]", order["command"]),
+                env=cast("dict[str, str]", order["environ"]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+        except OSError as error:
+            return str(error)
+    started.append(process)
+    process.poll()  # it may have ended before it was in the list
+    return process.pid
+
+
+if __name__ == "__main__":
+    _keep()

@@ -1,0 +1,55 @@
+"""`make test-real`, before its tests: says what this machine lacks and how to get it, and builds what is not built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from sandbox import binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PACKAGES = ("podman", "runc", "mmdebstrap", "docker-registry")
+"""Programs that come as Debian packages of the same name."""
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """0 if all is there now."""
+    lacks: list[str] = []
+    # Debian keeps runc where only root looks.
+    path = f"{environ.get('PATH', '')}:/usr/sbin:/sbin"
+    packages = [program for program in PACKAGES if not shutil.which(program, path=path)]
+    if packages:
+        names = " ".join(packages)
+        lacks.append(f"{', '.join(packages)}: not installed. On Debian or Ubuntu: sudo apt-get install {names}")
+    try:
+        wanted = binaries.missing(environ)
+        if wanted:
+            binaries.check_go(wanted)
+    except binaries.UnavailableError as error:
+        lacks.append(str(error))
+    if lacks:
+        _tell("`make test-real` can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
+        return 2
+    try:
+        if wanted:
+            where = binaries.cache_folder(environ)
+            _tell(f"Building into {where}, once: a quarter of an hour or so from nothing on two cores.")
+            binaries.build(wanted, environ, _tell)
+    except binaries.UnavailableError as error:
+        _tell(str(error))
+        return 1
+    _tell(f"Kubernetes {binaries.kubernetes(environ).version}")
+    return 0
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(os.environ))

@@ -1,0 +1,128 @@
+"""A real API server's admission webhooks, with the emulator's face: lists of them, and of warnings."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from werkzeug.wrappers import Response
+
+from sandbox.admission import Failing, Webhook
+from sandbox.controlplane import free_port
+from sandbox.serving import HOST, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from werkzeug.wrappers import Request
+
+    from sandbox.certificates import Authority
+    from sandbox.controlplane import ControlPlane
+    from sandbox.status import Object
+
+_CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+_NAME = "sandbox"
+_PROBE = "does-the-api-server-know-its-webhooks"
+Member = TypeVar("Member")
+
+
+class Webhooks:
+    """What a test puts into `registered` and `warnings` is what the API server does from then on."""
+
+    def __init__(self, plane: ControlPlane, authority: Authority) -> None:
+        self.registered = _Watched[Webhook](self._register)
+        self.warnings = _Watched[str](self._register)
+        self._plane, self._authority = plane, authority
+        self._server = Server(self._admit, tls=authority.server_context())
+
+    def close(self) -> None:
+        """Let the API server ask nobody any more."""
+        if self.warnings or self.registered:
+            list.clear(self.warnings)
+            self.registered.clear()
+        self._server.close()
+
+    def _register(self) -> None:
+        """Have `_admit` asked about every new Job, and wait until it is."""
+        self._plane.ask("DELETE", f"{_CONFIGURATIONS}/{_NAME}")
+        asked = list(self.registered) or ([Webhook("warns.example", lambda _: None)] if self.warnings else [])
+        generation = f"generation-{secrets.token_hex(8)}"
+        if asked:
+            configured = {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingWebhookConfiguration",
+                "metadata": {"name": _NAME},
+                "webhooks": [self._configured(generation, index, webhook) for index, webhook in enumerate(asked)],
+            }
+            answer = self._plane.ask("POST", _CONFIGURATIONS, configured)
+            if answer.status != 201:
+                raise RuntimeError(f"the webhooks were refused: {answer.data.decode()}")
+        self._plane.wait_for(
+            "the API server to know its webhooks", lambda: self._asks() == (generation if asked else "nobody")
+        )
+
+    def _configured(self, generation: str, index: int, webhook: Webhook) -> Object:
+        failing = isinstance(webhook.decide({"spec": {}}), Failing)
+        server = f"https://{HOST}:{free_port()}" if failing else self._server.url
+        bundle = base64.b64encode(self._authority.pem.encode()).decode()
+        rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
+        return {
+            "name": webhook.name if webhook.name.count(".") > 1 else f"sandbox.{webhook.name}",
+            "clientConfig": {"url": f"{server}/{generation}/{index}", "caBundle": bundle},
+            "rules": [rule],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "timeoutSeconds": 2,
+        }
+
+    def _asks(self) -> str:
+        """Whom the API server asks now: the generation, or nobody."""
+        container = {"name": "probe", "image": "probe"}
+        probe = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": _PROBE},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+        }
+        answer = self._plane.ask("POST", "/apis/batch/v1/namespaces/default/jobs?dryRun=All", probe)
+        # Webhooks that answer do so by a warning; of one that doesn't, the API server tells the URL.
+        said = f"{answer.headers.get('Warning', '')} {answer.json().get('message', '')}"
+        found = re.search(r"generation-[0-9a-f]+", said)
+        return found[0] if found else "nobody"
+
+    def _admit(self, request: Request) -> Response:
+        review = json.loads(request.get_data())["request"]
+        answer: Object = {"uid": review["uid"], "allowed": True, "warnings": [*self.warnings]}
+        if review["object"]["metadata"].get("name") == _PROBE:
+            answer["warnings"] = [request.path]
+        elif self.registered:
+            asked = self.registered[int(request.path.rpartition("/")[2])]
+            denial = asked.decide(review["object"])
+            if denial is not None:
+                answer |= {"allowed": False, "status": {"message": str(denial), "code": asked.code}}
+        told = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+        return Response(json.dumps(told), content_type="application/json")
+
+
+class _Watched(list[Member]):
+    """A list whose every change reaches the API server at once."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def append(self, member: Member) -> None:
+        super().append(member)
+        self._changed()
+
+    def clear(self) -> None:
+        super().clear()
+        self._changed()
+
+    def __iadd__(self, members: Iterable[Member]) -> Self:  # type: ignore[misc,override]  # list's own returns a list
+        super().extend(members)
+        self._changed()
+        return self

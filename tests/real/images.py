@@ -1,0 +1,52 @@
+"""Fixtures: the engine, and the images that it builds once for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sandbox import container, images
+from sandbox.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.runner import Launch
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
+
+
+def leave_time_to_build(items: list[pytest.Item]) -> None:
+    """Time the tests that use the engine without their fixtures: the first one builds for all."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "engine" in item.fixturenames:
+            item.add_marker(pytest.mark.timeout(func_only=True))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    with Engine() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """The action's image, by its digest, as a release names it."""
+    return engine.digest(images.ours(engine))
+
+
+@pytest.fixture(scope="session")
+def root(engine: Engine, image: str) -> Iterator[Path]:
+    """The image's files."""
+    with engine.mounted(image) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def in_image(engine: Engine, image: str) -> Launch:
+    """Starts a step in the image, as the runner does."""
+    return container.launcher(engine, image, ENTRYPOINT)

@@ -1,0 +1,133 @@
+"""The README's workflow, run by act as it stands there, with the image named in action.yml as a release names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from release.pin import pin
+from run_cronjob import REPOSITORY
+from sandbox import CLUSTER, CRONJOB, NAMESPACE, REGION, images
+from sandbox.world import ENVIRONMENT
+from tests.real.images import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox import Sandbox
+    from sandbox.engine import Engine
+
+ACT = Path(sys.executable).with_name("act")
+LOCAL = "./.github/run-cronjob"
+"""Where the workflow's repository has the action: act would fetch the published one."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What act left."""
+
+    exit_status: int
+    log: str
+
+
+@pytest.fixture
+def docker(engine: Engine) -> Iterator[str]:
+    """DOCKER_HOST; what act leaves behind is removed."""
+    assert ACT.is_file(), "act is missing: `make test-real` installs it, from requirements/real.txt"
+    with engine.service() as url:
+        try:
+            yield url
+        finally:
+            engine.remove(engine.containers("name=^act-"))
+            for volume in engine.podman("volume", "ls", "--quiet", "--filter=name=^act-").split():
+                engine.podman("volume", "rm", "--force", volume)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, image: str) -> Path:
+    """A repository with the README's workflow, and the action as it is released."""
+    folder = tmp_path / "batch"
+    workflows, action = folder / ".github/workflows", folder / LOCAL
+    workflows.mkdir(parents=True)
+    action.mkdir(parents=True)
+    (text,) = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    workflow, replaced = re.subn(rf"{REPOSITORY}@\S+", LOCAL, text)
+    assert replaced == 1
+    (workflows / "run-cronjob.yml").write_text(workflow)
+    (action / "action.yml").write_bytes(pin((ROOT / "action.yml").read_bytes(), image))
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=x"),
+    ):
+        who = ("-c", "user.name=octocat", "-c", "user.email=octocat@users.noreply.github.com")
+        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+    return folder
+
+
+def press(world: Sandbox, engine: Engine, docker: str, repository: Path, cronjob: str = CRONJOB) -> Ran:
+    """Fill the form and press the button."""
+    form = {"environment": ENVIRONMENT, "namespace": NAMESPACE, "cronjob": cronjob}
+    event = repository.with_name("event.json")
+    event.write_text(json.dumps({"inputs": form}))
+    variables = {"AWS_ASSUME_ROLE_ARN": world.role, "AWS_REGION": REGION, "CLUSTER_NAME": CLUSTER}
+    environ = {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,  # act has no OIDC tokens of its own
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
+        "AWS_ENDPOINT_URL_STS": world.sts_url,
+        "AWS_ENDPOINT_URL_EKS": world.eks_url,
+    }
+    done = subprocess.run(
+        [
+            *(ACT, "workflow_dispatch", "--bind", "--rm", "--pull=false", "--eventpath", event),
+            *("--platform", f"ubuntu-latest={images.base(engine)}", "--actor", "octocat"),
+            *(word for name, value in variables.items() for word in ("--var", f"{name}={value}")),
+            *(word for name, value in environ.items() for word in ("--env", f"{name}={value}")),
+        ],
+        cwd=repository,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(repository.parent),
+            "XDG_CACHE_HOME": str(repository.with_name("cache")),
+            "DOCKER_HOST": docker,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout)
+
+
+def test_the_readmes_workflow_follows_the_job_to_its_end_and_its_last_step_names_it(
+    world: Sandbox, engine: Engine, docker: str, repository: Path
+):
+    ran = press(world, engine, docker, repository)
+
+    assert ran.exit_status == 0, ran.log
+    (job,) = world.cluster.list("Job", NAMESPACE)
+    assert re.search(rf"\| {job['metadata']['name']} succeeded$", ran.log, re.MULTILINE)
+    assert "Job succeeded" in ran.log
+    told = f"`{CRONJOB}` succeeded in `{NAMESPACE}` on `{CLUSTER}`"
+    assert re.search(rf"Summary - ### \S+ {re.escape(told)}", ran.log)
+    assert job["metadata"]["annotations"]["run-cronjob/workflow"] == "Run CronJob"
+
+
+def test_a_failure_fails_the_workflow_and_its_summary_says_why(
+    world: Sandbox, engine: Engine, docker: str, repository: Path
+):
+    ran = press(world, engine, docker, repository, "nigthly-report")
+
+    assert ran.exit_status == 1
+    assert "::set-output:: reason=CronJobNotFound" in ran.log
+    assert "Summary - ### ❌ `nigthly-report` was not started" in ran.log
+    assert "succeeded" not in ran.log

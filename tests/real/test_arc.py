@@ -1,0 +1,159 @@
+"""Runners in Kubernetes: what their container hooks do with a container action, step by step, in the image.
+
+After actions/runner-container-hooks v0.8, packages/k8s: run-container-step.ts, k8s/index.ts, k8s/utils.ts.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import tarfile
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sandbox import NAMESPACE, commands
+from sandbox.container import translated
+from sandbox.engine import run
+from tests.real.images import ENTRYPOINT, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sandbox import Sandbox
+    from sandbox.engine import Engine
+    from sandbox.runner import Places
+
+REPOSITORY = "batch/batch"
+"""The last two folders of the runner's workspace."""
+LIST = (
+    "cd {} && find . -type f -not -path '*/_runner_hook_responses*' -exec stat -c '%s %n' {{}} \\;"  # listDirAllCommand
+)
+
+
+class Pod:
+    """A container as the hooks make it: nothing runs but `tail`, three volumes, the entrypoint is for later."""
+
+    def __init__(self, engine: Engine, image: str, folder: Path) -> None:
+        self._engine = engine
+        self.github = folder / "github"
+        volumes = {folder / "externals": "/__e", folder / "work": "/__w", self.github: "/github"}
+        for source in volumes:
+            source.mkdir(parents=True)
+        self._id = engine.podman(
+            *("run", "--detach", "--label", engine.label, "--workdir", "/__w"),
+            *(f"--volume={source}:{target}" for source, target in volumes.items()),
+            *("--entrypoint", "tail", image, "-f", "/dev/null"),
+        ).strip()
+
+    def execute(self, *command: str, stdin: bytes = b"") -> str:
+        return run("podman", "exec", "--interactive", self._id, *command, environ=self._engine.environ, stdin=stdin)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["podman", "exec", self._id, *command],
+            env={**os.environ, **self._engine.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def copy(self, source: Path, target: str) -> None:
+        """`execCpToPod`, with its look at what arrived: where that fails, the hooks wait and look 15 times."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(source, arcname=".")
+        said = self.execute(
+            *("sh", "-c"),
+            f"tar xf - --no-same-owner -C {target} 2>/dev/null; "
+            f"find {target} -type f -exec chmod u+rw {{}} \\; 2>/dev/null; "
+            f"find {target} -type d -exec chmod u+rwx {{}} \\; 2>/dev/null",
+            stdin=packed.getvalue(),
+        )
+        assert said == ""
+        here, there = run("sh", "-c", LIST.format(source)), self.execute("sh", "-c", LIST.format(target))
+        assert sorted(there.splitlines()) == sorted(here.splitlines())
+        assert here
+
+    def launch(self, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+        """Copy the runner's folders into the pod and start the step's script."""
+        inside = {name: translated(value, places) for name, value in variables.items()}
+        work = places.temp.with_name("__w")
+        temp, workspace = work / "_temp", work / REPOSITORY
+        workspace.parent.mkdir(parents=True)
+        places.temp.rename(temp)
+        places.temp.symlink_to(temp)
+        places.workspace.rename(workspace)
+        places.workspace.symlink_to(workspace)
+        name = f"{uuid.uuid4()}.sh"
+        (temp / name).write_text(script(inside))
+        self.copy(work, "/__w")
+        return self.start("sh", "-e", f"/__w/_temp/{name}")
+
+
+def script(variables: Mapping[str, str]) -> str:
+    """`writeContainerStepScript`."""
+    escaped = {name: re.sub(r'(["\\$`])', r"\\\1", value) for name, value in variables.items()}
+    environ = " ".join(f'"{name}={value}"' for name, value in escaped.items())
+    return f"""#!/bin/sh -l
+rm "$0" # remove script after running
+mv /__w/_temp/_github_home /github/home && \
+mv /__w/_temp/_github_workflow /github/workflow && \
+mv /__w/_temp/_runner_file_commands /github/file_commands || true && \
+mv /__w/{REPOSITORY}/ /github/workspace && \
+cd /github/workspace && \
+exec env {environ}  {ENTRYPOINT} 
+"""  # noqa: W291  as it is written there
+
+
+@pytest.fixture
+def pod(world: Sandbox, engine: Engine, image: str, tmp_path: Path) -> Iterator[Pod]:
+    pod = Pod(engine, image, tmp_path)
+    world.launch = pod.launch
+    yield pod
+    engine.remove(engine.containers(f"label={engine.label}", f"volume={tmp_path / 'work'}"))
+
+
+def test_the_hooks_get_an_image_and_an_entrypoint_once_released():
+    runs = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]
+
+    assert runs["entrypoint"].startswith("/")
+    assert "args" not in runs
+    assert "pre-entrypoint" not in runs
+
+
+def test_a_press_creates_the_job_and_leaves_outputs_and_summary(world: Sandbox, pod: Pod):
+    run = world.run()
+
+    assert run.exit_status == 0, (run.stdout, run.stderr)
+    assert run.stderr == b""
+    (job,) = world.cluster.list("Job", NAMESPACE)
+    outputs = dict(commands.key_value_pairs(written(pod, "set_output")))
+    assert outputs["job-name"] == job["metadata"]["name"]
+    assert b"was started in" in written(pod, "step_summary")
+
+
+def test_a_failure_is_the_scripts_exit_status(world: Sandbox, pod: Pod):
+    run = world.run({"cronjob": "nigthly-report"})
+
+    assert run.exit_status == 1
+    assert dict(commands.key_value_pairs(written(pod, "set_output")))["reason"] == "CronJobNotFound"
+
+
+def test_values_that_a_shell_would_read_arrive_as_they_are(world: Sandbox, pod: Pod):
+    run = world.run({"cronjob": "a\"b$(touch /github/ran)`touch /github/ran`\\c'd"})
+
+    assert dict(commands.key_value_pairs(written(pod, "set_output")))["reason"] == "InvalidInput"
+    assert r"a\"b$(touch" in "\n".join(run.log.shown) or "$(touch" in "\n".join(run.log.shown)
+    assert not (pod.github / "ran").exists()
+
+
+def written(pod: Pod, prefix: str) -> bytes:
+    """What the step wrote for the runner, where the pod has it."""
+    (file,) = (pod.github / "file_commands").glob(f"{prefix}_*")
+    return file.read_bytes()

@@ -1,0 +1,123 @@
+"""Our Job is the one that `kubectl create job --from=cronjob/X` makes, whatever the CronJob says.
+
+What it says is in cronjobs/: between them they use every field that a Job and its pods can have. Comments there tell
+since which minor version of Kubernetes a file's fields are kept, and which feature gates they need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kubernetes import client  # noqa: TID251  what it doesn't know is the point
+
+from tests.real.laboratory import RefusedError
+from tests.real.manifests import FOLDER, MANIFESTS, Manifest
+from tests.real.schema import Field, Schema
+
+if TYPE_CHECKING:
+    from tests.real.laboratory import Laboratory, Object
+
+NEWEST_MINOR = 37
+"""The Kubernetes whose every field the manifests use."""
+
+REFUSED: dict[Field, tuple[str, dict[str, Any]]] = {
+    ("JobSpec", "selector"): (
+        "a CronJob's Jobs get a selector of their own",
+        {"selector": {"matchLabels": {"app": "mine"}}},
+    ),
+    ("PodSpec", "ephemeralContainers"): (
+        "they are added to pods that run, never to templates",
+        {"template": {"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.example/debug"}]}}},
+    ),
+}
+"""Fields that no CronJob can have, why, and a Job's spec with them."""
+
+
+@pytest.fixture(scope="session")
+def schema(laboratory: Laboratory) -> Schema:
+    document = laboratory.plane.ask("GET", "/openapi/v3/apis/batch/v1").json()
+    return Schema(document, "io.k8s.api.batch.v1.JobTemplateSpec")
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=str)
+def test_our_job_is_kubectls(laboratory: Laboratory, cronjobs: dict[Manifest, Object], manifest: Manifest):
+    if manifest.since > laboratory.minor:
+        pytest.skip(f"Kubernetes 1.{laboratory.minor} keeps only a part of it")
+    # An older kubectl loses what it doesn't know; see below.
+    kubectls = [each for each in laboratory.kubectls if each.minor >= manifest.since]
+
+    assert not (found := laboratory.differences(cronjobs[manifest], kubectls)), found
+
+
+def test_the_manifests_use_every_field_that_there_is(
+    laboratory: Laboratory, cronjobs: dict[Manifest, Object], schema: Schema
+):
+    if laboratory.minor != NEWEST_MINOR:
+        pytest.skip(f"what they use is measured by Kubernetes 1.{NEWEST_MINOR}")
+    assert len(cronjobs) >= 40
+
+    used = set().union(*(schema.used(each["spec"]["jobTemplate"]) for each in cronjobs.values()))
+
+    left = {field for field in schema.fields() - used if field[0] != "EphemeralContainer"}
+    assert left == REFUSED.keys()
+
+
+@pytest.mark.parametrize("field", REFUSED, ids=".".join)
+def test_what_they_leave_out_is_refused(laboratory: Laboratory, cronjobs: dict[Manifest, Object], field: Field):
+    honest = cronjobs[Manifest(FOLDER / "minimal.yaml")]
+    _, extra = REFUSED[field]
+    spec = merged(honest["spec"], {"jobTemplate": {"spec": extra}})
+
+    with pytest.raises(RefusedError, match=rf"{field[1]}: (Invalid value|Forbidden)"):
+        laboratory.store([{"kind": "CronJob", "metadata": {"name": "refused"}, "spec": spec}])
+
+
+def test_a_field_that_kubectl_does_not_know_is_lost_by_it_but_not_by_us(
+    laboratory: Laboratory, cronjobs: dict[Manifest, Object]
+):
+    _, previous = laboratory.kubectls
+    manifest = Manifest(FOLDER / "gated-1-37.yaml")
+    if manifest.since > laboratory.minor:
+        pytest.skip("the API server doesn't know such a field either")
+    cronjob = cronjobs[manifest]
+    responders = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["evictionResponders"]
+
+    ours, theirs = laboratory.ours(cronjob), laboratory.theirs(previous, cronjob)
+
+    assert "evictionResponders" not in theirs["spec"]["template"]["spec"]
+    assert ours["spec"]["template"]["spec"]["evictionResponders"] == responders
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "manifest"),
+    [(client.V1PodSpec, "evictionResponders", "gated-1-37"), (client.V1JobSpec, "scheduling", "gated-gang")],
+)
+def test_a_field_that_the_python_client_does_not_know_survives(
+    laboratory: Laboratory, cronjobs: dict[Manifest, Object], model: Any, field: str, manifest: str
+):
+    found = Manifest(FOLDER / f"{manifest}.yaml")
+    if found.since > laboratory.minor:
+        pytest.skip("the API server doesn't know it either")
+
+    job = laboratory.ours(cronjobs[found])
+
+    assert field not in model.attribute_map.values(), "the client knows it now: choose a newer field"
+    assert job["spec"].get(field) or job["spec"]["template"]["spec"].get(field)
+
+
+def test_the_indexed_manifests_have_the_longest_names_that_there_are(cronjobs: dict[Manifest, Object]):
+    found = set()
+    for manifest, cronjob in cronjobs.items():
+        if str(manifest).startswith("indexed-"):
+            name = cronjob["metadata"]["name"]
+            found.add((len(name), "." in name, cronjob["spec"]["jobTemplate"]["spec"]["completions"]))
+
+    assert found == {(52, dots, completions) for dots in (False, True) for completions in (1, 10, 100_000)}
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` laid over it, object by object."""
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: merged(base.get(key), value) for key, value in changes.items()}

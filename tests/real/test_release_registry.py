@@ -1,0 +1,116 @@
+"""A release's look at its image, at a real registry."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from release import CannotRelease, image
+from sandbox.keeper import Keeper, is_alive
+from tests.unit.test_release_image import ENTRYPOINT, SLSA, Content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAME = "acme/run-cronjob"
+START_SECONDS = 60
+
+
+class Registry:
+    """Docker's registry on a port of its own, with its content in the keeper's folder."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._folder = keeper.folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.host = f"127.0.0.1:{free.getsockname()[1]}"
+        self._pid = 0
+
+    def start(self, *, private: bool = False) -> None:
+        """Serve; what was pushed before is there again."""
+        (self._folder / "htpasswd").write_text("")
+        auth = f"auth: {{htpasswd: {{realm: x, path: {self._folder}/htpasswd}}}}\n" if private else ""
+        config = self._folder / f"{random.randbytes(4).hex()}.yml"
+        config.write_text(
+            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {self._folder}/data}}}}\n"
+            f"http: {{addr: '{self.host}'}}\n{auth}"
+        )
+        self._pid = self._keeper.start("docker-registry", "serve", config, log=self._folder / "log")
+        end = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert is_alive(self._pid), (self._folder / "log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://{self.host}/v2/").close()
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def push(self, content: Content) -> str:
+        """Push it as clients do; its name."""
+        for digest, body in content.blobs.items():
+            begun = self._ask("POST", f"/v2/{NAME}/blobs/uploads/")
+            query = urllib.parse.urlencode({"digest": digest})
+            self._ask("PUT", f"{begun}&{query}", body, "application/octet-stream")
+        # In the order in which they were made: what an index lists has to be there before it.
+        for digest, (kind, body) in content.manifests.items():
+            self._ask("PUT", f"/v2/{NAME}/manifests/{digest}", body, kind)
+        return f"{self.host}/{NAME}@{content.digest}"
+
+    def _ask(self, method: str, url: str, body: bytes = b"", kind: str = "") -> str:
+        full = urllib.parse.urljoin(f"http://{self.host}", url)
+        request = urllib.request.Request(full, data=body, method=method, headers={"Content-Type": kind})
+        with urllib.request.urlopen(request) as answer:
+            return str(answer.headers["Location"])
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Registry]]:
+    keepers: list[Keeper] = []
+
+    def new() -> Registry:
+        keepers.append(Keeper())
+        return Registry(keepers[-1])
+
+    yield new
+    for keeper in keepers:
+        keeper.close()
+
+
+def test_what_is_promised_is_found_in_a_public_registry(start):
+    registry = start()
+    registry.start()
+
+    image.check(registry.push(Content()), ENTRYPOINT)
+
+
+def test_what_is_lacking_is_found_too(start):
+    registry = start()
+    registry.start()
+
+    with pytest.raises(CannotRelease, match="The image for amd64 has no SBOM"):
+        image.check(registry.push(Content(statements=(SLSA,))), ENTRYPOINT)
+
+
+def test_a_private_registry_is_told_from_one_that_lacks_the_image(start):
+    private, empty = start(), start()
+    private.start(private=True)
+    empty.start()
+    content = Content()
+
+    with pytest.raises(CannotRelease, match="Change visibility, Public"):
+        image.check(f"{private.host}/{NAME}@{content.digest}", ENTRYPOINT)
+    with pytest.raises(CannotRelease, match="answered 404"):
+        image.check(f"{empty.host}/{NAME}@{content.digest}", ENTRYPOINT)

@@ -1,0 +1,200 @@
+"""The image, started by the very command that the runner gives docker, and stopped as the runner stops it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import CRONJOB, NAMESPACE, container
+from sandbox.container import run_command, translated
+from sandbox.runner import Places
+from tests.real.images import ENTRYPOINT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Run, Sandbox
+    from sandbox.engine import Engine
+    from sandbox.faults import FaultProxy
+    from sandbox.runner import Launch, Step
+
+UNTIL_SIGTERM = 7.5
+UNTIL_KILL = 2.5
+"""actions/runner, ProcessInvoker.cs: seconds after SIGINT, and then after SIGTERM."""
+
+
+@pytest.fixture(autouse=True)
+def in_a_container(world: Sandbox, in_image: Launch) -> None:
+    world.launch = in_image
+
+
+def cancel(step: Step) -> Run:
+    """What the runner does when a person presses cancel; then what it finds."""
+    for number, seconds in ((signal.SIGINT, UNTIL_SIGTERM), (signal.SIGTERM, UNTIL_KILL)):
+        step.process.send_signal(number)
+        try:
+            step.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            continue
+        return step.finish()
+    step.process.kill()
+    pytest.fail(f"the step outlived its cancelling:\n{step.finish().log.shown}")
+
+
+def cancelled_on(world: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> Run:
+    """Press, and cancel when the proxy hears such a request, or has its answer."""
+    heard = HeardOnce(method)
+    if answered:
+        proxy.on_answer = heard
+    else:
+        proxy.on_request = heard
+    step = world.start()
+    heard.wait()
+    return cancel(step)
+
+
+class HeardOnce:
+    """A request that was waited for."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._heard = threading.Event()
+
+    def __call__(self, asked: Any, *_: object) -> None:
+        if asked.method == self._method:
+            self._heard.set()
+
+    def wait(self) -> None:
+        assert self._heard.wait(60)
+
+
+def jobs(world: Sandbox) -> tuple[Any, ...]:
+    return world.cluster.list("Job", NAMESPACE)
+
+
+def test_the_command_is_the_runners(tmp_path: Path):
+    """DockerCommandManager.DockerRun: no --init, --user, --tty, --stop-timeout, --pull; the values out of sight."""
+    command = run_command(
+        "ghcr.example/acme/run-cronjob@sha256:0a", ENTRYPOINT, "5d3c1e", variables=("HOME", "CI"), mounts={"/a": "/b"}
+    )
+
+    name = command[3]
+    assert command == (
+        *("podman", "run", "--name", name, "--label", "5d3c1e", "--workdir", "/github/workspace", "--rm"),
+        *("-e", "HOME", "-e", "CI", "-e", "GITHUB_ACTIONS=true", "--entrypoint", "/app/entrypoint.py"),
+        *("-v", "/a:/b", "ghcr.example/acme/run-cronjob@sha256:0a"),
+    )
+    places = Places(tmp_path / "w", tmp_path / "t/home", tmp_path / "t", tmp_path / "t/commands", tmp_path / "t/flow")
+    assert translated(f"{tmp_path}/t/home", places) == "/github/home"
+    assert translated(f"{tmp_path}/t/commands/set_output_1", places) == "/github/file_commands/set_output_1"
+    assert translated(f"{tmp_path}/t/other", places) == "/github/runner_temp/other"
+    assert translated(f"{tmp_path}/workspace", places) == f"{tmp_path}/workspace"
+
+
+def test_a_press_creates_the_job_and_tells(world: Sandbox):
+    run = world.run()
+
+    (job,) = jobs(world)
+    assert run.exit_status == 0
+    assert run.outputs["job-name"] == job["metadata"]["name"]
+    assert run.outputs["result"] == "created"
+    assert f"`{CRONJOB}` was started in `{NAMESPACE}` on `staging`" in run.summary
+    assert run.stderr == b""
+
+
+def test_nothing_is_left_in_home_or_the_workspace(world: Sandbox):
+    run = world.run()
+
+    assert list(run.home.iterdir()) == []
+    assert list(run.workspace.iterdir()) == []
+
+
+def test_a_failure_fails_the_step_and_says_why(world: Sandbox):
+    run = world.run({"cronjob": "nigthly-report"})
+
+    assert run.exit_status == 1
+    assert run.outputs["reason"] == "CronJobNotFound"
+    assert CRONJOB in run.summary
+
+
+def test_cancelling_before_the_post_leaves_nothing_behind(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="GET", times=None).hang()
+
+    run = cancelled_on(world, proxy, "GET")
+
+    assert run.exit_status == 1
+    assert run.outputs["result"] == "cancelled"
+    assert run.outputs["job-name"] == ""
+    assert "Nothing was started" in run.summary
+    assert not jobs(world)
+
+
+def test_cancelling_while_the_posts_answer_is_held_back_says_that_a_job_may_exist(world: Sandbox):
+    proxy = world.before_cluster()
+    proxy.on(method="POST").delay_answer(60)
+
+    run = cancelled_on(world, proxy, "POST", answered=True)
+
+    assert run.outputs["result"] == "cancelled"
+    assert run.outputs["reason"] == "CreationUncertain"
+    assert jobs(world)[0]["metadata"]["name"] in run.summary
+
+
+def test_sigterm_alone_is_heard_by_the_first_process_of_a_container(world: Sandbox):
+    """What a runner's host sends as it shuts down, and what Python as PID 1 would not hear."""
+    proxy = world.before_cluster()
+    proxy.on(method="GET", times=None).hang()
+    heard = HeardOnce("GET")
+    proxy.on_request = heard
+    step = world.start()
+    heard.wait()
+
+    step.process.send_signal(signal.SIGTERM)
+    run = step.finish()
+
+    assert run.outputs["result"] == "cancelled"
+    assert "Nothing was started" in run.summary
+
+
+def test_no_container_is_left(world: Sandbox, engine: Engine):
+    world.run()
+
+    assert engine.containers(f"label={engine.label}") == ()
+
+
+def test_modules_and_profiles_that_others_left_have_no_say(world: Sandbox, tmp_path: Path):
+    workspace, home = tmp_path / "workspace", tmp_path / "home"
+    for folder in (workspace, home / ".local/lib/python3.13/site-packages", home / ".aws"):
+        folder.mkdir(parents=True)
+    for name in ("boto3.py", "yaml.py", "sitecustomize.py"):
+        for folder in (workspace, home / ".local/lib/python3.13/site-packages"):
+            (folder / name).write_text("raise SystemExit('imported from the job')")
+    (home / ".aws/config").write_text("[default]\ncredential_process = /bin/sh -c 'touch /github/home/ran'\n")
+    paths = {
+        "PYTHONPATH": "/github/workspace",
+        "PYTHONHOME": "/github/home",
+        "PYTHONSTARTUP": "/github/workspace/boto3.py",
+    }
+
+    run = world.run(workspace=workspace, home=home, environ=paths)
+
+    assert run.exit_status == 0, run.log.shown
+    assert not (home / "ran").exists()
+
+
+def test_it_runs_where_it_can_write_nowhere_but_where_the_runner_asks_for_it(
+    world: Sandbox, engine: Engine, image: str, tmp_path: Path
+):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    world.launch = container.launcher(engine, image, ENTRYPOINT, "--read-only", "--read-only-tmpfs", "--cap-drop=all")
+
+    run = world.run(home=home)
+
+    assert run.exit_status == 0, run.log.shown
+    assert len(jobs(world)) == 1

@@ -1,0 +1,64 @@
+"""Our workflows, and the one that people paste, as GitHub's grammar has them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox import binaries
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def complaints(project: Path) -> str:
+    """What actionlint says of a project's workflows."""
+    # Without the checkers of scripts that some machines have and others don't.
+    command = [str(binaries.find("actionlint")), "-no-color", "-shellcheck=", "-pyflakes="]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy to change; actionlint looks for a repository's root."""
+    (tmp_path / ".git").mkdir()
+    shutil.copytree(ROOT / ".github", tmp_path / ".github")
+    shutil.copy(ROOT / "action.yml", tmp_path)
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    return tmp_path
+
+
+def test_our_workflows_are_right(project: Path):
+    assert complaints(project) == ""
+
+
+def test_the_workflow_to_paste_is_right(tmp_path: Path):
+    (workflow,) = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/run-cronjob.yml").write_text(workflow)
+
+    assert complaints(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("          cronjob: nightly-report", "          cronjobs: nightly-report", 'input "cronjobs" is not defined'),
+        ("steps.run.outputs.job-uid", "steps.run.outputs.job-id", 'property "job-id" is not defined'),
+        ("needs: [everything, oldest-python", "needs: [anything, oldest-python", "anything"),
+        ("ubuntu-24.04-arm]", "ubuntu-24.04-risc]", 'label "ubuntu-24.04-risc" is unknown'),
+    ],
+)
+def test_what_the_workflow_gets_wrong_of_the_action_is_seen(project: Path, good: str, bad: str, said: str):
+    file = project / ".github/workflows/ci.yml"
+    text = file.read_text()
+    assert good in text
+    file.write_text(text.replace(good, bad))
+
+    assert said in complaints(project)

@@ -1,0 +1,48 @@
+"""The engine says what it lacks before it tries anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox import engine, images
+from sandbox.engine import Engine, EngineUnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine that has none of it, for a person who is not root."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_each_missing_program_is_named_with_the_command_that_brings_it(bare: Path):
+    with pytest.raises(EngineUnavailableError) as caught:
+        Engine()
+
+    assert "apt-get install --no-install-recommends podman runc mmdebstrap" in str(caught.value)
+    assert "run it as root" in str(caught.value)
+    assert not list(bare.iterdir())
+
+
+@pytest.mark.usefixtures("bare")
+def test_make_image_says_so_too_and_fails(capsys: pytest.CaptureFixture[str]):
+    assert images.main() == 1
+    assert "podman, runc, mmdebstrap" in capsys.readouterr().err
+
+
+def test_a_label_of_this_process_or_of_one_that_is_no_more_is_swept_and_no_other():
+    mine, gone, alive = f"{os.getpid():06x}", f"{0xFFFFFE:06x}", f"{os.getppid():06x}"
+
+    assert engine._is_over(mine, mine)
+    assert engine._is_over(gone, mine)
+    assert not engine._is_over(alive, mine)
+    assert not engine._is_over("io.buildah.version", mine)

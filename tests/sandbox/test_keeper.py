@@ -1,0 +1,80 @@
+"""What a process started goes with it, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.keeper import Keeper, is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECONDS = 20
+OWNER = """
+import json, time
+from sandbox.keeper import Keeper
+keeper = Keeper()
+pid = keeper.start("sleep", "600", log=keeper.folder / "log")
+print(json.dumps([str(keeper.folder), pid]), flush=True)
+time.sleep(600)
+"""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_closing_ends_the_processes_and_removes_the_folder() -> None:
+    with closing(Keeper()) as keeper:
+        log = keeper.folder / "log"
+        pid = keeper.start("sh", "-c", "sleep 600 & echo $WORD $!; wait", log=log, environ={"WORD": "here"})
+        until(lambda: log.read_text().endswith("\n"))
+        word, child = log.read_text().split()
+        assert word == "here"
+        assert is_alive(pid)
+        assert is_alive(int(child))
+
+    assert not is_alive(pid)
+    until(lambda: not is_alive(int(child)))
+    assert not keeper.folder.exists()
+
+
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its whole group"])
+def test_a_kill_that_nothing_can_catch_leaves_nothing_behind(kill: Callable[[int, int], None]) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
+    )
+    assert owner.stdout
+    with owner.stdout:
+        folder, pid = json.loads(owner.stdout.readline())
+    assert is_alive(pid)
+
+    kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+
+    until(lambda: not is_alive(pid) and not Path(folder).exists())
+
+
+def test_a_process_that_has_ended_is_known_to_have() -> None:
+    with closing(Keeper()) as keeper:
+        pid = keeper.start("true", log=keeper.folder / "log")
+        until(lambda: not is_alive(pid))
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with closing(Keeper()) as keeper, pytest.raises(OSError, match=r"/no/such/program could not be .*No such"):
+        keeper.start("/no/such/program", log=keeper.folder / "log")

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import threading
+from typing import NoReturn
+
+import pytest
+
+from run_cronjob.ahead import Ahead
+
+
+def test_asks_before_the_answer_is_wanted():
+    asked = threading.Event()
+
+    def ask() -> str:
+        asked.set()
+        return "answer"
+
+    ahead = Ahead(ask)
+
+    assert asked.wait(60)
+    assert ahead() == "answer"
+
+
+def test_gives_an_answer_once_and_then_asks_anew():
+    answers = iter(["first", "second", "third"])
+
+    ahead = Ahead(lambda: next(answers))
+
+    assert [ahead(), ahead(), ahead()] == ["first", "second", "third"]
+
+
+def test_raises_the_error_where_the_answer_is_wanted_and_then_asks_anew():
+    answers = iter([LookupError("at first"), LookupError("again")])
+
+    def ask() -> NoReturn:
+        raise next(answers)
+
+    ahead = Ahead(ask)
+
+    with pytest.raises(LookupError, match="at first"):
+        ahead()
+    with pytest.raises(LookupError, match="again"):
+        ahead()
