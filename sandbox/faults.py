@@ -132,6 +132,15 @@ class Rule:
 
         self._add("cut_stream", act)
 
+    def stall_stream(self, after_bytes: int) -> None:
+        """Pass the answer's head on and so many bytes of its body, and then nothing, though the connection stays."""
+
+        def act(client: Client, deliver: Deliver) -> None:
+            with deliver() as answer:
+                client.relay(answer, cut_after=after_bytes, stall=True)
+
+        self._add("stall_stream", act)
+
     def _add(self, name: str, act: Act) -> None:
         self._faults.append(Fault(self, name, act))
 

@@ -142,8 +142,8 @@ class Client(BaseHTTPRequestHandler):
                 raise BadGatewayError(f"no answer from {origin.host}:{origin.port}: {error!r}") from error
             yield answer
 
-    def relay(self, answer: HTTPResponse, *, cut_after: int | None = None) -> None:
-        """Pass the answer on as it comes; break off after so many bytes of its body."""
+    def relay(self, answer: HTTPResponse, *, cut_after: int | None = None, stall: bool = False) -> None:
+        """Pass the answer on as it comes; after so many bytes of its body break off, or `stall` until the end."""
         declared = answer.length
         chunked = declared is None
         framing = [("Transfer-Encoding", "chunked")] if chunked else []
@@ -159,6 +159,8 @@ class Client(BaseHTTPRequestHandler):
         except (OSError, HTTPException):
             # One side broke off: the other must see no orderly end.
             self.close()
+        if stall:
+            self.wait()
         if wanted < whole or (left and not chunked):
             self.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from run_cronjob import diagnosis, grants, job, pods
-from run_cronjob.errors import ActionError
+from run_cronjob.errors import ActionError, Interrupted
 from run_cronjob.follow import Follow, Right, Target, Unwatchable
 from run_cronjob.model import Logs, Output, Result
 from run_cronjob.tail import Tails
@@ -29,8 +29,8 @@ _WITHHELD = {
     Logs.FALSE: "`logs: false`",
 }
 
-DRAIN_SECONDS = 60
-"""For what the logs still hold after the verdict."""
+DRAIN_SECONDS = 30
+"""After the verdict, for so long without a line nothing more is expected of the logs."""
 
 _MISSING = {
     Right.PODS: (
@@ -83,10 +83,15 @@ class Attendance:
         """What takes a moment and must not cost the verdict: the rest of the logs, and why it failed."""
         if result is Result.STARTED:
             return
-        view = following.last_look()
-        if self._tails:
-            self._tails.drain(DRAIN_SECONDS)
-        self._write_down(result, verdict, view)
+        try:
+            view = following.last_look(explain=result is Result.FAILED)
+            if self._tails:
+                self._tails.drain(DRAIN_SECONDS)
+            self._write_down(result, verdict, view)
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001  the Job's end is known, whatever this is
+            self._remark(f"What else there is to tell of the Job got lost by an error of this action: {_name(error)}.")
 
     def _write_down(self, result: Result, verdict: Verdict | None, view: View) -> None:
         known = self._progress.outcome
@@ -141,6 +146,10 @@ class Attendance:
     def _remark(self, sentence: str) -> None:
         self._progress.learn(remarks=(*self._progress.outcome.remarks, sentence))
         self._actions.notice("Run CronJob", sentence)
+
+
+def _name(error: Exception) -> str:
+    return quoted(type(error).__name__)
 
 
 _WORDS = {

@@ -218,6 +218,8 @@ class Cluster:
             kind, subject = event["type"], event["object"]
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the stream holds what is no event") from error
+        if not isinstance(subject, dict):
+            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the stream holds what is no event")
         if kind == "ERROR":
             raise ApiError(int(subject.get("code") or 500), str(subject.get("reason")), str(subject.get("message")))
         return {"type": kind, "object": subject}

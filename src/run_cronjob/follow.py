@@ -43,6 +43,7 @@ _LOOK_SECONDS = 5.0
 _EVENT_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
 _MOST_LOOKED_AT = 3
 _MOST_REMEMBERED = 200
+_MOST_EVENTS = 500
 _HOPELESS = {401, 403, 404}
 
 
@@ -161,7 +162,7 @@ class Known:
         """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
         match about, news:
             case About.JOB, Lost():
-                self.lost = self.lost or news
+                self.lost = news
             case About.JOB, Listed(objects):
                 self._see_job(next(iter(objects), None), gone=False)
             case About.JOB, Changed(found, gone):
@@ -180,6 +181,7 @@ class Known:
                 self.sees_pods = False
             case About.EVENTS, Listed(objects):
                 self._events |= {_uid(event): event for event in objects}
+                self._events = dict(list(self._events.items())[-_MOST_EVENTS:])
         return ()
 
     def _see_job(self, found: Json | None, *, gone: bool) -> None:
@@ -263,23 +265,27 @@ class Follow:
         self._start(About.JOB, self._api.the_job(self._target.namespace, self._target.name))
         while True:
             message = self._inbox.get(self._seconds_to_wait())
-            if message:
+            while message:
                 self._learn(*message)
-            decided = self._known.verdict(self._wait_for)
-            if decided:
-                self._stop()
-                return decided
+                decided = self._known.verdict(self._wait_for)
+                if decided:
+                    self._stop()
+                    return decided
+                message = self._inbox.get(0)  # a hundred pods change at once: what holds now is told, not each step
             self._give_up_if_hopeless()
             if self._known.job:
                 self._watch_pods()
                 self._report()
 
-    def last_look(self) -> View:
-        """All that is known, after looking at pods and events once more: a watch may lag behind another."""
+    def last_look(self, *, explain: bool) -> View:
+        """All that is known, after looking at the pods once more, and to `explain` a failure at events.
+
+        A watch may lag behind another.
+        """
         if self._known.job and self._known.sees_pods:
             selection = self._api.the_pods(self._target.namespace, jobs.pod_selector(self._known.job))
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
-        if Right.EVENTS not in self._missing:
+        if explain and Right.EVENTS not in self._missing:
             for uid in (self._known.uid, *self._known.failed_pods):
                 self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
         return self._known.view
@@ -298,6 +304,10 @@ class Follow:
         for pod, gone in self._known.learn(about, news):
             if self._tails:
                 self._tails.see(pod, gone=gone)
+        if not self._known.lost:
+            self._lost_at = None
+        elif self._lost_at is None:
+            self._lost_at = self._clock.monotonic()
         if isinstance(news, Lost) and isinstance(news.error, ApiError) and news.error.status == 403:
             self._miss({About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}.get(about))
         if self._looker:
@@ -309,14 +319,11 @@ class Follow:
             self._reporter.missing(right)
 
     def _give_up_if_hopeless(self) -> None:
-        lost, now = self._known.lost, self._clock.monotonic()
-        if lost is None:
-            self._lost_at = None
+        if not self._known.lost:
             return
-        self._lost_at = now if self._lost_at is None else self._lost_at
-        error = lost.error
+        error = self._known.lost.error
         final = error.status in _HOPELESS if isinstance(error, ApiError) else error.cause.is_final
-        if final and now - self._lost_at >= HOPELESS_SECONDS:
+        if final and self._lost_for() >= HOPELESS_SECONDS:
             self._stop()
             raise Unwatchable(error)
 

@@ -53,6 +53,7 @@ class Stage:
     """What a station found, for its line in the log."""
 
     found: str = ""
+    is_good: bool = True
 
 
 class Steps:
@@ -83,7 +84,7 @@ class Steps:
         except ActionError:
             self._log("✗", title, stage.found or f"stopped while {doing}", began)
             raise
-        self._log("✓", title, stage.found, began)
+        self._log("✓" if stage.is_good else "✗", title, stage.found, began)
 
     def _log(self, sign: str, title: str, text: str, began: float) -> None:
         self._actions.line(f"{sign} {title:<9} {text} ({self._clock.monotonic() - began:.2f} s)")
@@ -339,6 +340,7 @@ class Steps:
         with self._stage("End", "following the Job") as stage:
             attendance = Attendance(self._inputs, self._at, cluster, self._progress, self._actions, self._clock)
             stage.found = attendance.follow(cronjob)
+            stage.is_good = self._progress.outcome.result.exit_status == 0
 
     def delete(self, outcome: Outcome) -> Outcome:
         """Ask for the deletion of the Job that `outcome` tells of, with its pods; what came of that."""

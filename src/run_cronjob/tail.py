@@ -78,6 +78,8 @@ class Tails:
         """Guards what follows, and is notified of all that a tail may wait for."""
         self.is_draining = False
         self.is_stopped = False
+        self.shown = 0
+        """Lines so far: a slow reader of the log makes them few, but not none."""
         self._refused = refused
         self._several_pods = several
         self._several_containers = False
@@ -124,11 +126,14 @@ class Tails:
                 other.is_lost = other.is_lost or number < newest - 1
 
     def drain(self, seconds: float) -> bool:
-        """Show what is left, for so long at most; whether that was all. Nothing may run any more by now."""
+        """Show what is left, until nothing comes for so long; whether that was all. Nothing may run any more by now."""
         with self.changed:
             self.is_draining = True
             self.changed.notify_all()
-            self.changed.wait_for(lambda: not self._open(), seconds)
+            before = -1
+            while before != self.shown and self._open():
+                before = self.shown
+                self.changed.wait_for(lambda: not self._open(), seconds)
             late = self._open()
         for tail in late:
             self.actions.line(f"! The rest of {tail.name} is left out: it could not be read in {seconds:.0f} s.")
@@ -338,6 +343,7 @@ class _Tail:
         if not lines:
             return
         with self._tails.changed:
+            self._tails.shown += len(lines)
             self.last.extend(cut(line, _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
             prefix = self._tails.prefix(self._pod, self._container)
         if not self._is_announced:

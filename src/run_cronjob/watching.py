@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from run_cronjob.errors import ApiError, NoAnswer
+from run_cronjob.errors import ApiError, Cause, NoAnswer
 from run_cronjob.patience import Pauses
 
 if TYPE_CHECKING:
@@ -94,13 +94,14 @@ class Watch:
                 for event in self._source.changes(version):
                     version = self._take(event) or version
                     pauses.reset()
-            except (ApiError, NoAnswer) as error:
+            except Exception as error:  # noqa: BLE001  a watch that died unheard would let us wait for ever
                 version = ""
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
                     pauses.reset()
-                wanted = error.retry_after if isinstance(error, ApiError) else None
-                if not (isinstance(error, ApiError) and error.status == _EXPIRED):
-                    self._pass_on(Lost(error))
+                lost = error if isinstance(error, ApiError | NoAnswer) else _unforeseen(error)
+                wanted = lost.retry_after if isinstance(lost, ApiError) else None
+                if not (isinstance(lost, ApiError) and lost.status == _EXPIRED):
+                    self._pass_on(Lost(lost))
                 self._clock.sleep(min(pauses.next(wanted), _LONGEST_WAIT_SECONDS))
             else:
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
@@ -118,3 +119,7 @@ class Watch:
     def _pass_on(self, news: News) -> None:
         if not self._stopped.is_set():
             self._tell(news)
+
+
+def _unforeseen(error: Exception) -> NoAnswer:
+    return NoAnswer("the Kubernetes API", "", Cause.BROKEN, type(error).__name__)

@@ -15,6 +15,7 @@ from sandbox.waiting import until
 from tests.integration.inprocess import Press
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sandbox import Run, Sandbox
@@ -143,14 +144,16 @@ def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
 # --- within this process, where minutes can be made seconds -------------------------------------------------
 
 
+@pytest.mark.parametrize("stalls", [lambda rule: rule.hang(), lambda rule: rule.stall_stream(0)], ids=["head", "body"])
 def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
 ):
     monkeypatch.setattr(cluster, "STALLED_SECONDS", 2)
     proxy = world.before_cluster()
-    proxy.on(method="GET", path_contains="watch=true", times=2).hang()
+    stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
     press = Press(world, monkeypatch, tmp_path, FOLLOW)
     life = Life(world.cluster, NAMESPACE)
+    until(lambda: any(each.fault for each in proxy.journal))
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
@@ -208,6 +211,28 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
 
     assert press.outputs()["result"] == "succeeded"
     assert len({each.headers["authorization"] for each in proxy.journal}) == 2
+
+
+def test_a_kubeconfigs_token_file_is_read_again(
+    world: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 1)
+    file = tmp_path / "token"
+    first, second = config["users"][0]["user"]["token"], world.cluster.user("ci", ["run-cronjob"])
+    file.write_text(first)
+    config["users"][0]["user"] = {"tokenFile": str(file)}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
+    press = Press(world, monkeypatch, tmp_path, FOLLOW | inputs)
+    life = Life(world.cluster, NAMESPACE)
+    life.pod().run()
+    file.write_text(f"{second}\n")
+    until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in world.cluster.journal})
+    life.complete()
+
+    assert press.outputs()["result"] == "succeeded"
 
 
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,28 @@ def test_the_entrypoint_is_where_the_image_has_it() -> None:
     assert f'ENTRYPOINT ["{entrypoint}"]' in dockerfile
     assert re.search(r"^COPY src/run_cronjob /root-fs/app/src/run_cronjob$", dockerfile, re.MULTILINE)
     assert "FROM scratch\nCOPY --from=build /root-fs /\n" in dockerfile
+
+
+def test_what_a_cancelled_run_leaves_is_cleaned_up_by_an_executable_of_its_own() -> None:
+    post = ACTION["runs"]["post-entrypoint"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert ACTION["runs"]["post-if"] == "cancelled()"
+    assert re.search(rf"^COPY .*\bpost\.py /root-fs{post}$", dockerfile, re.MULTILINE)
+    assert (ROOT / "post.py").stat().st_mode & 0o111
+    assert re.fullmatch(r"#!/\S+/python3 -I", (ROOT / "post.py").read_text().splitlines()[0])
+
+
+def test_who_does_not_follow_does_not_pay_for_it() -> None:
+    told = "import sys, run_cronjob.main, run_cronjob.steps; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", told], env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
+    )
+
+    loaded = set(done.stdout.split())
+    late = {"attend", "follow", "watching", "tail", "logs", "pods", "causes", "cluster", "aws"}
+    assert not loaded & {f"run_cronjob.{name}" for name in late}
+    assert not {"boto3", "kubernetes"} & loaded
 
 
 def test_the_image_keeps_to_githubs_rules_for_actions() -> None:

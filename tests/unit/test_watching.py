@@ -95,6 +95,13 @@ def test_after_a_failure_it_lists_again_since_things_may_be_gone_meanwhile(
     assert Lost(error) in script.told
 
 
+def test_not_even_a_defect_ends_the_watch() -> None:
+    script = Script(FakeClock(), [], [KeyError("metadata")], [thing(2)], []).play()
+
+    assert Listed((thing(2),)) in script.told
+    assert any(isinstance(news, Lost) for news in script.told)
+
+
 def test_a_forgotten_past_is_no_trouble_but_a_new_list() -> None:
     script = Script(FakeClock(), [], [EXPIRED], [thing(9)]).play()
 
