@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from sandbox.binaries import cache_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -56,8 +58,8 @@ class CommandError(Exception):
 
 def missing() -> tuple[str, ...]:
     """What this machine lacks for containers, each with the way to get it."""
-    needed = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}
-    absent = [package for program, package in needed.items() if not shutil.which(program)]
+    programs = ("podman", "runc", "mmdebstrap")
+    absent = [name for name in programs if not shutil.which(name)]
     if not list(Path("/usr/share/keyrings").glob("debian-archive-keyring.*")):
         absent.append("debian-archive-keyring")
     lacks = []
@@ -66,11 +68,6 @@ def missing() -> tuple[str, ...]:
     if os.geteuid():
         lacks.append("root's rights, to make file systems and containers: run it as root, e.g. by sudo --preserve-env")
     return tuple(lacks)
-
-
-def cache_folder() -> Path:
-    """Where what takes long to make is kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "run-cronjob"
 
 
 class Engine:
@@ -84,7 +81,7 @@ class Engine:
             raise EngineUnavailableError("To run containers, this machine lacks:\n" + "\n".join(lacks))
         self._open = contextlib.ExitStack()
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-engine-")))
-        self.cache = cache_folder() / "containers"
+        self.cache = cache_folder(os.environ) / "containers"
         self.cache.mkdir(parents=True, exist_ok=True)
         settings, storage = self.folder / "containers.conf", self.folder / "storage.conf"
         settings.write_text(_SETTINGS.format(run=_RUN))

@@ -7,24 +7,17 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox import binaries
+from sandbox import binaries, engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PACKAGES = ("podman", "runc", "mmdebstrap", "docker-registry")
-"""Programs that come as Debian packages of the same name."""
-
 
 def main(environ: Mapping[str, str]) -> int:
     """0 if all is there now."""
-    lacks: list[str] = []
-    # Debian keeps runc where only root looks.
-    path = f"{environ.get('PATH', '')}:/usr/sbin:/sbin"
-    packages = [program for program in PACKAGES if not shutil.which(program, path=path)]
-    if packages:
-        names = " ".join(packages)
-        lacks.append(f"{', '.join(packages)}: not installed. On Debian or Ubuntu: sudo apt-get install {names}")
+    lacks = list(engine.missing())
+    if not shutil.which("docker-registry"):
+        lacks.append("docker-registry: apt-get install --no-install-recommends docker-registry")
     try:
         wanted = binaries.missing(environ)
         if wanted:

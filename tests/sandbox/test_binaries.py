@@ -130,8 +130,8 @@ def test_all_that_a_machine_lacks_is_said_at_once(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 2
-    assert "podman" in done.stdout
-    assert "apt-get install podman" in done.stdout
+    assert "apt-get install --no-install-recommends podman" in done.stdout
+    assert "apt-get install --no-install-recommends docker-registry" in done.stdout
     assert "Go is not installed" in done.stdout
     assert "https://go.dev/dl/" in done.stdout
     assert "KUBEBUILDER_ASSETS" in done.stdout
