@@ -284,10 +284,7 @@ def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(world: Sandbox)
 
 # --- the containers' output ---------------------------------------------------------------------------------
 
-no_kubelet = pytest.mark.emulator("logs come from a kubelet")
 
-
-@no_kubelet
 def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(world: Sandbox):
     step, life = follow(world)
     pod = life.pod()
@@ -307,7 +304,6 @@ def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(
     assert "line 3\n" not in run.summary
 
 
-@no_kubelet
 def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(world: Sandbox):
     step, life = follow(world)
     pod = life.pod()
@@ -330,7 +326,6 @@ progress 1%\r::error::no
 """
 
 
-@no_kubelet
 def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sandbox):
     step, life = follow(world)
     pod = life.pod()
@@ -348,7 +343,6 @@ def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sa
     assert "````text" in run.summary
 
 
-@no_kubelet
 @pytest.mark.parametrize(
     ("visibility", "logs", "shown"),
     [
