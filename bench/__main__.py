@@ -16,7 +16,7 @@ import yaml
 from bench import report
 from bench.contenders import comparisons, completions, streams
 from bench.course import Course
-from bench.following import Delay, LongLog, Stream, complete, stream
+from bench.following import LongLog, complete, stream
 from bench.measure import RunFailedError, run
 from sandbox import container, images
 from sandbox.engine import CommandError, Engine, EngineUnavailableError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bench.contenders import Contender
     from bench.course import Traffic
+    from bench.following import Delay, Stream
     from bench.measure import Measure
 
 ROUNDS = 10
@@ -58,18 +59,16 @@ def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     rows = {contender: report.Row(times[contender], *costs[contender]) for contender in contenders}
     sizes = {name: images.measure(engine, image) for name, image in built.items()}
 
-    waiting, compared_waiting = completions()
-    delays = _delays(waiting, course)
-    showing, compared_showing = streams()
+    verdicts, compared_completions = completions(cronjob_runner)
+    delays = _delays(verdicts, course)
+    showing, compared_streams = streams()
     shown = _streams(showing, course)
 
-    tables = (report.contenders(rows), report.sizes(sizes), report.delays(delays), report.streams(shown))
-    ratios = "".join(
-        (
-            report.ratios({each: row.seconds for each, row in rows.items()}, compared),
-            report.ratios({each: report.told(measured) for each, measured in delays.items()}, compared_waiting),
-            report.ratios({each: report.seconds(measured) for each, measured in shown.items()}, compared_showing),
-        )
+    tables = (report.contenders(rows), report.sizes(sizes), report.completions(delays), report.streams(shown))
+    ratios = (
+        report.ratios(rows, compared)
+        + report.ratios(delays, compared_completions)
+        + report.ratios(shown, compared_streams)
     )
     print(*tables, ratios, sep="\n")
     rounds = {"rounds": ROUNDS, "log_rounds": LOG_ROUNDS}
@@ -95,24 +94,24 @@ def _times(contenders: Iterable[Contender], course: Course) -> dict[Contender, l
     return measures
 
 
-def _delays(verdicts: Mapping[Contender, str], course: Course) -> dict[Contender, list[Delay]]:
+def _delays(verdicts: Mapping[Contender, str], course: Course) -> dict[Contender, report.Completions]:
     delays: dict[Contender, list[Delay]] = {contender: [] for contender in verdicts}
     idle = course.watches()
     for number in range(ROUNDS):
         _tell(f"Completion {number + 1} of {ROUNDS}")
         for contender, measured in delays.items():
             measured.append(complete(contender, course, verdicts[contender], idle))
-    return delays
+    return {contender: report.Completions(measured) for contender, measured in delays.items()}
 
 
-def _streams(contenders: Iterable[Contender], course: Course) -> dict[Contender, list[Stream]]:
+def _streams(contenders: Iterable[Contender], course: Course) -> dict[Contender, report.Streams]:
     shown: dict[Contender, list[Stream]] = {contender: [] for contender in contenders}
     log = LongLog()
     for number in range(LOG_ROUNDS):
         _tell(f"Log {number + 1} of {LOG_ROUNDS}")
         for contender, measured in shown.items():
             measured.append(stream(contender, course, log))
-    return shown
+    return {contender: report.Streams(measured) for contender, measured in shown.items()}
 
 
 def _tell(text: str) -> None:

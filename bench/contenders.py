@@ -184,6 +184,10 @@ def _with_kubeconfig(course: Course, folder: Path) -> dict[str, str]:
     return {"kubeconfig": str(_kubeconfig(course, folder))}
 
 
+def _peer(cronjob_runner: Path) -> str:
+    return f"'{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
+
+
 def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
     """All of them. `images` start a step in the image of that name, ours and the plain one."""
     ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role))
@@ -212,18 +216,23 @@ def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> li
         Comparison("plain-image", in_image("plain"), in_image("run-cronjob")),
     ]
     if cronjob_runner:
-        script = f"exec '{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
-        start = _shell(script, _nothing, ready=True)
+        start = _shell(f"exec {_peer(cronjob_runner)}", _nothing, ready=True)
         peer = Contender("cronjob-runner, given a kubeconfig", "Job", start, stays=True)
         found.append(Comparison("cronjob-runner", peer, with_kubeconfig))
     return found
 
 
-def completions() -> tuple[Mapping[Contender, str], list[Comparison]]:
+def completions(cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
     """Who waits for a Job's completion, with the words that tell of it, and how they compare."""
     ours = Contender("run-cronjob", "wait-for: completed", _ours(_completed, _nothing))
     kubectl = Contender("kubectl wait", "--for=condition=complete", _shell(_CREATE + _WAIT, _nothing, ready=True))
-    return {kubectl: "condition met", ours: "✓ End"}, [Comparison("completion", kubectl, ours)]
+    verdicts, found = {kubectl: "condition met", ours: "✓ End"}, [Comparison("completion", kubectl, ours)]
+    if cronjob_runner:
+        script = f"exec {_peer(cronjob_runner)} 2>&1"
+        peer = Contender("cronjob-runner", "", _shell(script, _nothing, ready=True))
+        verdicts[peer] = "Job is completed"
+        found.append(Comparison("completion-cronjob-runner", peer, ours))
+    return verdicts, found
 
 
 def streams() -> tuple[list[Contender], list[Comparison]]:

@@ -64,11 +64,14 @@ class Stream:
 
 
 class LongLog:
-    """A log of LINES lines, rendered before it is asked for."""
+    """A log of so many lines, rendered before it is asked for."""
+
+    def __init__(self, lines: int = LINES) -> None:
+        self._count = lines
 
     @cached_property
     def _pieces(self) -> list[tuple[int, bytes, bytes]]:
-        return [self._piece(number) for number in range(LINES // _AT_ONCE)]
+        return [self._piece(number) for number in range(self._count // _AT_ONCE)]
 
     def _piece(self, number: int) -> tuple[int, bytes, bytes]:
         second = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
@@ -83,10 +86,20 @@ class LongLog:
             if second >= options.since:
                 yield stamped if options.timestamps else bare
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What its first and its last line begin with."""
+        return _line(0)[:_MARK_LENGTH].decode(), _line(self._count - 1)[:_MARK_LENGTH].decode()
+
     @cached_property
     def digest(self) -> str:
         """Of all lines."""
         return hashlib.sha256(b"".join(bare for _, _, bare in self._pieces)).hexdigest()
+
+
+def digest_of_lines(shown: bytes) -> str:
+    """Of the log's lines in all that a contender wrote, in their order, without timestamps."""
+    return hashlib.sha256(b"".join(_LINE.findall(shown))).hexdigest()
 
 
 def _line(number: int) -> bytes:
@@ -152,16 +165,21 @@ class Following:
         return b"".join(self._parts)
 
     def _failed(self, how: str) -> RunFailedError:
-        self.close()
-        errors = cast("IO[bytes]", self._process.stderr).read()
-        return RunFailedError(f"{self._name} {how}:\n{(self.text[-_TOLD_BYTES:] + errors).decode(errors='replace')}")
+        self._stop()
+        said = self.text[-_TOLD_BYTES:] + cast("IO[bytes]", self._process.stderr).read()
+        return RunFailedError(f"{self._name} {how}:\n{said.decode(errors='replace')}")
 
-    def close(self) -> None:
-        """End it, if it has not."""
+    def _stop(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
         self._reader.join()
+
+    def close(self) -> None:
+        """End it, if it has not."""
+        self._stop()
+        for stream in filter(None, (self._process.stdout, self._process.stderr)):
+            stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +214,7 @@ def complete(contender: Contender, course: Course, verdict: str, idle: int) -> D
 
 def stream(contender: Contender, course: Course, log: LongLog) -> Stream:
     """A Job that prints `log`, of which no line may be missing or come twice. Raises RunFailedError."""
-    first, last = (_line(number)[:_MARK_LENGTH].decode() for number in (0, LINES - 1))
+    first, last = log.ends
     with _following(contender, course, first, last) as following:
         life = following.job(course)
         pod = life.pod(POD)
@@ -209,6 +227,6 @@ def stream(contender: Contender, course: Course, log: LongLog) -> Stream:
         life.complete()
         course.end_seen()
         _, cpu_seconds = following.end()
-        if log.digest != hashlib.sha256(b"".join(_LINE.findall(following.text))).hexdigest():
+        if log.digest != digest_of_lines(following.text):
             raise RunFailedError(f"{contender.name} did not show the log as it was")
     return Stream(ended - began, cpu_seconds, memory)

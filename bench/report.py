@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bench.contenders import TOOLS
 from bench.following import LINES
@@ -65,6 +65,14 @@ cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of
 """
 
 
+class Timed(Protocol):
+    """What contenders are compared by."""
+
+    @property
+    def seconds(self) -> float:
+        """Median."""
+
+
 @dataclass(frozen=True)
 class Row:
     """All that is known of one contender."""
@@ -82,6 +90,30 @@ class Row:
     def cpu_seconds(self) -> float:
         """Median."""
         return statistics.median(measure.cpu_seconds for measure in self.measures)
+
+
+@dataclass(frozen=True)
+class Completions:
+    """How soon a contender told of its Jobs' ends."""
+
+    delays: Sequence[Delay]
+
+    @property
+    def seconds(self) -> float:
+        """Median, until its words."""
+        return statistics.median(delay.told for delay in self.delays)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """How fast a contender showed a long log."""
+
+    streams: Sequence[Stream]
+
+    @property
+    def seconds(self) -> float:
+        """Median."""
+        return statistics.median(stream.seconds for stream in self.streams)
 
 
 def contenders(rows: Mapping[Contender, Row]) -> str:
@@ -124,50 +156,44 @@ def sizes(images: Mapping[str, Size]) -> str:
     return _markdown(("image", "on disk", "gzip -6"), cells, words=1)
 
 
-def told(delays: Iterable[Delay]) -> float:
-    """Median."""
-    return statistics.median(delay.told for delay in delays)
-
-
-def seconds(streams: Iterable[Stream]) -> float:
-    """Median."""
-    return statistics.median(stream.seconds for stream in streams)
-
-
-def delays(measured: Mapping[Contender, Sequence[Delay]]) -> str:
+def completions(rows: Mapping[Contender, Completions]) -> str:
     """From the API server's event to the contenders' words, and to their exit."""
     cells = [
         (
             contender.name,
-            f"{told(delays) * 1000:.0f} ms",
-            f"{max(delay.told for delay in delays) * 1000:.0f} ms",
-            f"{statistics.median(delay.exited for delay in delays) * 1000:.0f} ms",
+            _milliseconds(row.seconds),
+            _milliseconds(max(delay.told for delay in row.delays)),
+            _milliseconds(statistics.median(delay.exited for delay in row.delays)),
         )
-        for contender, delays in measured.items()
+        for contender, row in rows.items()
     ]
     return _markdown(("waits for completion", "until it says so", "at worst", "until its exit"), cells, words=1)
 
 
-def streams(measured: Mapping[Contender, Sequence[Stream]]) -> str:
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def streams(rows: Mapping[Contender, Streams]) -> str:
     """A long log."""
     cells = [
         (
             contender.name,
             contender.does,
-            f"{seconds(streams):.2f}",
-            f"{LINES / seconds(streams) / 1000:,.0f}k",
-            f"{statistics.median(stream.cpu_seconds for stream in streams):.2f}",
-            f"{max(stream.memory for stream in streams) / _MEGABYTE:.0f} MB",
+            f"{row.seconds:.2f}",
+            f"{statistics.median(stream.cpu_seconds for stream in row.streams):.2f}",
+            f"{max(stream.memory for stream in row.streams) / _MEGABYTE:.0f} MB",
         )
-        for contender, streams in measured.items()
+        for contender, row in rows.items()
     ]
-    heads = ("shows a log", "how", "seconds", "lines per second", "CPU s", "memory")
-    return _markdown(heads, cells, words=2)
+    return _markdown(("shows a log", "how", "seconds", "CPU s", "memory"), cells, words=2)
 
 
-def ratios(seconds: Mapping[Contender, float], comparisons: Iterable[Comparison]) -> str:
+def ratios(rows: Mapping[Contender, Timed], comparisons: Iterable[Comparison]) -> str:
     """How many times longer the others take, a line each."""
-    return "".join(f"ratio {each.name} {seconds[each.other] / seconds[each.ours]:.2f}\n" for each in comparisons)
+    return "".join(
+        f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}\n" for each in comparisons
+    )
 
 
 def write(tables: Sequence[str], ratios: str, rounds: Mapping[str, int], kubernetes: str, *, with_peer: bool) -> None:
