@@ -125,9 +125,10 @@ class Following:
         while data := os.read(stdout, _READ_BYTES):
             now = time.monotonic()
             self._parts.append(data)
-            for mark in [mark for mark in awaited if mark in before + data]:
+            seen = before + data
+            for mark in [mark for mark in awaited if mark in seen]:
                 awaited.pop(mark).put(now)
-            before = data[-_LONGEST_MARK:]
+            before = seen[-_LONGEST_MARK:]
 
     def job(self, course: Course) -> Life:
         """The life of its Job, once that is there."""
