@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from bench import report
-from bench.contenders import comparisons
+from bench.contenders import comparisons, completions, streams
 from bench.course import Course
+from bench.following import LongLog, complete, stream
 from bench.measure import RunFailedError, run
 from sandbox import container, images
 from sandbox.engine import CommandError, Engine, EngineUnavailableError
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from bench.contenders import Contender
     from bench.course import Traffic
+    from bench.following import Delay, Stream
     from bench.measure import Measure
 
 ROUNDS = 10
+LOG_ROUNDS = 3
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -56,9 +59,20 @@ def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     rows = {contender: report.Row(times[contender], *costs[contender]) for contender in contenders}
     sizes = {name: images.measure(engine, image) for name, image in built.items()}
 
-    tables, ratios = (report.contenders(rows), report.sizes(sizes)), report.ratios(rows, compared)
+    verdicts, compared_completions = completions(cronjob_runner)
+    delays = _delays(verdicts, course)
+    showing, compared_streams = streams()
+    shown = _streams(showing, course)
+
+    tables = (report.contenders(rows), report.sizes(sizes), report.completions(delays), report.streams(shown))
+    ratios = (
+        report.ratios(rows, compared)
+        + report.ratios(delays, compared_completions)
+        + report.ratios(shown, compared_streams)
+    )
     print(*tables, ratios, sep="\n")
-    report.write(tables, ratios, ROUNDS, course.version(), with_peer=bool(cronjob_runner))
+    rounds = {"rounds": ROUNDS, "log_rounds": LOG_ROUNDS}
+    report.write(tables, ratios, rounds, course.version(), with_peer=bool(cronjob_runner))
 
 
 def _cost(contender: Contender, course: Course) -> tuple[int, Traffic]:
@@ -78,6 +92,26 @@ def _times(contenders: Iterable[Contender], course: Course) -> dict[Contender, l
         for contender, measured in measures.items():
             measured.append(run(contender, course))
     return measures
+
+
+def _delays(verdicts: Mapping[Contender, str], course: Course) -> dict[Contender, report.Completions]:
+    delays: dict[Contender, list[Delay]] = {contender: [] for contender in verdicts}
+    idle = course.watches()
+    for number in range(ROUNDS):
+        _tell(f"Completion {number + 1} of {ROUNDS}")
+        for contender, measured in delays.items():
+            measured.append(complete(contender, course, verdicts[contender], idle))
+    return {contender: report.Completions(measured) for contender, measured in delays.items()}
+
+
+def _streams(contenders: Iterable[Contender], course: Course) -> dict[Contender, report.Streams]:
+    shown: dict[Contender, list[Stream]] = {contender: [] for contender in contenders}
+    log = LongLog()
+    for number in range(LOG_ROUNDS):
+        _tell(f"Log {number + 1} of {LOG_ROUNDS}")
+        for contender, measured in shown.items():
+            measured.append(stream(contender, course, log))
+    return {contender: report.Streams(measured) for contender, measured in shown.items()}
 
 
 def _tell(text: str) -> None:

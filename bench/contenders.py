@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from bench.following import POD, RUNS
 from sandbox import CRONJOB, NAMESPACE, runner
 from sandbox.serving import HOST
 from sandbox.world import CLUSTER, ENTRYPOINT, REGION, ROOT
@@ -36,6 +37,14 @@ curl --silent --fail --header "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_T
 """
 _UPDATE = f"aws eks update-kubeconfig --name {CLUSTER}\n"
 _CREATE = f'kubectl --namespace {NAMESPACE} create job "$JOB" --from=cronjob/{CRONJOB}\n'
+_WAIT = f'exec kubectl --namespace {NAMESPACE} wait --for=condition=complete --timeout=5m "job/$JOB"\n'
+# kubectl shows nothing of a pod without a node, and ends.
+_RUNS = f"until [ -e {RUNS} ]; do sleep 0.02; done\n"
+_LOGS = f'{_RUNS}exec kubectl --namespace {NAMESPACE} logs --follow "$JOB-{POD}"'
+_RAW_LOG = f"""\
+{_RUNS}exec curl --silent --no-buffer --fail --header "Authorization: Bearer $TOKEN" \
+  "$SERVER/api/v1/namespaces/{NAMESPACE}/pods/$JOB-{POD}/log?follow=true&timestamps=true"
+"""
 
 
 @dataclass(frozen=True)
@@ -160,8 +169,23 @@ def _eks_with_role(course: Course, _folder: Path) -> dict[str, str]:
     return {"cluster": CLUSTER, "role-to-assume": course.world.role}
 
 
+def _completed(course: Course, folder: Path) -> dict[str, str]:
+    return {**_with_kubeconfig(course, folder), "wait-for": "completed", "logs": "true"}
+
+
+def _raw(course: Course, folder: Path) -> dict[str, str]:
+    """What curl needs to read a log with."""
+    authority = folder / "authority.pem"
+    authority.write_text(course.way.ca_pem)
+    return {"SERVER": course.way.server, "TOKEN": course.token, "CURL_CA_BUNDLE": str(authority)}
+
+
 def _with_kubeconfig(course: Course, folder: Path) -> dict[str, str]:
     return {"kubeconfig": str(_kubeconfig(course, folder))}
+
+
+def _peer(cronjob_runner: Path) -> str:
+    return f"'{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
 
 
 def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
@@ -192,8 +216,34 @@ def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> li
         Comparison("plain-image", in_image("plain"), in_image("run-cronjob")),
     ]
     if cronjob_runner:
-        script = f"exec '{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
-        start = _shell(script, _nothing, ready=True)
+        start = _shell(f"exec {_peer(cronjob_runner)}", _nothing, ready=True)
         peer = Contender("cronjob-runner, given a kubeconfig", "Job", start, stays=True)
         found.append(Comparison("cronjob-runner", peer, with_kubeconfig))
     return found
+
+
+def completions(cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
+    """Who waits for a Job's completion, with the words that tell of it, and how they compare."""
+    ours = Contender("run-cronjob", "wait-for: completed", _ours(_completed, _nothing))
+    kubectl = Contender("kubectl wait", "--for=condition=complete", _shell(_CREATE + _WAIT, _nothing, ready=True))
+    verdicts, found = {kubectl: "condition met", ours: "✓ End"}, [Comparison("completion", kubectl, ours)]
+    if cronjob_runner:
+        script = f"exec {_peer(cronjob_runner)} 2>&1"
+        peer = Contender("cronjob-runner", "", _shell(script, _nothing, ready=True))
+        verdicts[peer] = "Job is completed"
+        found.append(Comparison("completion-cronjob-runner", peer, ours))
+    return verdicts, found
+
+
+def streams() -> tuple[list[Contender], list[Comparison]]:
+    """Who shows a container's log, and how they compare."""
+    ours = Contender("run-cronjob", "wait-for: completed, logs: true", _ours(_completed, _nothing))
+
+    def script(name: str, does: str, text: str) -> Contender:
+        return Contender(name, does, _shell(_CREATE + text, _raw, ready=True))
+
+    bare = script("kubectl logs --follow", "without timestamps", _LOGS)
+    same = script("kubectl logs --follow --timestamps", "the stream that run-cronjob reads", f"{_LOGS} --timestamps")
+    raw = script("curl", "the stream that run-cronjob reads, and nothing else", _RAW_LOG)
+    compared = [Comparison("logs", bare, ours), Comparison("logs-same-stream", same, ours)]
+    return [bare, same, ours, raw], compared

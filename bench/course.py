@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -30,10 +31,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.faults import Received
+    from sandbox.status import Object
 
 STS_HOST, EKS_HOST = f"sts.{REGION}.amazonaws.com", f"eks.{REGION}.amazonaws.com"
 _JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 _PATIENCE_SECONDS = 60
+_WATCHES = re.compile(r'^apiserver_longrunning_requests\{.*resource="jobs".*verb="WATCH".*\} (\d+)$', re.MULTILINE)
+
+# What kubectl logs asks for besides.
+_MORE_RIGHTS = f"""\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: others, namespace: {NAMESPACE}}}
+rules: [{{apiGroups: [""], resources: [pods], verbs: [get]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: others, namespace: {NAMESPACE}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: others}}
+subjects: [{{kind: Group, name: run-cronjob, apiGroup: rbac.authorization.k8s.io}}]
+"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,7 @@ class Course:
         self.key_id, self.secret_key = world.aws.long_lived_key("bench")
         world.aws.map_user("arn:aws:iam::123456789012:user/bench", "bench", ["run-cronjob"])
         self.token = cluster.user("bench", ["run-cronjob"])
+        cluster.apply(_MORE_RIGHTS)
         # As many as everyone has to read in real life, and the sandbox's own.
         self.authorities = certifi.contents() + world.authority.pem
 
@@ -83,6 +101,7 @@ class Course:
         self.counted = Way(token_url, counting.url, f"https://{HOST}:{to_cluster.port}", cluster.ca_pem)
 
         self._jobs: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._watch()
 
     def take(self, way: Way) -> None:
@@ -98,7 +117,7 @@ class Course:
         return http.request("GET", self._cluster.direct_url + path, headers=headers, **options)
 
     def _watch(self) -> None:
-        """Note the moment at which each Job appears."""
+        """Note the moments at which each Job appears and completes."""
         events = self._ask(f"{_JOBS}?watch=1", preload_content=False)
 
         def note() -> None:
@@ -107,14 +126,25 @@ class Course:
                 while data := events.read1():
                     now = time.monotonic()
                     *lines, rest = (rest + data).split(b"\n")
-                    if any(json.loads(line)["type"] == "ADDED" for line in lines):
-                        self._jobs.put(now)
+                    for event in map(json.loads, lines):
+                        if event["type"] == "ADDED":
+                            self._jobs.put(now)
+                        elif event["type"] == "MODIFIED" and _is_complete(event["object"]):
+                            self._ends.put(now)
 
         threading.Thread(target=note, daemon=True).start()
 
     def job_seen(self) -> float:
         """The moment at which the one new Job appeared. Raises queue.Empty if none comes."""
         return self._jobs.get(timeout=_PATIENCE_SECONDS)
+
+    def end_seen(self) -> float:
+        """The moment at which the one Job that runs was complete. Raises queue.Empty if it never is."""
+        return self._ends.get(timeout=_PATIENCE_SECONDS)
+
+    def watches(self) -> int:
+        """How many watches of Jobs the API server serves just now."""
+        return sum(map(int, _WATCHES.findall(self._cluster.ask("GET", "/metrics").data.decode())))
 
     def version(self) -> str:
         """The control plane's."""
@@ -153,3 +183,8 @@ class Course:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_complete(job: Object) -> bool:
+    conditions = job.get("status", {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("Complete", "True") for each in conditions)

@@ -9,9 +9,10 @@ import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bench.contenders import TOOLS
+from bench.following import LINES
 from sandbox.world import ROOT
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bench.contenders import Comparison, Contender
     from bench.course import Traffic
+    from bench.following import Delay, Stream
     from bench.measure import Measure
     from sandbox.images import Size
 
@@ -42,11 +44,33 @@ kubeconfig* AWS altogether. cronjob-runner, which follows its Job, is stopped wh
 for unfinished runs, says who pressed, and writes outputs and a summary. *The image run-cronjob* is the same from the
 container's start, beside *the image plain*: a Debian image into which pip put the same packages. What goes on within a
 container is not seen from without: no processor time, no memory.
+
+*Waits for completion*: each contender creates a Job, and once the API server serves its watch, the Job's pod runs and
+ends, and the Job completes. Times are from the moment at which a watch of the bench's own brings that event: until the
+words that tell of it, `condition met` or run-cronjob's line of the verdict, are on stdout, and until the process has
+exited. {rounds} rounds. kubectl wait looks at the Job alone; run-cronjob looks at its pods once more, and shows the
+rest of their logs, before it says its verdict.
+
+*Shows a log*: each contender creates a Job whose pod prints {lines:,} lines of some hundred characters, rendered
+beforehand, served by the sandbox's kubelet through the API server, to a pipe that is read at full speed. Seconds are
+those from the first line on stdout to the last one, processor time is that of the contender's whole run, with start and
+creation, and memory the most that its process held. {log_rounds} rounds. Each line must have arrived, once, in its
+order: compared by hash. run-cronjob is the whole action, which reads the log with timestamps to resume by, looks for
+commands and secrets in each line, and asks once more for what may have come last. curl only passes bytes on: no
+contender can be faster than its row, which is what the serving side can do.
 """
 _NOT_MEASURED = """\
 cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given
 (`make bench CRONJOB_RUNNER=path`).
 """
+
+
+class Timed(Protocol):
+    """What contenders are compared by."""
+
+    @property
+    def seconds(self) -> float:
+        """Median."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,30 @@ class Row:
     def cpu_seconds(self) -> float:
         """Median."""
         return statistics.median(measure.cpu_seconds for measure in self.measures)
+
+
+@dataclass(frozen=True)
+class Completions:
+    """How soon a contender told of its Jobs' ends."""
+
+    delays: Sequence[Delay]
+
+    @property
+    def seconds(self) -> float:
+        """Median, until its words."""
+        return statistics.median(delay.told for delay in self.delays)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """How fast a contender showed a long log."""
+
+    streams: Sequence[Stream]
+
+    @property
+    def seconds(self) -> float:
+        """Median."""
+        return statistics.median(stream.seconds for stream in self.streams)
 
 
 def contenders(rows: Mapping[Contender, Row]) -> str:
@@ -108,17 +156,50 @@ def sizes(images: Mapping[str, Size]) -> str:
     return _markdown(("image", "on disk", "gzip -6"), cells, words=1)
 
 
-def ratios(rows: Mapping[Contender, Row], comparisons: Iterable[Comparison]) -> str:
+def completions(rows: Mapping[Contender, Completions]) -> str:
+    """From the API server's event to the contenders' words, and to their exit."""
+    cells = [
+        (
+            contender.name,
+            _milliseconds(row.seconds),
+            _milliseconds(max(delay.told for delay in row.delays)),
+            _milliseconds(statistics.median(delay.exited for delay in row.delays)),
+        )
+        for contender, row in rows.items()
+    ]
+    return _markdown(("waits for completion", "until it says so", "at worst", "until its exit"), cells, words=1)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def streams(rows: Mapping[Contender, Streams]) -> str:
+    """A long log."""
+    cells = [
+        (
+            contender.name,
+            contender.does,
+            f"{row.seconds:.2f}",
+            f"{statistics.median(stream.cpu_seconds for stream in row.streams):.2f}",
+            f"{max(stream.memory for stream in row.streams) / _MEGABYTE:.0f} MB",
+        )
+        for contender, row in rows.items()
+    ]
+    return _markdown(("shows a log", "how", "seconds", "CPU s", "memory"), cells, words=2)
+
+
+def ratios(rows: Mapping[Contender, Timed], comparisons: Iterable[Comparison]) -> str:
     """How many times longer the others take, a line each."""
     return "".join(
         f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}\n" for each in comparisons
     )
 
 
-def write(tables: Sequence[str], ratios: str, rounds: int, kubernetes: str, *, with_peer: bool) -> None:
+def write(tables: Sequence[str], ratios: str, rounds: Mapping[str, int], kubernetes: str, *, with_peer: bool) -> None:
     """docs/benchmarks.md."""
     parts = [
-        _INTRODUCTION.format(rounds=rounds),
+        _INTRODUCTION.format(**rounds, lines=LINES),
         *tables,
         *([] if with_peer else [_NOT_MEASURED]),
         "How many times longer the others take than run-cronjob does for the same:\n",

@@ -15,7 +15,7 @@ from sandbox.validation import FieldError
 from sandbox.validation import invalid as invalid_field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _OPTIONS = Resource("PodLogOptions", "", "v1", "")
 _NANOSECONDS = 1_000_000_000
@@ -57,6 +57,7 @@ class ContainerLog:
         self._ended = False
         self._cuts = 0
         self._words = b""
+        self._rendition: Callable[[LogOptions], Iterator[bytes]] | None = None
         self._changed = threading.Condition()
 
     def write(self, text: str | bytes, *, at: datetime | None = None) -> None:
@@ -71,6 +72,10 @@ class ContainerLog:
                 self._pieces.append(_Piece(nanoseconds, stamp, line, starts))
                 starts = line.endswith(b"\n")
             self._changed.notify_all()
+
+    def play(self, rendition: Callable[[LogOptions], Iterator[bytes]]) -> None:
+        """Serve this in place of what was written: a log too long to be rendered while it is sent."""
+        self._rendition = rendition
 
     def end(self) -> None:
         """The container has exited: whoever follows has seen everything."""
@@ -101,6 +106,10 @@ class ContainerLog:
         yield b""  # the headers, before the first line is there
         if self._words:
             yield self._words
+            return
+        if self._rendition:
+            yield from self._rendition(options)
+            self._next(0, self._cuts, wait=options.follow)
             return
         cuts, start, budget = self._cuts, self._start(options.tail_lines), options.limit_bytes
         position = start

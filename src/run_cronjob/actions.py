@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from actions_toolkit import core
 
-from run_cronjob.text import clean_indented, cut, inert, inert_lines
+from run_cronjob.text import clean_indented, cut, inert, inert_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,7 +116,7 @@ class Actions:
         """
         if not lines:
             return
-        text = self.public("\n".join(inert_lines(lines)))
+        text = self.public(inert_text(lines))
         prefix = self.public(clean_indented(prefix))
         if prefix:
             text = prefix + text.replace("\n", f"\n{prefix}")

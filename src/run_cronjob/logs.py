@@ -240,7 +240,7 @@ class Lines:
         return self._shown(rest, dropped) if rest else []
 
     def _shown(self, text: str, dropped: int = 0) -> list[str]:
-        lines = _without_stamps(text.split("\n"))
+        lines = _without_stamps(text)
         if "\x1b" in text:
             lines = [_ESCAPES.sub("", line) for line in lines]
         if "\r" in text:
@@ -323,15 +323,14 @@ class Log:
         return self._lines.end()
 
 
-def _without_stamps(lines: list[str]) -> list[str]:
-    stamp = _SHOWN_STAMP.match(lines[0])
+def _without_stamps(text: str) -> list[str]:
+    stamp = _SHOWN_STAMP.match(text)
     if stamp:
-        # Today's kubelets write all of them in one length, and a regular expression takes four times as long.
-        width, ending = stamp.end(), stamp[0][-2:]
-        texts = [line[width:] for line in lines if line[width - 2 : width] == ending]
-        if len(texts) == len(lines):
-            return texts
-    return [_SHOWN_STAMP.sub("", line, count=1) if _SHOWN_STAMP.match(line) else line for line in lines]
+        # Today's kubelets write all of them in one length, and this takes half the time of splitting and cutting.
+        lines: list[str] = re.findall(f"^.{{{stamp.end() - 2}}}{stamp[0][-2:]}(.*)", text, re.MULTILINE)
+        if len(lines) == text.count("\n") + 1:
+            return lines
+    return [_SHOWN_STAMP.sub("", line, count=1) if _SHOWN_STAMP.match(line) else line for line in text.split("\n")]
 
 
 def _settled(line: str) -> str:

@@ -26,6 +26,9 @@ _PLANE_14 = range(0xE0000, 0xE1000)
 _DISGUISE = re.compile(f"[{''.join(map(chr, sorted(_IGNORABLE)))}\U000e0000-\U000e0fff]")
 """What str.isprintable takes for visible, and isn't."""
 
+_PLAIN = bytes([*range(0x20, 0x7F), 0x0A])
+"""What is printable in ASCII, and the line feed: to delete these and look for a rest is the fastest way to ask."""
+
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -86,12 +89,12 @@ def duration(seconds: int) -> str:
     return " ".join(said[:2]) or "0 s"
 
 
-def inert_lines(lines: Sequence[str]) -> Sequence[str]:
-    """`inert` for many lines at once; those of plain ASCII, nearly all there are, cost next to nothing."""
-    text = "".join(lines)
-    if text.isascii() and text.isprintable() and "::" not in text and "##[" not in text:
-        return lines
-    return [inert(line) for line in lines]
+def inert_text(lines: Sequence[str]) -> str:
+    """`inert` for many lines at once, as one text; those of plain ASCII, nearly all there are, cost next to nothing."""
+    text = "\n".join(lines)
+    if text.isascii() and not text.encode().translate(None, _PLAIN) and "::" not in text and "#" not in text:
+        return text
+    return "\n".join(map(inert, lines))
 
 
 def command_line(command: str, *words: str) -> str:

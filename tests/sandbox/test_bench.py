@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,14 @@ import pytest
 from bench import measure, report
 from bench.contenders import Comparison, Contender
 from bench.course import Traffic
+from bench.following import Following, LongLog, digest_of_lines
 from bench.measure import Measure, RunFailedError
 from bench.relay import Relay
 from bench.report import Row
+from sandbox.podlogs import LogOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -74,3 +78,48 @@ def test_a_relay_counts_its_clients_bytes():
             assert client.makefile("rb").read() == b"answer"
 
             assert (relay.sent, relay.received) == (3, 6)
+
+
+@pytest.fixture(scope="module")
+def long_log() -> LongLog:
+    return LongLog(2000)
+
+
+def test_a_contenders_own_words_are_no_lines_of_the_log(long_log: LongLog):
+    shown = [*long_log.read(LogOptions(timestamps=True))]
+    shown.insert(1000, b"  03:00:00 The Job runs.\n::stop-commands::0f\n")
+
+    assert digest_of_lines(b"".join(shown)) == long_log.digest
+
+
+@pytest.mark.parametrize("spoil", [lambda lines: lines.pop(500), lambda lines: lines.insert(500, lines[499])])
+def test_a_line_lost_or_shown_twice_is_noticed(long_log: LongLog, spoil: Callable[[list[bytes]], object]):
+    lines = b"".join(long_log.read(LogOptions())).splitlines(keepends=True)
+    assert len(lines) == 2000
+    spoil(lines)
+
+    assert digest_of_lines(b"".join(lines)) != long_log.digest
+
+
+def test_the_log_is_sent_from_the_second_asked_for(long_log: LongLog):
+    whole = b"".join(long_log.read(LogOptions(timestamps=True)))
+    second = "2026-01-01T00:00:06"
+    since = int(datetime.fromisoformat(f"{second}Z").timestamp())
+
+    assert b"".join(long_log.read(LogOptions(timestamps=True, since=since))) == whole[whole.index(second.encode()) :]
+
+
+def test_a_contenders_words_are_heard_while_it_runs(tmp_path: Path):
+    course: Any = None
+    halves = "import sys, time; print('condition', end=' ', flush=True); print('met', flush=True); time.sleep(600)"
+
+    with Following(contender("other", sys.executable, "-c", halves), course, tmp_path, "condition met") as following:
+        assert following.said("condition met")
+
+
+def test_a_contender_that_fails_says_why(tmp_path: Path):
+    course: Any = None
+    broken = contender("other", "/bin/sh", "-c", "echo broken >&2; exit 3")
+
+    with Following(broken, course, tmp_path) as following, pytest.raises(RunFailedError, match="broken"):
+        following.end()

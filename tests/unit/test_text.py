@@ -96,6 +96,15 @@ def test_an_inert_line_holds_no_workflow_command(foreign: str, before: str) -> N
         assert len(shown.splitlines()) <= 1
 
 
+@given(st.lists(st.text(st.characters(exclude_characters="\n"), max_size=20) | st.sampled_from(["plain", *HOSTILE])))
+@example(["plain", "::error::no"])
+@example(["see ##[error]no", "plain"])
+@example(["a\x1b[1m"])
+@example(["a\tb", ""])
+def test_many_lines_are_made_inert_as_each_of_them_is(lines: list[str]) -> None:
+    assert text.inert_text(lines) == "\n".join(map(text.inert, lines))
+
+
 def test_an_inert_line_still_tells_what_it_said() -> None:
     assert text.inert("::error::no") == "| ::error::no"
     assert text.inert("see ##[error]no") == "see ## [error]no"
