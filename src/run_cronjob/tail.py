@@ -29,6 +29,8 @@ NEWS_SECONDS = 5.0
 """How far a pod's status may lag behind its log."""
 _TRIES = 4
 """How often something that is gone, so it seems, is asked for."""
+_REFUSALS = 6
+"""As often, over some seconds, the right to read logs is missing, and no API server starting."""
 _KEPT_LINES = 50
 _KEPT_LENGTH = 1000
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -319,6 +321,10 @@ class _Tail:
 
     def _is_over_after(self, error: ApiError, *, had_ended: bool) -> bool:
         if error.status == 403 and not self._tails.was_let_in:
+            self._missing += 1
+            if self._missing < _REFUSALS:
+                self._pause()
+                return False
             self._tails.refuse(error)
             return True
         # 400: not started, as far as the kubelet knows; 404: it or the API server knows of no such pod.

@@ -355,11 +355,13 @@ def test_a_stream_stalls_after_so_many_bytes_until_the_proxy_closes(
     )
 
     assert answer.status == 200
+    pieces = answer.stream(decode_content=False)
     seen = b""
-    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        for piece in answer.stream(decode_content=False):
-            seen += piece
+    while len(seen) < after:
+        seen += next(pieces)
     assert seen == passed
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        next(pieces)
     assert faults(proxy) == ["stall_stream"]
 
 
