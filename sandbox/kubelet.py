@@ -53,6 +53,8 @@ class Kubelet:
             case ["containerLogs", namespace, pod, container]:
                 options = parse_options(request.args.to_dict(), pod)
                 found = self._found(namespace, pod)
+                if found["kind"] != "Pod":
+                    return Response(f'pod "{pod}" not found\n', 404, mimetype="text/plain")
                 try:
                     log = self.logs.asked(found, container, previous=options.previous)
                 except StatusError as error:
@@ -78,16 +80,21 @@ class Kubelet:
         log.end()
 
     def _found(self, namespace: str, name: str) -> Object:
-        """The pod, as soon as the API server tells: it may be starting anew."""
+        """The pod, or the Status that there is none, as soon as the API server tells: it may be starting anew."""
         while True:
             try:
-                return self._pod(namespace, name)
+                found = self._pod(namespace, name)
             except urllib3.exceptions.HTTPError:
-                if self._is_closed.wait(_POLL_SECONDS):
+                if self._is_closed.is_set():
                     raise
+            else:
+                if found["kind"] == "Pod" or found["code"] == 404 or self._is_closed.is_set():
+                    return found
+            self._is_closed.wait(_POLL_SECONDS)
 
 
 def _is_running(pod: Object, container: str) -> bool:
     """Whether it can print still; what is no pod any more can't."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") if pod.get("kind", "Pod") == "Pod" else None
-    return any(each["name"] == container and "running" in each["state"] for each in statuses or ())
+    status = pod["status"] if pod["kind"] == "Pod" else {}
+    each_kind = (status.get(kind) or () for kind in ("initContainerStatuses", "containerStatuses"))
+    return any(each["name"] == container and "running" in each["state"] for kind in each_kind for each in kind)

@@ -241,8 +241,10 @@ class Rights:
 
     def learn(self, right: Right, news: News) -> bool:
         """Whether these news are the first to tell that the right is missing."""
+        # Pods that can be listed may still not be watched; events are never watched.
+        was_there = right is Right.EVENTS or right in self._refused_at
         match news:
-            case Listed():
+            case Changed() | Listed() if was_there or isinstance(news, Changed):
                 self.missing.discard(right)
                 self._refused_at[right] = None
             case Lost(ApiError(status=403)) if right not in self.missing and self._is_believed(right):

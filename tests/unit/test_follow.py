@@ -246,10 +246,16 @@ def test_a_missing_right_is_told_once() -> None:
 
 
 def test_a_right_that_was_there_is_not_missing_because_an_api_server_starts_and_refuses_everybody() -> None:
-    seen, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN))
+    listed, changed, lost = (About.PODS, Listed(())), (About.PODS, Changed(pod())), (About.PODS, Lost(FORBIDDEN))
 
-    assert not played(SEEN, seen, lost, 200.0, lost, seen, lost, 200.0, lost).rights
-    assert played(SEEN, seen, lost, 301.0, lost, lost).rights == [Right.PODS]
+    assert not played(SEEN, listed, changed, lost, 200.0, lost, listed, lost, 200.0, lost).rights
+    assert played(SEEN, listed, changed, lost, 301.0, lost, lost).rights == [Right.PODS]
+
+
+def test_pods_that_may_be_listed_but_not_watched_are_a_right_that_is_missing() -> None:
+    listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN))
+
+    assert played(SEEN, listed, lost, listed, lost).rights == [Right.PODS]
 
 
 def test_events_are_asked_for_again_after_a_refusal_if_they_were_there_before(
