@@ -24,7 +24,7 @@ from sandbox import binaries
 from sandbox.certificates import Authority
 from sandbox.issuer import Issuer
 from sandbox.keeper import is_alive, keeper
-from sandbox.kubelet import Kubelet
+from sandbox.kubelet import KWOK, Kubelet
 from sandbox.serving import HOST
 from sandbox.verifier import Verifier
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 START_SECONDS = 100
 BY_HAND = "by-hand"
 """A node whose pods only tests move."""
-KWOK = "kwok"
-"""A node whose pods kwok runs, where Jobs run."""
 READS_FILES = "reads-files"
 """A node by hand whose logs kwok reads with the kubelet's own code: all its containers print `pods_log`."""
 _STAGES = Path(__file__).with_name("stages.yaml")
@@ -153,6 +151,9 @@ class ControlPlane:
             f"--controllers={','.join(controllers)}",
             "--leader-elect=false",
             "--secure-port=0",
+            # Else many Jobs at once wait for one another, at 20 requests a second.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
         )
         self._add_node(BY_HAND, {}, _NO_PODS_OF_OTHERS, self.kubelet.port)
         if runs_jobs:

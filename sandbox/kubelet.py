@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
+import urllib3
 from werkzeug.wrappers import Response
 
 from sandbox.podlogs import ContainerLogs, parse_options
@@ -16,20 +18,33 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from sandbox.certificates import Authority
+    from sandbox.podlogs import ContainerLog
     from sandbox.status import Object
+
+KWOK = "kwok"
+"""A node whose pods kwok runs, where Jobs run."""
+_PRINTS = "sandbox/prints"
+_POLL_SECONDS = 0.1
 
 
 class Kubelet:
-    """Serves the logs that tests write, until closed; `pod` gives the pod of a namespace and a name."""
+    """Serves the logs that tests write, until closed; `pod` gives the pod of a namespace and a name.
+
+    A container that kwok plays prints, as it starts, what its pod's annotation sandbox/prints says, and its log ends
+    with it.
+    """
 
     def __init__(self, authority: Authority, pod: Callable[[str, str], Object]) -> None:
         self._pod = pod
         self.logs = ContainerLogs()
+        self._played: set[tuple[str, str]] = set()
+        self._lock, self._is_closed = threading.Lock(), threading.Event()
         self._server = Server(self._answer, tls=authority.server_context())
         self.port = self._server.port
 
     def close(self) -> None:
         """Stop serving."""
+        self._is_closed.set()
         self.logs.forget()
         self._server.close()
 
@@ -37,9 +52,49 @@ class Kubelet:
         match request.path.strip("/").split("/"):
             case ["containerLogs", namespace, pod, container]:
                 options = parse_options(request.args.to_dict(), pod)
+                found = self._found(namespace, pod)
+                if found["kind"] != "Pod":
+                    return Response(f'pod "{pod}" not found\n', 404, mimetype="text/plain")
                 try:
-                    log = self.logs.asked(self._pod(namespace, pod), container, previous=options.previous)
+                    log = self.logs.asked(found, container, previous=options.previous)
                 except StatusError as error:
                     return Response(str(error), error.code, mimetype="text/plain")
+                if found["spec"].get("nodeName") == KWOK:
+                    self._play(found, container, log)
                 return Response(log.read(options), mimetype="text/plain")
         return Response("not found\n", 404)
+
+    def _play(self, pod: Object, container: str, log: ContainerLog) -> None:
+        one = (pod["metadata"]["uid"], container)
+        with self._lock:
+            if one in self._played:
+                return
+            self._played.add(one)
+            log.write((pod["metadata"].get("annotations") or {}).get(_PRINTS, ""))
+        threading.Thread(target=self._end_with, args=(pod, container, log), daemon=True).start()
+
+    def _end_with(self, pod: Object, container: str, log: ContainerLog) -> None:
+        metadata = pod["metadata"]
+        while _is_running(pod, container) and not self._is_closed.wait(_POLL_SECONDS):
+            pod = self._found(metadata["namespace"], metadata["name"])
+        log.end()
+
+    def _found(self, namespace: str, name: str) -> Object:
+        """The pod, or the Status that there is none, as soon as the API server tells: it may be starting anew."""
+        while True:
+            try:
+                found = self._pod(namespace, name)
+            except urllib3.exceptions.HTTPError:
+                if self._is_closed.is_set():
+                    raise
+            else:
+                if found["kind"] == "Pod" or found["code"] == 404 or self._is_closed.is_set():
+                    return found
+            self._is_closed.wait(_POLL_SECONDS)
+
+
+def _is_running(pod: Object, container: str) -> bool:
+    """Whether it can print still; what is no pod any more can't."""
+    status = pod["status"] if pod["kind"] == "Pod" else {}
+    each_kind = (status.get(kind) or () for kind in ("initContainerStatuses", "containerStatuses"))
+    return any(each["name"] == container and "running" in each["state"] for kind in each_kind for each in kind)

@@ -63,6 +63,9 @@ class Right(Enum):
     LOGS = auto()
 
 
+_RIGHTS = {About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}
+
+
 class Api(Protocol):
     """What is needed of a cluster; see cluster.Cluster."""
 
@@ -148,7 +151,6 @@ class Known:
         self.job: Json = {}
         self.gone = False
         self.lost: Lost | None = None
-        self.sees_pods = True
         self._pods: dict[str, Json] = {}
         self._present: set[str] = set()
         self._events: dict[str, Json] = {}
@@ -177,8 +179,6 @@ class Known:
                 (self._present.discard if gone else self._present.add)(_uid(found))
                 self._remember([found])
                 return [(found, gone)]
-            case About.PODS, Lost(ApiError(status=403)):
-                self.sees_pods = False
             case About.EVENTS, Listed(objects):
                 self._events |= {_uid(event): event for event in objects}
                 self._events = dict(list(self._events.items())[-_MOST_EVENTS:])
@@ -193,7 +193,6 @@ class Known:
         self.gone = gone
 
     def _remember(self, seen: list[Json]) -> None:
-        self.sees_pods = True
         self._pods |= {_uid(pod): pod for pod in seen}
         past = [uid for uid in self._pods if uid not in self._present]
         for uid in past[: max(len(past) - _MOST_REMEMBERED, 0)]:
@@ -231,6 +230,38 @@ class Known:
         return tuple(failed[-_MOST_LOOKED_AT:])
 
 
+class Rights:
+    """Which are missing. One that was there before is not, just since an API server that starts refuses everybody."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.missing: set[Right] = set()
+        self._refused_at: dict[Right, float | None] = {}
+        """Of those that were there: since when not, if so."""
+
+    def learn(self, right: Right, news: News) -> bool:
+        """Whether these news are the first to tell that the right is missing."""
+        # Pods that can be listed may still not be watched; events are never watched.
+        was_there = right is Right.EVENTS or right in self._refused_at
+        match news:
+            case Changed() | Listed() if was_there or isinstance(news, Changed):
+                self.missing.discard(right)
+                self._refused_at[right] = None
+            case Lost(ApiError(status=403)) if right not in self.missing and self._is_believed(right):
+                self.missing.add(right)
+                return True
+        return False
+
+    def _is_believed(self, right: Right) -> bool:
+        if right not in self._refused_at:
+            return True
+        now = self._clock.monotonic()
+        since = self._refused_at[right]
+        if since is None:
+            since = self._refused_at[right] = now
+        return now - since >= HOPELESS_SECONDS
+
+
 class Follow:
     """One Job, from its creation on."""
 
@@ -257,7 +288,7 @@ class Follow:
         self._said = ""
         self._said_at = clock.monotonic()
         self._told: set[tuple[str, str]] = set()
-        self._missing: set[Right] = set()
+        self._rights = Rights(clock)
         self._lost_at: float | None = None
 
     def until_decided(self) -> tuple[Result, Verdict | None]:
@@ -282,10 +313,10 @@ class Follow:
 
         A watch may lag behind another.
         """
-        if self._known.job and self._known.sees_pods:
+        if self._known.job and Right.PODS not in self._rights.missing:
             selection = self._api.the_pods(self._target.namespace, jobs.pod_selector(self._known.job))
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
-        if explain and Right.EVENTS not in self._missing:
+        if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._known.uid, *self._known.failed_pods):
                 self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
         return self._known.view
@@ -308,15 +339,10 @@ class Follow:
             self._lost_at = None
         elif self._lost_at is None:
             self._lost_at = self._clock.monotonic()
-        if isinstance(news, Lost) and isinstance(news.error, ApiError) and news.error.status == 403:
-            self._miss({About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}.get(about))
+        if about in _RIGHTS and self._rights.learn(_RIGHTS[about], news):
+            self._reporter.missing(_RIGHTS[about])
         if self._looker:
             self._looker.look_at(self._known.unexplained)
-
-    def _miss(self, right: Right | None) -> None:
-        if right and right not in self._missing:
-            self._missing.add(right)
-            self._reporter.missing(right)
 
     def _give_up_if_hopeless(self) -> None:
         if not self._known.lost:
@@ -424,7 +450,7 @@ class _EventLooker:
             self._changed.set()
 
     def _run(self) -> None:
-        looks = 0
+        looks, was_let_in = 0, False
         while True:
             pause = _EVENT_PAUSES[min(looks, len(_EVENT_PAUSES) - 1)] if self._wanted else None
             if self._changed.wait(pause):
@@ -437,9 +463,10 @@ class _EventLooker:
             for uid in self._wanted:
                 try:
                     self._tell(Listed(tuple(self._ask(uid))))
+                    was_let_in = True
                 except (ApiError, NoAnswer) as error:
                     self._tell(Lost(error))
-                    if isinstance(error, ApiError) and error.status == 403:
+                    if isinstance(error, ApiError) and error.status == 403 and not was_let_in:
                         return
 
 

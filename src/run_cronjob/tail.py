@@ -29,6 +29,8 @@ NEWS_SECONDS = 5.0
 """How far a pod's status may lag behind its log."""
 _TRIES = 4
 """How often something that is gone, so it seems, is asked for."""
+_REFUSALS = 6
+"""As often, over some seconds, the right to read logs is missing, and no API server starting."""
 _KEPT_LINES = 50
 _KEPT_LENGTH = 1000
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -80,6 +82,8 @@ class Tails:
         self.is_stopped = False
         self.shown = 0
         """Lines so far: a slow reader of the log makes them few, but not none."""
+        self.was_let_in = False
+        """The right to read logs was there; an API server that starts refuses everybody at first."""
         self._refused = refused
         self._several_pods = several
         self._several_containers = False
@@ -286,6 +290,7 @@ class _Tail:
         stream = self._tails.source.pod_log(
             pod.namespace, pod.name, self._container, since=log.since, previous=previous, follow=follow
         )
+        self._tails.was_let_in = True
         for chunk in stream:
             # Where nothing was seen, there is nothing to tell the log of the next start by.
             if log.is_empty and not is_first and not previous and self._was_restarted():
@@ -315,11 +320,15 @@ class _Tail:
             self._tell("goes on, but lines may be missing here: it was rotated while the connection was cut")
 
     def _is_over_after(self, error: ApiError, *, had_ended: bool) -> bool:
-        if error.status == 403:
+        if error.status == 403 and not self._tails.was_let_in:
+            self._missing += 1
+            if self._missing < _REFUSALS:
+                self._pause()
+                return False
             self._tails.refuse(error)
             return True
         # 400: not started, as far as the kubelet knows; 404: it or the API server knows of no such pod.
-        if error.status in {400, 404} and had_ended:
+        if error.status in {400, 403, 404} and had_ended:
             return self._is_given_up(error.message)
         self._pause(error.retry_after or 0)
         return False

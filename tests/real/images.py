@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sandbox.runner import Launch
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
+_RUNS = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]
+ENTRYPOINT: str = _RUNS["entrypoint"]
+POST_ENTRYPOINT: str = _RUNS["post-entrypoint"]
 
 
 def leave_time_to_build(items: list[pytest.Item]) -> None:

@@ -343,6 +343,37 @@ def test_a_stream_is_cut_after_so_many_bytes_though_the_server_goes_on(
         next(pieces)
 
 
+@pytest.mark.parametrize(("after", "passed"), [(0, b""), (9, b"ADDED\nMOD")])
+def test_a_stream_stalls_after_so_many_bytes_until_the_proxy_closes(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager, after: int, passed: bytes
+) -> None:
+    proxy.on().stall_stream(after)
+    for line in (b"ADDED\n", b"MODIFIED\n"):
+        upstream.lines.put(line)
+    answer = client.request(
+        "GET", f"{proxy.url}/watch", preload_content=False, timeout=urllib3.Timeout(connect=20, read=0.5)
+    )
+
+    assert answer.status == 200
+    pieces = answer.stream(decode_content=False)
+    seen = b""
+    while len(seen) < after:
+        seen += next(pieces)
+    assert seen == passed
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        next(pieces)
+    assert faults(proxy) == ["stall_stream"]
+
+
+def test_a_stalled_stream_of_known_length_does_not_end_either(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+    proxy.on().stall_stream(4)
+    answer = client.request("GET", proxy.url, preload_content=False, timeout=urllib3.Timeout(connect=20, read=0.5))
+
+    assert answer.read(4) == b"crea"
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        answer.read()
+
+
 def test_half_a_request_is_not_delivered(upstream: Upstream, proxy: FaultProxy, authority: Authority) -> None:
     with connect(proxy, authority) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,40 @@ def test_a_missing_right_is_told_once() -> None:
     lost = (About.PODS, Lost(FORBIDDEN))
 
     assert played(SEEN, lost, lost, (About.EVENTS, Lost(FORBIDDEN))).rights == [Right.PODS, Right.EVENTS]
+
+
+def test_a_right_that_was_there_is_not_missing_because_an_api_server_starts_and_refuses_everybody() -> None:
+    listed, changed, lost = (About.PODS, Listed(())), (About.PODS, Changed(pod())), (About.PODS, Lost(FORBIDDEN))
+
+    assert not played(SEEN, listed, changed, lost, 200.0, lost, listed, lost, 200.0, lost).rights
+    assert played(SEEN, listed, changed, lost, 301.0, lost, lost).rights == [Right.PODS]
+
+
+def test_pods_that_may_be_listed_but_not_watched_are_a_right_that_is_missing() -> None:
+    listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN))
+
+    assert played(SEEN, listed, lost, listed, lost).rights == [Right.PODS]
+
+
+def test_events_are_asked_for_again_after_a_refusal_if_they_were_there_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow, "_EVENT_PAUSES", (0.0,))
+    answers: list[list[Any] | ApiError] = [[], FORBIDDEN, [{"reason": "Killing"}]]
+    told: queue.SimpleQueue[News] = queue.SimpleQueue()
+
+    def ask(_: str) -> list[Any]:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
+
+    looker = follow._EventLooker(ask, told.put, FakeClock())
+    looker.look_at(("uid-1",))
+    looker.start()
+
+    assert [told.get(timeout=60) for _ in range(3)] == [Listed(()), Lost(FORBIDDEN), Listed(({"reason": "Killing"},))]
+    looker.stop()
 
 
 def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:

@@ -200,6 +200,18 @@ def test_a_line_that_stands_far_out_of_order_leads_nobody_astray() -> None:
     assert not reader.gaps
 
 
+def test_a_line_that_is_left_out_far_behind_the_place_asked_for_is_noticed() -> None:
+    """As before, but the answer begins as what was seen, and is as long: what is new stands where the 1 was."""
+    late = [(5 * SECOND, b"x" * 1000 + b"\n"), (1 * SECOND, b"late\n"), (6 * SECOND, b"seen\n")]
+    file = [(0, b"first\n"), *late, (7 * SECOND, b"new line\n"), (8 * SECOND, b"newer line\n")]
+    reader = Reader()
+    reader.read(file[:4], step=10)
+    reader.finish(file)
+
+    assert reader.shown == lines_of(file)
+    assert not reader.gaps
+
+
 def test_what_comes_after_a_rotation_is_shown_before_it_is_as_much_as_was_seen() -> None:
     reader = Reader()
     reader.read([(SECOND, b"x" * 1000 + b"\n")])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+
 import pytest
 
 from run_cronjob.errors import Interrupted
@@ -20,6 +24,20 @@ def test_what_is_learned_is_known() -> None:
     known.learn(stage="reading", result=Result.CREATED)
 
     assert known.outcome == outcome(stage="reading", result=Result.CREATED)
+
+
+def test_no_remark_is_lost_where_two_threads_make_some_at_once() -> None:
+    """The logs' threads and the follower each find out which right is missing."""
+    known = progress()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(known.remark, repeat("one", 2000)))
+    finally:
+        sys.setswitchinterval(before)
+
+    assert len(known.outcome.remarks) == 2000
 
 
 def test_while_a_post_is_under_way_a_job_may_exist() -> None:

@@ -74,7 +74,7 @@ class Kubelet:
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
-        yield from answer() if callable(answer) else answer
+        return iter(answer() if callable(answer) else answer)
 
 
 def at(second: int, text: str) -> bytes:
@@ -244,8 +244,34 @@ def test_without_the_right_that_is_told_once_and_nothing_is_asked_any_more() -> 
     scene.finish()
 
     assert [refusal.status for refusal in scene.refusals] == [403]
-    assert len(scene.kubelet.asked) <= 2
+    assert len(scene.kubelet.asked) <= 12
     assert not scene.writer.written
+
+
+@pytest.mark.parametrize(("before", "refusals"), [([], 5), ([cut(at(1, "one"))], 9)])
+def test_an_api_server_that_starts_and_refuses_everybody_at_first_costs_no_line(
+    before: list[Answer], refusals: int
+) -> None:
+    refusal = ApiError(403, "Forbidden", "no")
+    scene = Scene(main=[*before, *[refusal] * refusals, [at(1, "one"), at(2, "two")]])
+    scene.see(pod(main=running()))
+    scene.until(lambda: "two" in scene.writer.shown)
+    scene.see(pod(phase="Succeeded", main=terminated()))
+    scene.finish()
+
+    assert scene.writer.shown == ["one", "two"]
+    assert not scene.refusals
+    assert not scene.writer.told
+
+
+def test_a_right_that_was_taken_away_does_not_keep_the_log_open() -> None:
+    scene = Scene(main=[cut(at(1, "one")), ApiError(403, "Forbidden", "no")])
+    scene.see(pod(main=running()))
+    scene.until(lambda: "one" in scene.writer.shown)
+    scene.see(pod(phase="Succeeded", main=terminated()))
+    scene.finish()
+
+    assert "lines may be missing: the cluster has no more of it; it says `no`" in scene.writer.told[0]
 
 
 # --- what is missing is told --------------------------------------------------------------------------------

@@ -1,0 +1,340 @@
+"""Following a Job where everything is real: API server, controllers, scheduler, pods that run and end, their logs.
+
+What its pods do stands in the CronJob's pod template (sandbox/stages.yaml).
+"""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from run_cronjob import grants
+from run_cronjob.clock import SystemClock
+from run_cronjob.cluster import Cluster
+from run_cronjob.follow import Follow, Target
+from run_cronjob.model import Access, Result, WaitFor
+from sandbox import CRONJOB_MANIFEST, NAMESPACE, container
+from sandbox.waiting import PATIENCE_SECONDS, until
+from sandbox.world import EXAMPLES
+from tests.real.images import ENTRYPOINT, POST_ENTRYPOINT
+
+if TYPE_CHECKING:
+    from run_cronjob.model import Problem
+    from sandbox import Run, Sandbox
+    from sandbox.engine import Engine
+    from sandbox.realcluster import RealCluster
+    from sandbox.runner import Step
+
+COMPLETED = {"wait-for": "completed"}
+STARTED = {"wait-for": "started"}
+DELETE = {"wait-for": "completed", "on-cancel": "delete"}
+LONG = "600s"
+COMPLETIONS = 50
+
+
+def plays(world: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100, **annotations: str) -> None:
+    """Say what the CronJob's pods are to do, and the rest of its Job; so many ended ones are kept."""
+    manifest = copy.deepcopy(CRONJOB_MANIFEST)
+    manifest["spec"] |= {"successfulJobsHistoryLimit": keep, "failedJobsHistoryLimit": keep}
+    spec = manifest["spec"]["jobTemplate"]["spec"]
+    spec["template"]["metadata"] = {
+        "annotations": {f"sandbox/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    }
+    spec |= {"backoffLimit": 0} | (job or {})
+    world.cluster.apply(manifest)
+
+
+def may_delete_jobs(world: Sandbox) -> None:
+    """Add the rule that the action asks for to the role that examples/rbac.yaml gives."""
+    rule = grants.rule("jobs.batch", "delete")
+    world.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
+
+
+def said(run: Run) -> str:
+    return "\n".join(run.log.shown)
+
+
+def levels(run: Run) -> list[str]:
+    return [each.level for each in run.log.annotations]
+
+
+def jobs(world: Sandbox) -> list[Any]:
+    """Those that are not on their way out."""
+    return [each for each in world.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
+
+
+def running(world: Sandbox, inputs: dict[str, str], told: bytes = b" runs") -> tuple[Step, str]:
+    """A step that has `told` that a pod of its Job runs; and the Job."""
+    step = world.start(inputs)
+    for line in step.process.stdout or []:
+        if told in line:
+            break
+    (job,) = jobs(world)
+    return step, job["metadata"]["name"]
+
+
+# --- how it ended ------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing(world: Sandbox):
+    """All rights that there are stand in examples/rbac.yaml."""
+    plays(world, runs_for="500ms", prints="reading\n3 rows\nno newline at the end")
+
+    run = world.run(COMPLETED)
+
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (0, "succeeded", ""), said(run)
+    assert run.outputs["exit-code"] == "0"
+    assert run.outputs["duration"].isdigit()
+    assert [line for line in run.log.shown if line in {"reading", "3 rows", "no newline at the end"}] == [
+        "reading",
+        "3 rows",
+        "no newline at the end",
+    ]
+    assert levels(run) == ["notice"]
+    assert "right" not in said(run)
+    assert "role" not in run.summary
+
+
+def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(world: Sandbox):
+    plays(world, job={"backoffLimit": 1}, exit_code="3", runs_for="200ms", prints="reading\ndisk is full\n")
+
+    run = world.run(COMPLETED)
+
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ContainerFailed", "3")
+    assert run.log.shown.count("disk is full") == 2
+    assert "BackoffLimitExceeded" in run.summary
+    assert run.summary.count("disk is full") == 1
+    assert levels(run)[-1] == "error"
+
+
+def test_started_is_reached_with_the_first_container_that_runs(world: Sandbox):
+    plays(world, runs_for=LONG)
+
+    run = world.run(STARTED)
+
+    assert (run.exit_status, run.outputs["result"]) == (0, "started"), said(run)
+    assert jobs(world)[0]["status"]["active"] == 1
+
+
+def test_a_job_whose_containers_never_run_is_not_started(world: Sandbox):
+    plays(world, job={"activeDeadlineSeconds": 2}, waits_for="CreateContainerConfigError", message="no such thing")
+
+    run = world.run(STARTED)
+
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+
+
+def test_an_image_that_can_not_be_pulled_until_the_deadline_is_named_as_the_cause(world: Sandbox):
+    message = 'Back-off pulling image "registry.example/reports/nightly:2.7.1": ErrImagePull: not found'
+    plays(world, job={"activeDeadlineSeconds": 3}, waits_for="ImagePullBackOff", message=message)
+
+    run = world.run(COMPLETED)
+
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ImageNotFound", "")
+    assert "`registry.example/reports/nightly:2.7.1`" in run.summary
+    assert levels(run)[0] == "error"  # at once, before the Job's end
+
+
+def test_a_deadline_that_ends_a_job_is_told_as_such(world: Sandbox):
+    plays(world, job={"activeDeadlineSeconds": 2}, runs_for=LONG, prints="working\n")
+
+    run = world.run(COMPLETED)
+
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert run.outputs["reason"] == "DeadlineExceeded"
+    assert "deadline of 2 seconds" in run.summary
+    assert "working" in run.log.shown
+
+
+def test_an_indexed_job_shows_each_index_log_once(world: Sandbox):
+    spec = {"completions": 3, "parallelism": 2, "completionMode": "Indexed"}
+    plays(world, job=spec, runs_for="700ms", prints="one\ntwo\n")
+
+    run = world.run(COMPLETED)
+
+    assert run.outputs["result"] == "succeeded", said(run)
+    # Which of them were seen side by side, and so got a prefix, is the machine's to say.
+    printed = [line.rpartition(" | ")[2] for line in run.log.shown]
+    assert (printed.count("one"), printed.count("two")) == (3, 3), said(run)
+    for index in range(3):
+        assert said(run).count(f"in pod `{run.outputs['job-name']}-{index}-") == 1, said(run)
+
+
+# --- Jobs that vanish -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keep", "spec"), [(0, {}), (100, {"ttlSecondsAfterFinished": 0})], ids=["history limit", "time to live"]
+)
+@pytest.mark.parametrize(("code", "result"), [("0", "succeeded"), ("3", "failed")])
+def test_an_end_that_was_seen_stands_though_the_cluster_prunes_the_job_at_once(
+    world: Sandbox, keep: int, spec: dict[str, int], code: str, result: str
+):
+    plays(world, job=spec, keep=keep, runs_for="1s", exit_code=code)
+
+    run = world.run(COMPLETED)
+
+    assert run.outputs["result"] == result, said(run)
+    assert run.succeeded == (result == "succeeded")
+    until(lambda: not jobs(world))
+
+
+def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(world: Sandbox, cluster: RealCluster):
+    plays(world, job={"ttlSecondsAfterFinished": 0})
+    proxy = world.before_cluster()
+
+    def hold_back(asked: Any, _: int) -> None:
+        if asked.method == "POST" and asked.path.endswith("/jobs"):
+            until(lambda: not cluster.list("Job", NAMESPACE))
+
+    proxy.on_answer = hold_back
+
+    run = world.run(COMPLETED)
+
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
+
+
+def test_a_job_that_somebody_deletes_while_it_runs_is_deleted(world: Sandbox):
+    plays(world, runs_for=LONG)
+    step, job = running(world, COMPLETED)
+
+    world.cluster.delete("Job", NAMESPACE, job)
+
+    run = step.finish()
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
+
+
+# --- the cluster's own trouble ----------------------------------------------------------------------------------
+
+
+def test_an_api_server_that_starts_anew_is_survived_silently(world: Sandbox, cluster: RealCluster):
+    plays(world, runs_for=LONG, prints="before\n")
+    step, job = running(world, COMPLETED, told=b"before")
+    (pod,) = cluster.list("Pod", NAMESPACE)
+    log = cluster.log(NAMESPACE, pod["metadata"]["name"])
+
+    cluster.compact()
+    log.write("after\n")
+    (status,) = pod["status"]["containerStatuses"]
+    ended = {"terminated": {"exitCode": 0, "reason": "Completed", **status["state"]["running"]}}
+    statuses = [{**status, "ready": False, "started": False, "state": ended}]
+    cluster.set_status("Pod", NAMESPACE, pod["metadata"]["name"], phase="Succeeded", containerStatuses=statuses)
+
+    run = step.finish()
+    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (0, "succeeded", job), said(run)
+    assert "before" not in run.log.shown  # `running` has read it; it must not come twice
+    assert run.log.shown.count("after") == 1
+    assert levels(run) == ["notice"]
+
+
+class Listener:
+    """A follow.Reporter that remembers what a good run must not bring."""
+
+    def __init__(self) -> None:
+        self.has_seen = threading.Event()
+        self.complaints: list[object] = []
+
+    def state(self, _: str) -> None:
+        self.has_seen.set()
+
+    def alive(self, _: str) -> None:
+        """Nothing new."""
+
+    def trouble(self, problem: Problem) -> None:
+        if problem.reason != "JobSuspended":
+            self.complaints.append(problem)
+
+    def missing(self, right: object) -> None:
+        self.complaints.append(right)
+
+
+def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluster: RealCluster):
+    """Every third one fails, and every fifth is pruned as soon as it has ended."""
+    api = Cluster(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock())
+    wanted = {f"many-{n}": Result.FAILED if n % 3 == 0 else Result.SUCCEEDED for n in range(COMPLETIONS)}
+    listeners = [Listener() for _ in wanted]
+
+    def follow(number: int) -> Result:
+        name = f"many-{number}"
+        (created,) = cluster.apply(suspended(name, fails=number % 3 == 0, pruned=number % 5 == 0))
+        target = Target(NAMESPACE, name, created["metadata"]["uid"])
+        following = Follow(api, target, WaitFor.COMPLETED, listeners[number], None, SystemClock())
+        return following.until_decided()[0]
+
+    with ThreadPoolExecutor(COMPLETIONS) as threads:
+        results = threads.map(follow, range(COMPLETIONS))
+        assert all(each.has_seen.wait(PATIENCE_SECONDS) for each in listeners)
+        for name in wanted:
+            cluster.patch("Job", NAMESPACE, name, lambda job: job["spec"].update(suspend=False))
+
+    assert dict(zip(wanted, results, strict=True)) == wanted
+    assert not [complaint for each in listeners for complaint in each.complaints]
+
+
+def suspended(name: str, *, fails: bool, pruned: bool) -> dict[str, Any]:
+    spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]) | {"backoffLimit": 0, "suspend": True}
+    spec["template"]["metadata"] = {"annotations": {"sandbox/exit-code": "3" if fails else "0"}}
+    if pruned:
+        spec["ttlSecondsAfterFinished"] = 0
+    return {"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+# --- rights -----------------------------------------------------------------------------------------------------
+
+
+def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_follow(world: Sandbox):
+    plays(world)
+    world.cluster.apply((EXAMPLES / "rbac-created.yaml").read_text())
+
+    refused = world.run(COMPLETED)
+
+    assert (refused.exit_status, refused.outputs["result"]) == (1, "error"), said(refused)
+    assert not jobs(world)
+    assert refused.outputs["reason"] == "CannotFollow"
+    assert grants.rule("jobs.batch", "watch") in refused.summary
+
+    run = world.run()
+    assert (run.exit_status, run.outputs["result"]) == (0, "created"), said(run)
+
+
+# --- cancelled --------------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_job_is_deleted_with_its_pods(world: Sandbox):
+    may_delete_jobs(world)
+    plays(world, runs_for=LONG)
+    step, job = running(world, DELETE)
+
+    step.process.send_signal(signal.SIGINT)
+
+    run = step.finish()
+    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (1, "cancelled", job), said(run)
+    assert "is being deleted, with its pods" in run.summary.splitlines()[0]
+    until(lambda: not world.cluster.list("Job", NAMESPACE) and not world.cluster.list("Pod", NAMESPACE))
+
+
+def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(world: Sandbox, engine: Engine, image: str):
+    may_delete_jobs(world)
+    plays(world, runs_for=LONG)
+    world.before_cluster().on(method="DELETE").hang()
+    world.launch = container.launcher(engine, image, ENTRYPOINT)
+    step, job = running(world, DELETE)
+    step.process.send_signal(signal.SIGINT)
+    run = step.finish()
+    assert "the cluster's answer is not in yet" in run.summary.splitlines()[0]
+    assert [each["metadata"]["name"] for each in jobs(world)] == [job]
+
+    world.launch = container.launcher(engine, image, POST_ENTRYPOINT)
+    after = world.run_post(run, DELETE)
+
+    assert after.exit_status == 0, said(after)
+    assert f"the Job `{job}` is being deleted" in after.summary
+    until(lambda: not world.cluster.list("Job", NAMESPACE) and not world.cluster.list("Pod", NAMESPACE))
