@@ -138,6 +138,7 @@ class Target:
     name: str
     uid: str
     env_values: frozenset[str] = frozenset()
+    shows_output: bool = True
 
 
 class Known:
@@ -202,7 +203,8 @@ class Known:
     @property
     def view(self) -> View:
         """For pods.py; those that are gone tell what happened to them."""
-        return View(self.job, tuple(self._pods.values()), tuple(self._events.values()), self._target.env_values)
+        pods, events = tuple(self._pods.values()), tuple(self._events.values())
+        return View(self.job, pods, events, self._target.env_values, self._target.shows_output)
 
     def verdict(self, wait_for: WaitFor) -> tuple[Result, Verdict | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
