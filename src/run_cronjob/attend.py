@@ -145,7 +145,7 @@ class Attendance:
         self._remark(f"{what}. The rule to add to the role: {quoted(grants.rule(resource, *verbs))}.")
 
     def _remark(self, sentence: str) -> None:
-        self._progress.learn(remarks=(*self._progress.outcome.remarks, sentence))
+        self._progress.remark(sentence)
         self._actions.notice("Run CronJob", sentence)
 
 

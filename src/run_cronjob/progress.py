@@ -41,6 +41,11 @@ class Progress:
         with self._lock:
             self._learn(facts)
 
+    def remark(self, sentence: str) -> None:
+        """Add what is worth a remark; other threads may be about to do so, too."""
+        with self._lock:
+            self._learn({"remarks": (*self._outcome.remarks, sentence)})
+
     def posting(self, name: str) -> None:
         """A POST for a Job called `name` is about to be sent."""
         with self._lock:

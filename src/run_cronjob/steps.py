@@ -379,5 +379,5 @@ class Steps:
         return "-" + "".join(drawn)
 
     def _remark(self, sentence: str) -> None:
-        self._progress.learn(remarks=(*self._progress.outcome.remarks, sentence))
+        self._progress.remark(sentence)
         self._actions.warning("Run CronJob", sentence)

@@ -113,7 +113,7 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events, time
 
 
 def _wait_for_the_answer(events: Events) -> bool:
-    """Give a POST that is under way, or just answered, a moment to tell what comes of it; whether the Job is followed."""
+    """Give a POST that is under way, or just answered, a moment to tell what comes of it; whether it is followed."""
     end = time.monotonic() + GRACE_SECONDS
     while (event := events.get(max(end - time.monotonic(), 0))) is Event.SIGNAL:
         pass  # impatience makes no answer come sooner

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 from run_cronjob.errors import Interrupted
@@ -80,3 +83,26 @@ def test_once_closed_nothing_is_added_and_the_work_ends() -> None:
         known.known(Creation.NONE)
     assert last_word.creation is Creation.OPEN
     assert known.outcome == last_word
+
+
+def test_no_remark_is_lost_where_two_threads_have_one_at_the_same_time() -> None:
+    known = progress()
+    count, begin = 300, threading.Barrier(4)
+
+    def remark(name: str) -> None:
+        begin.wait()
+        for number in range(count):
+            known.remark(f"{name} {number}")
+
+    threads = [threading.Thread(target=remark, args=[name]) for name in "abcd"]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert len(known.outcome.remarks) == 4 * count
