@@ -41,6 +41,8 @@ _LOOK_SECONDS = 5.0
 """How often causes are looked for that only time makes certain."""
 
 _EVENT_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
+_LONGEST_CALM_SECONDS = 10.0
+"""Where something new is unexplained all the time, as with a hundred pods, events are looked at so often."""
 _MOST_LOOKED_AT = 3
 _MOST_REMEMBERED = 200
 _MOST_EVENTS = 500
@@ -410,6 +412,7 @@ class _EventLooker:
         self._tell = tell
         self._clock = clock
         self._wanted: tuple[str, ...] = ()
+        self._looked_at = clock.monotonic()
         self._changed = threading.Event()
         self._stopped = False
 
@@ -434,8 +437,10 @@ class _EventLooker:
                 looks = 0
                 if self._stopped:
                     return
-                continue  # what began just now explains itself most often
+                if self._clock.monotonic() - self._looked_at < _LONGEST_CALM_SECONDS:
+                    continue  # what began just now explains itself most often
             looks += 1
+            self._looked_at = self._clock.monotonic()
             for uid in self._wanted:
                 try:
                     self._tell(Listed(tuple(self._ask(uid))))
