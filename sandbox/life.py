@@ -65,14 +65,14 @@ class Pod:
             containerStatuses=self._containers(container, {"running": {"startedAt": self._began}}),
         )
 
-    def end(self, exit_code: int, reason: str = "", container: str = "") -> None:
+    def end(self, exit_code: int, reason: str = "", container: str = "", message: str = "") -> None:
         """They end; with them the pod."""
         ended = {
             "exitCode": exit_code,
             "reason": reason or ("Completed" if exit_code == 0 else "Error"),
             "startedAt": self._began or now(),
             "finishedAt": now(),
-        }
+        } | ({"message": message} if message else {})
         statuses = self._containers(container, {"terminated": ended})
         codes = [each["state"].get("terminated", {}).get("exitCode") for each in statuses]
         phase = "Running" if None in codes else ("Failed" if any(codes) else "Succeeded")

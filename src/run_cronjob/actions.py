@@ -117,7 +117,7 @@ class Actions:
         if not lines:
             return
         text = self.public(inert_text(lines))
-        prefix = self.public(clean_indented(prefix))
+        prefix = self.public(inert(prefix))
         if prefix:
             text = prefix + text.replace("\n", f"\n{prefix}")
         with self._writing() as ours:

@@ -58,9 +58,10 @@ class Attendance:
         self._actions = actions
         self._clock = clock
         known = progress.outcome
-        self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values)
+        shows_output = inputs.logs is Logs.TRUE
+        self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values, shows_output)
         self._tails = None
-        if inputs.logs is Logs.TRUE:
+        if shows_output:
             self._tails = Tails(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
 
     def follow(self, cronjob: Json) -> str:

@@ -41,6 +41,8 @@ _LOOK_SECONDS = 5.0
 """How often causes are looked for that only time makes certain."""
 
 _EVENT_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
+_LONGEST_CALM_SECONDS = 10.0
+"""Where something new is unexplained all the time, as with a hundred pods, events are looked at so often."""
 _MOST_LOOKED_AT = 3
 _MOST_REMEMBERED = 200
 _MOST_EVENTS = 500
@@ -141,6 +143,7 @@ class Target:
     name: str
     uid: str
     env_values: frozenset[str] = frozenset()
+    shows_output: bool = True
 
 
 class Known:
@@ -201,7 +204,8 @@ class Known:
     @property
     def view(self) -> View:
         """For pods.py; those that are gone tell what happened to them."""
-        return View(self.job, tuple(self._pods.values()), tuple(self._events.values()), self._target.env_values)
+        pods, events = tuple(self._pods.values()), tuple(self._events.values())
+        return View(self.job, pods, events, self._target.env_values, self._target.shows_output)
 
     def verdict(self, wait_for: WaitFor) -> tuple[Result, Verdict | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
@@ -434,6 +438,7 @@ class _EventLooker:
         self._tell = tell
         self._clock = clock
         self._wanted: tuple[str, ...] = ()
+        self._looked_at = clock.monotonic()
         self._changed = threading.Event()
         self._stopped = False
 
@@ -458,8 +463,10 @@ class _EventLooker:
                 looks = 0
                 if self._stopped:
                     return
-                continue  # what began just now explains itself most often
+                if self._clock.monotonic() - self._looked_at < _LONGEST_CALM_SECONDS:
+                    continue  # what began just now explains itself most often
             looks += 1
+            self._looked_at = self._clock.monotonic()
             for uid in self._wanted:
                 try:
                     self._tell(Listed(tuple(self._ask(uid))))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from run_cronjob.model import Inputs
+    from run_cronjob.model import Inputs, Left
     from run_cronjob.supervisor import Events
 
 
@@ -61,7 +61,13 @@ def after_cancel(environ: Mapping[str, str], events: Events) -> int:
     if not left:
         return 0
     actions = Actions()
-    asked = inputs.read(environ)
+    try:
+        asked = inputs.read(environ)
+    except inputs.InvalidInputs as invalid:  # of the environment, which other steps have changed since
+        problem = diagnosis.invalid_inputs(invalid.complaints)
+        return _tell_after_cancel(replace(invalid.known, problem=problem), left, actions)
+    if asked.on_cancel is OnCancel.LEAVE:
+        return 0  # the state is none of ours: another step can set variables of that name
     progress = Progress(_asked(asked))
     steps = Steps(asked, progress, actions, SystemClock())
 
@@ -73,6 +79,10 @@ def after_cancel(environ: Mapping[str, str], events: Events) -> int:
     outcome = progress.close()
     if event is not Event.DONE and not outcome.problem:
         outcome = replace(outcome, problem=diagnosis.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
+    return _tell_after_cancel(outcome, left, actions)
+
+
+def _tell_after_cancel(outcome: Outcome, left: Left, actions: Actions) -> int:
     actions.summary(summary.after_cancel(outcome, left))
     if outcome.problem:
         actions.error(summary.after_cancel_headline(outcome, left), summary.annotation(outcome))

@@ -197,8 +197,8 @@ def job(raw: Json) -> Job:
     )
 
 
-def pod(raw: Json) -> Pod:
-    """A pod."""
+def pod(raw: Json, *, shows_output: bool = True) -> Pod:
+    """A pod; unless it `shows_output`, without what its containers' logs say."""
     metadata, spec, status = _parts(raw)
     labels = _map(metadata.get("labels")) | _map(metadata.get("annotations"))
     return Pod(
@@ -216,7 +216,7 @@ def pod(raw: Json) -> Pod:
         gates=tuple(_text(gate.get("name")) for gate in _maps(spec.get("schedulingGates"))),
         selector=_texts(spec.get("nodeSelector")),
         conditions=_conditions(status),
-        containers=tuple(_containers(spec, status)),
+        containers=tuple(_containers(spec, status, shows_output=shows_output)),
     )
 
 
@@ -238,7 +238,7 @@ def event(raw: Json) -> Event:
     )
 
 
-def _containers(spec: Json, status: Json) -> Iterator[Container]:
+def _containers(spec: Json, status: Json, *, shows_output: bool) -> Iterator[Container]:
     for specs, statuses, role in (
         ("initContainers", "initContainerStatuses", Role.INIT),
         ("containers", "containerStatuses", Role.MAIN),
@@ -246,15 +246,17 @@ def _containers(spec: Json, status: Json) -> Iterator[Container]:
         seen = {_text(each.get("name")): each for each in _maps(status.get(statuses))}
         wanted = {_text(each.get("name")): each for each in _maps(spec.get(specs))}
         for name in dict.fromkeys([*wanted, *seen]):
-            yield _container(name, role, wanted.get(name, {}), seen.get(name, {}))
+            yield _container(name, role, wanted.get(name, {}), seen.get(name, {}), shows_output=shows_output)
 
 
-def _container(name: str, role: Role, spec: Json, status: Json) -> Container:
+def _container(name: str, role: Role, spec: Json, status: Json, *, shows_output: bool) -> Container:
     resources = _map(spec.get("resources"))
     state = _map(status.get("state"))
     waiting, running = state.get("waiting"), state.get("running")
     if role is Role.INIT and spec.get("restartPolicy") == "Always":
         role = Role.SIDECAR
+    # Then the kubelet may take the log's last lines for the message.
+    silent = not shows_output and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
     return Container(
         name=name,
         role=role,
@@ -266,23 +268,28 @@ def _container(name: str, role: Role, spec: Json, status: Json) -> Container:
         message=_text(_map(waiting).get("message")),
         running=isinstance(running, dict),
         running_since=_time(_map(running).get("startedAt")),
-        ended=_ended(state.get("terminated")),
-        before=_ended(_map(status.get("lastState")).get("terminated")),
+        ended=_ended(state.get("terminated"), silent=silent),
+        before=_ended(_map(status.get("lastState")).get("terminated"), silent=silent),
         restarts=_number(status.get("restartCount"), 0),
         started=status.get("started") is True,
     )
 
 
-def _ended(raw: object) -> Ended | None:
+def _ended(raw: object, *, silent: bool) -> Ended | None:
     if not isinstance(raw, dict):
         return None
+    reason = _text(raw.get("reason"))
     return Ended(
         exit_code=_number(raw.get("exitCode"), 0),
-        reason=_text(raw.get("reason")),
-        message=_text(raw.get("message")),
+        reason=reason,
+        message="" if silent and reason not in _NEVER_STARTED else _text(raw.get("message")),
         signal=_number(raw.get("signal"), 0),
         at=_time(raw.get("finishedAt")),
     )
+
+
+_NEVER_STARTED = {"StartError", "ContainerCannotRun"}
+"""What ended so has printed nothing: the message is the runtime's."""
 
 
 def _conditions(status: Json) -> dict[str, Condition]:

@@ -45,6 +45,8 @@ class View:
     events: tuple[Json, ...] = field(repr=False, default=())
     env_values: frozenset[str] = field(repr=False, default=frozenset())
     """Struck from what the cluster says."""
+    shows_output: bool = True
+    """Whether what the containers printed may be shown."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class _Seen:
 
 
 def _see(view: View) -> _Seen:
-    pods = [observed.pod(raw) for raw in view.pods]
+    pods = [observed.pod(raw, shows_output=view.shows_output) for raw in view.pods]
     return _Seen(
         job=observed.job(view.job),
         pods=tuple(sorted(pods, key=lambda pod: (pod.created or _LONG_AGO, pod.name))),

@@ -103,7 +103,8 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events, time
     event = events.get(LIMIT_SECONDS)
     if event in {Event.SIGNAL, Event.DEADLINE}:
         progress.stop()
-        if progress.outcome.creation is Creation.OPEN and _wait_for_the_answer(events) and event is Event.DEADLINE:
+        is_there = progress.outcome.creation is not Creation.NONE
+        if is_there and _wait_for_the_answer(events) and event is Event.DEADLINE:
             event = Event.FOLLOWING
     if event is Event.FOLLOWING:
         event = events.get(timeout)
@@ -112,7 +113,7 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events, time
 
 
 def _wait_for_the_answer(events: Events) -> bool:
-    """Give a POST that is under way a moment to tell whether a Job exists; whether it is to be followed."""
+    """Give a POST that is under way, or just answered, a moment to tell what comes of it; whether it is followed."""
     end = time.monotonic() + GRACE_SECONDS
     while (event := events.get(max(end - time.monotonic(), 0))) is Event.SIGNAL:
         pass  # impatience makes no answer come sooner

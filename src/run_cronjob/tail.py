@@ -220,6 +220,7 @@ class _Tail:
         self._began = 0.0
         self._failures = 0
         self._missing = 0
+        self._late = 0
 
     def run(self) -> None:
         """Show it, from the first line to the last."""
@@ -242,6 +243,7 @@ class _Tail:
         with self._tails.changed:
             # Known before the request: what its answer lacks was never printed.
             had_ended = self.has_ended or self._tails.is_draining
+            may_go_on = not self.has_ended
             was_previous, is_lost = self.is_previous, self.is_lost
         if is_lost:
             self._finish("ends here: the container was started twice since, and the cluster keeps no more of it")
@@ -259,7 +261,7 @@ class _Tail:
                 self._pause()
             return False
         if brought:
-            return False
+            return had_ended and may_go_on and self._is_left_running()
         if not had_ended:
             self._pause()
             return False
@@ -343,6 +345,14 @@ class _Tail:
         self._finish(f"ends here, but lines may be missing: the cluster has no more of it{told}")
         return True
 
+    def _is_left_running(self) -> bool:
+        """Whether a container whose end nobody saw has printed on long enough after that of its Job."""
+        self._late += 1
+        if self._late < _TRIES:
+            return False
+        self._finish("is not shown any further: the container goes on, though the Job is over")
+        return True
+
     def _finish(self, remark: str = "") -> None:
         self._show(self._log.end())
         if remark:
@@ -353,7 +363,8 @@ class _Tail:
             return
         with self._tails.changed:
             self._tails.shown += len(lines)
-            self.last.extend(cut(line, _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
+            # Struck before it is cut: half a secret would not be recognised as one.
+            self.last.extend(cut(self._tails.actions.public(line), _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
             prefix = self._tails.prefix(self._pod, self._container)
         if not self._is_announced:
             self._is_announced = True

@@ -343,6 +343,11 @@ def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sa
     assert "````text" in run.summary
 
 
+def with_the_logs_end_as_message(cronjob: dict[str, Any]) -> None:
+    for container in cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]:
+        container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+
+
 @pytest.mark.parametrize(
     ("visibility", "logs", "shown"),
     [
@@ -355,11 +360,12 @@ def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sa
 )
 def test_a_public_repositorys_page_is_kept_free_of_the_output(world: Sandbox, visibility: str, logs: str, shown: bool):
     world.github.event = replace(world.github.event, visibility=visibility)
+    world.cluster.patch("CronJob", NAMESPACE, "nightly-report", with_the_logs_end_as_message)
     step, life = follow(world, {"logs": logs})
     pod = life.pod()
     pod.run()
     pod.log(b"customer 4711 owes 3 EUR\n")
-    pod.end(1)
+    pod.end(1, message="customer 4711 owes 3 EUR\n")  # the log's end, with this policy
     life.fail()
 
     run = step.finish()

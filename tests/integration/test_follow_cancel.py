@@ -177,6 +177,34 @@ def test_with_leave_nothing_is_done_afterwards(world: Sandbox):
     assert jobs(world)
 
 
+def test_without_on_cancel_delete_no_state_that_another_step_made_up_deletes_a_job(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    run = world.run()
+    (job,) = jobs(world)
+    made_up = {
+        "STATE_namespace": NAMESPACE,
+        "STATE_job": run.outputs["job-name"],
+        "STATE_request-id": job["metadata"]["annotations"]["run-cronjob/request-id"],
+    }
+
+    after = world.run_post(run, environ=made_up)
+
+    assert after.exit_status == 0
+    assert jobs(world)
+
+
+def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(world: Sandbox):
+    world.cluster.apply(MAY_DELETE)
+    run = world.run({"on-cancel": "delete"})
+
+    after = world.run_post(run, {"on-cancel": "delete", "aws-region": ""}, environ={"AWS_REGION": "::error::x"})
+
+    assert after.exit_status == 1
+    assert f"the Job `{run.outputs['job-name']}` could not be deleted" in after.summary
+    assert "Traceback" not in after.stdout.decode()
+    assert [each.level for each in after.log.annotations] == ["error"]
+
+
 def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(world: Sandbox):
     world.cluster.apply(MAY_DELETE)
     inputs = {"on-cancel": "delete"}

@@ -476,3 +476,16 @@ def test_libraries_do_not_speak_past_the_writer(
         logging.getLogger(name).warning("::error::from a library")
 
     assert log().shown == ()
+
+
+@pytest.mark.parametrize("prefix", ["##[group]x | ", "::error::x | "])
+def test_no_prefix_is_a_command_though_a_pods_annotation_stands_in_it(
+    actions: Actions, capsys: pytest.CaptureFixture[str], prefix: str
+) -> None:
+    # Obeyed or not: GitHub's page folds what stands behind a group's mark.
+    actions.others(["line"], prefix)
+
+    (shown,) = capsys.readouterr().out.splitlines()[1:]
+    assert not shown.startswith("::")
+    assert "##[" not in shown
+    assert shown.endswith("x | line")

@@ -302,3 +302,21 @@ def test_a_cluster_that_refuses_for_minutes_is_believed(status: int) -> None:
     with pytest.raises(Unwatchable):
         played(SEEN, refused, 301.0)
     played(SEEN, refused, 200.0, SEEN, refused, 200.0)
+
+
+def test_events_are_looked_at_though_something_new_is_unexplained_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_EVENT_PAUSES", (3600.0,))
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    clock = FakeClock()
+
+    def ask(uid: str) -> list[Any]:
+        asked.put(uid)
+        return []
+
+    looker = follow._EventLooker(ask, lambda _: None, clock)
+    clock.elapsed = 60
+    looker.start()
+    looker.look_at(("pod-1",))
+
+    assert asked.get(timeout=60) == "pod-1"
+    looker.stop()

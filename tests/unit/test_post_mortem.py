@@ -6,6 +6,7 @@ scheduler's is 1.33's), the kubelet's and containerd's from their sources and fr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -398,3 +399,33 @@ def test_a_reason_of_the_job_newer_than_this_code_is_told_in_the_clusters_words(
     with_pod = post_mortem(view(failed("ManagedElsewhere", "by others"), lost(ended(4))))
     assert blamed(with_pod) == ("ContainerFailed", "nightly-abcde", "report", 4)
     assert "`ManagedElsewhere`" in with_pod.problem.why
+
+
+FROM_LOG = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "spec", "is_told"),
+    [
+        ("Error", FROM_LOG, False),
+        ("OOMKilled", FROM_LOG, False),
+        ("StartError", FROM_LOG, True),
+        ("Error", {}, True),
+    ],
+)
+def test_what_may_be_the_end_of_a_log_is_not_told_where_logs_are_not_shown(
+    reason: str, spec: Raw, *, is_told: bool
+) -> None:
+    ending = ended(1, reason, message="customer 4711")
+    seen = view(failed(*BACKOFF), lost(ending, container_specs={"report": spec}))
+
+    assert post_mortem(seen).problem.said == "customer 4711"
+    assert post_mortem(replace(seen, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
+
+
+def test_nor_is_the_end_of_an_earlier_starts_log() -> None:
+    again = waits("CrashLoopBackOff") | {"lastState": end(1, message="customer 4711"), "restartCount": 1}
+    seen = view(failed(*BACKOFF), lost(again, container_specs={"report": FROM_LOG}))
+
+    assert post_mortem(seen).problem.said == "customer 4711"
+    assert post_mortem(replace(seen, shows_output=False)).problem.said == ""

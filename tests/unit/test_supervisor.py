@@ -6,13 +6,14 @@ import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from run_cronjob import supervisor
 from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation
+from run_cronjob.model import Creation, Result
 from run_cronjob.progress import Progress
 from run_cronjob.supervisor import Event
 from tests.unit.samples import outcome
@@ -165,6 +166,24 @@ def test_a_post_under_way_gets_a_moment_to_tell_whether_a_job_exists(
 
     assert supervisor.supervise(work, progress, events) is Event.SIGNAL
     assert progress.outcome.creation is Creation.DONE
+
+
+def test_a_job_that_is_there_when_the_time_is_up_is_followed_all_the_same(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise the step would end as if it had not been asked to wait: green, and nobody knows how the Job ended.
+    progress = Progress(outcome(), on_following=lambda: events.put(Event.FOLLOWING))
+    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
+    stopped = threading.Event()
+    monkeypatch.setattr(progress, "stop", stopped.set)
+    progress.learn(creation=Creation.DONE, result=Result.CREATED)
+
+    def work() -> None:
+        assert stopped.wait(HANGING)
+        progress.follow(datetime.now(UTC))
+
+    assert supervisor.supervise(work, progress, events) is Event.DONE
 
 
 def test_but_no_more_than_a_moment(

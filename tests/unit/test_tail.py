@@ -456,3 +456,33 @@ def test_what_nobody_foresaw_is_told_and_spares_the_others() -> None:
     assert scene.writer.told == [
         "The log of container `bad` in pod `nightly-1-abcde` can't be followed any further (RuntimeError)."
     ]
+
+
+def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
+    answers: list[int] = []
+
+    def printing() -> Iterator[bytes]:
+        answers.append(min(len(answers) + 1, 50))
+        yield at(1, "one")
+        with scene.tails.changed:
+            scene.tails.changed.wait_for(lambda: scene.tails.is_draining, PATIENCE_SECONDS)
+        for _ in range(answers[-1]):
+            yield at(1, "more")
+
+    scene = Scene(main=[printing])
+    scene.see(pod(main=running()))
+    scene.until(lambda: bool(scene.writer.shown))
+
+    assert scene.tails.drain(PATIENCE_SECONDS)
+    assert len(answers) < 50  # each brought something that is new
+    assert "the container goes on, though the Job is over" in scene.writer.told[0]
+
+
+def test_no_secret_is_cut_to_what_is_not_known_as_one() -> None:
+    secret = "s3cr3t-t0k3n"
+    scene = Scene(main=[[at(1, "x" * 995 + secret)]])
+    scene.writer.public = lambda text: text.replace(secret, "***")  # type: ignore[method-assign]
+    scene.see(pod(phase="Failed", main=terminated(1)))
+    scene.finish()
+
+    assert scene.tails.last_lines("nightly-1-abcde", "main") == ("x" * 995 + "***",)
