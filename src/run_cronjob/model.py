@@ -309,3 +309,18 @@ class Outcome:
     """Of the one container that decided."""
     output: Output | None = None
     deletion: Deletion = Deletion.NONE
+
+    @classmethod
+    def of(cls, asked: Inputs) -> Outcome:
+        """What is known at the beginning: what was asked for."""
+        return cls(
+            cronjob=asked.cronjob,
+            namespace=asked.namespace,
+            cluster=asked.cluster,
+            trigger=asked.trigger,
+            docs_url=asked.docs_url,
+            dry_run=asked.dry_run,
+            wait_for=asked.wait_for,
+            timeout=asked.timeout,
+            on_cancel=asked.on_cancel,
+        )
