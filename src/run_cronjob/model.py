@@ -302,7 +302,7 @@ class Outcome:
     state: str = ""
     """What the Job waits for or does, one sentence."""
     trouble: Problem | None = None
-    """What keeps it from running."""
+    """What keeps it from running now, and can't heal by itself."""
     seconds: int | None = None
     """How long the Job took, or has been followed."""
     exit_code: int | None = None

@@ -80,7 +80,7 @@ def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_en
 
     assert problem
     assert problem.reason == "TimedOut"
-    assert "STILL RUNNING" in problem.what
+    assert "STILL WAITING" in problem.what
     assert problem.why == "The image is not there. A typo, perhaps."
     assert "Don't start it again" in problem.first
     assert (problem.fix, problem.paste) == ("Push it.", "push it")
