@@ -533,7 +533,7 @@ def init_container_failed(job: Job, pod: Pod, container: Container, code: int, s
 
 _READ_ITS_OUTPUT = (
     "Read the last lines of its output: the program says there what went wrong. All of it is in this step's log, "
-    "unless `logs` keeps it out; or with kubectl:"
+    "unless `logs` keeps it out; kubectl shows it too:"
 )
 
 
