@@ -92,7 +92,7 @@ format: $(READY) ## put the code into its usual form
 picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium)
 	$(BIN)/python -m sandbox.picture
 
-lock: ## resolve requirements/*.in anew, with hashes (needs uv)
+lock: ## write requirements/*.txt, with hashes, from the *.in files (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
 	cd requirements && $(COMPILE) bench.in -o bench.txt

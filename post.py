@@ -13,8 +13,8 @@ from run_cronjob import supervisor  # noqa: E402  found by the line above
 if __name__ == "__main__":
     events = supervisor.listen()
 
-    from run_cronjob.main import after_cancel
+    from run_cronjob.after_cancel import main
 
-    status = after_cancel(os.environ, events)
+    status = main(os.environ, events)
     sys.stdout.flush()
     os._exit(status)

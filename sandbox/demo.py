@@ -164,6 +164,10 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         _jobs(console, created)
     if name == "success":
         console.print("\nOther stories: [bold]make demo ARGS=list[/]")
+    if run.exit_status:
+        console.print(
+            "\nThis ends with the action's exit status, so that `make` calls it an error: the story is meant so."
+        )
     return run.exit_status
 
 

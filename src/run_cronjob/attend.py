@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from run_cronjob import diagnosis, grants, job, pods
+from run_cronjob import diagnosis, grants, job, pods, summary
 from run_cronjob.errors import ActionError, Interrupted
 from run_cronjob.follow import Follow, Right, Target, Unwatchable
 from run_cronjob.model import Logs, Output, Result
@@ -118,7 +118,8 @@ class Attendance:
 
     def _found(self, result: Result) -> str:
         known = self._progress.outcome
-        took = f" after {duration(known.seconds)}" if known.seconds is not None else ""
+        is_end = result in {Result.SUCCEEDED, Result.FAILED}
+        took = f" after {duration(known.seconds)}" if is_end and known.seconds is not None else ""
         code = f", exit code {known.exit_code}" if result is Result.FAILED and known.exit_code is not None else ""
         return f"{quoted(known.job_name)} {_WORDS[result]}{took}{code}"
 
@@ -135,9 +136,12 @@ class Attendance:
 
     def trouble(self, problem: Problem) -> None:
         """What can't heal by itself is said at once, not after a time-out."""
+        told = summary.advice(problem, self._inputs.docs_url)
+        self._actions.error(f"{quoted(self._inputs.cronjob)} does not run", told)
+
+    def held_up(self, problem: Problem | None) -> None:
+        """What the end of our patience would have to tell; what was mended is forgotten."""
         self._progress.learn(trouble=problem)
-        advice = "\n".join(filter(None, [problem.what, problem.why, problem.first, problem.fix, problem.paste]))
-        self._actions.error(f"{quoted(self._inputs.cronjob)} does not run", advice)
 
     def missing(self, right: Right) -> None:
         """A notice, with the rule to add."""

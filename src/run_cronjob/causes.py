@@ -508,7 +508,7 @@ def container_failed(job: Job, pod: Pod, container: Container, code: int, said: 
         reason="ContainerFailed",
         what=f"The container {quoted(container.name)} ended with exit code {code}.",
         why=_meaning(code),
-        fix="Read the last lines of its log: the program says there what went wrong. All of it:",
+        fix=_READ_ITS_OUTPUT,
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=_log(job, pod, container),
@@ -523,12 +523,18 @@ def init_container_failed(job: Job, pod: Pod, container: Container, code: int, s
         what=f"The init container {quoted(container.name)} ended with exit code {code}, so the Job's own work never "
         "began.",
         why="Init containers prepare the ground, and each must succeed before the next one starts. " + _meaning(code),
-        fix="Read the last lines of its log: the program says there what went wrong. All of it:",
+        fix=_READ_ITS_OUTPUT,
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=_log(job, pod, container),
         paste_language="sh",
     )
+
+
+_READ_ITS_OUTPUT = (
+    "Read the last lines of its output: the program says there what went wrong. All of it is in this step's log, "
+    "unless `logs` keeps it out; kubectl shows it too:"
+)
 
 
 def _log(job: Job, pod: Pod, container: Container) -> str:

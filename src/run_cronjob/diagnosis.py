@@ -587,6 +587,8 @@ def _forbidden(message: str, said: str, at: Situation) -> Problem:
     named = re.search(r'User "([^"]+)"', said)
     # A kubeconfig's user stays the same; on EKS each session is another user, and the group is what lasts.
     user = named[1] if named and not at.inputs.cluster else ""
+    # In another namespace the ClusterRole may serve a workflow that needs more of it.
+    alone = f"; where the ClusterRole `{grants.GROUP}` exists already, the RoleBinding alone" if is_first else ""
     who = f"the kubeconfig's user {quoted(user)}" if user else "this role"
     return Problem(
         reason="Forbidden",
@@ -596,8 +598,8 @@ def _forbidden(message: str, said: str, at: Situation) -> Problem:
         first=f"Is {quoted(at.namespace)} the namespace you meant? If not, correct it in the form." if is_first else "",
         fix="Apply these rights:"
         if user
-        else f"Apply these rights. The role must be in the group `{grants.GROUP}`; if it is not, bind them to the "
-        "user that the message names:",
+        else f"Apply these rights{alone}. The role must be in the group `{grants.GROUP}`; if it is not, bind them to "
+        "the user that the message names:",
         said=said,
         paste=grants.rbac(at.namespace, user=user, follow=at.inputs.wait_for is not WaitFor.CREATED),
     )
@@ -616,9 +618,9 @@ def _not_found(message: str, said: str, at: Situation) -> Problem:
         )
     cronjob = quoted(at.inputs.cronjob)
     if at.cronjob_names is None:
-        fix = "Correct the name or the namespace, and run the workflow again. Who has kubectl sees what there is by:"
+        fix = "Correct the name or the namespace, and run the workflow again. With kubectl, this lists what there is:"
     elif not at.cronjob_names:
-        fix = f"The namespace {namespace} holds no CronJobs at all: check the namespace. This lists all:"
+        fix = f"The namespace {namespace} holds no CronJobs at all: check the namespace. With kubectl, this lists all:"
     else:
         near = difflib.get_close_matches(at.inputs.cronjob, at.cronjob_names, n=3, cutoff=0.5)
         shown = near or sorted(at.cronjob_names)[:10]
@@ -627,7 +629,7 @@ def _not_found(message: str, said: str, at: Situation) -> Problem:
         )
         fix = (
             f"{lead} {', '.join(map(quoted, shown))}{'?' if near else '.'} Correct the name in the form, and run the "
-            "workflow again. Who has kubectl sees all by:"
+            "workflow again. With kubectl, this lists all:"
         )
     listing = kubectl(at.namespace, "get cronjobs")
     if at.cronjob_names == []:
@@ -731,7 +733,7 @@ def still_running(known: Outcome) -> Problem:
     is_mine = cause.concerns is Concerns.DEVELOPER
     return replace(
         told,
-        what=f"The Job {quoted(known.job_name)} is STILL RUNNING, but can't get on: {waited}",
+        what=f"The Job {quoted(known.job_name)} is STILL WAITING and can't get on: {waited}",
         why=f"{cause.what} {cause.why}",
         first="" if is_mine else f"{again} {cause.first}".strip(),
         fix=" ".join(filter(None, [again, cause.first, cause.fix])) if is_mine else cause.fix,

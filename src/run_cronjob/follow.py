@@ -106,6 +106,9 @@ class Reporter(Protocol):
     def trouble(self, problem: Problem) -> None:
         """What keeps the Job from running and can't heal by itself; once each."""
 
+    def held_up(self, problem: Problem | None) -> None:
+        """The gravest of these as things stand now; None while there is none, or none any more."""
+
     def missing(self, right: Right) -> None:
         """A right is missing; once each."""
 
@@ -381,11 +384,13 @@ class Follow:
         elif self._clock.monotonic() - self._said_at >= SIGN_OF_LIFE_SECONDS:
             self._reporter.alive(sentence)
             self._said_at = self._clock.monotonic()
-        for each in pods.trouble(view, now):
-            key = (each.problem.reason, each.problem.what)
-            if each.lasting and key not in self._told:
+        lasting = [each.problem for each in pods.trouble(view, now) if each.lasting]
+        self._reporter.held_up(lasting[0] if lasting else None)
+        for problem in lasting:
+            key = (problem.reason, problem.what)
+            if key not in self._told:
                 self._told.add(key)
-                self._reporter.trouble(each.problem)
+                self._reporter.trouble(problem)
 
     def _lost_for(self) -> float:
         return 0.0 if self._lost_at is None else self._clock.monotonic() - self._lost_at

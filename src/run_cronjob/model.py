@@ -302,10 +302,25 @@ class Outcome:
     state: str = ""
     """What the Job waits for or does, one sentence."""
     trouble: Problem | None = None
-    """What keeps it from running."""
+    """What keeps it from running now, and can't heal by itself."""
     seconds: int | None = None
     """How long the Job took, or has been followed."""
     exit_code: int | None = None
     """Of the one container that decided."""
     output: Output | None = None
     deletion: Deletion = Deletion.NONE
+
+    @classmethod
+    def of(cls, asked: Inputs) -> Outcome:
+        """What is known at the beginning: what was asked for."""
+        return cls(
+            cronjob=asked.cronjob,
+            namespace=asked.namespace,
+            cluster=asked.cluster,
+            trigger=asked.trigger,
+            docs_url=asked.docs_url,
+            dry_run=asked.dry_run,
+            wait_for=asked.wait_for,
+            timeout=asked.timeout,
+            on_cancel=asked.on_cancel,
+        )

@@ -181,7 +181,7 @@ class Steps:
 
     def connect(self, access: Access) -> Cluster:
         """A client of the cluster; nothing is asked yet."""
-        with self._stage("Client", "preparing the connection to the cluster") as stage:
+        with self._stage("Address", "preparing the connection to the cluster") as stage:
             from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
 
             self._token_file = access.token_file

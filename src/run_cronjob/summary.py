@@ -43,6 +43,8 @@ def headline(outcome: Outcome) -> str:
         return f"{run} waits{place}: its Job was created by {quoted(outcome.trigger.person)}, but is suspended"
     if outcome.result is Result.CREATED:
         return f"{run} was started{place}, by {quoted(outcome.trigger.person)}"
+    if outcome.result is Result.TIMED_OUT and outcome.trouble:
+        return f"{run} is STILL WAITING{place} and can't get on: don't start it again"
     if outcome.result in _FOLLOWED:
         return f"{run} {_FOLLOWED[outcome.result].format(place=place, took=_took(outcome))}"
     if outcome.result is Result.DRY_RUN:
@@ -95,6 +97,8 @@ def markdown(outcome: Outcome) -> str:
     blocks = [f"### {_SIGNS[outcome.result]} {headline(outcome)}"]
     if outcome.problem:
         blocks += _problem(outcome.problem, outcome.docs_url, outcome.output)
+    if outcome.result is Result.TIMED_OUT and outcome.trouble:
+        blocks.append(_more(outcome.trouble, outcome.docs_url))
     blocks += [f"> ⚠️ {remark}" for remark in outcome.remarks]
     blocks.append(_table(outcome))
     blocks += _next(outcome)
@@ -119,8 +123,12 @@ def _problem(problem: Problem, docs_url: str, output: Output | None = None) -> l
         blocks.append(fenced(problem.paste, problem.paste_language))
     if problem.said:
         blocks.append(_details("The message as it came", fenced(_shortened(problem.said), "text")))
-    blocks.append(f"[More about {problem.reason}]({docs_link(problem, docs_url)})")
+    blocks.append(_more(problem, docs_url))
     return blocks
+
+
+def _more(problem: Problem, docs_url: str) -> str:
+    return f"[More about {problem.reason}]({docs_link(problem, docs_url)})"
 
 
 def _output(output: Output) -> list[str]:
@@ -262,17 +270,21 @@ def closing(outcome: Outcome) -> list[str]:
 
 def annotation(outcome: Outcome) -> str:
     """What stands under the headline on the run's page."""
-    problem = outcome.problem
-    if problem:
-        first = problem.first and f"{_ADVICE[Concerns.DEVELOPER]} {problem.first}"
-        advice = f"{_ADVICE[problem.concerns]} {problem.fix}"
-        more = f"More: {docs_link(problem, outcome.docs_url)}"
-        return "\n".join(filter(None, [problem.what, problem.why, first, advice, problem.paste, more]))
+    if outcome.problem:
+        return advice(outcome.problem, outcome.docs_url)
     if outcome.result is Result.SUCCEEDED:
         return f"The Job {quoted(outcome.job_name)} is complete{_took(outcome)}."
     if outcome.creation is Creation.DONE:
         return f"The Job is {quoted(outcome.job_name)}. The summary tells how to watch it and how to stop it."
     return "All that a real run needs would work."
+
+
+def advice(problem: Problem, docs_url: str) -> str:
+    """What an annotation says of `problem`: cause, fix, and where there is more."""
+    first = problem.first and f"{_ADVICE[Concerns.DEVELOPER]} {problem.first}"
+    fix = f"{_ADVICE[problem.concerns]} {problem.fix}"
+    more = f"More: {docs_link(problem, docs_url)}"
+    return "\n".join(filter(None, [problem.what, problem.why, first, fix, problem.paste, more]))
 
 
 def _origin(outcome: Outcome) -> str:

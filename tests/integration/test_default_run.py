@@ -128,7 +128,7 @@ def test_the_log_tells_the_story_in_a_dozen_lines_each_stage_with_its_time(world
     run = world.run()
 
     stages = [line for line in run.log.shown if line.startswith("✓")]
-    assert [stage.split()[1] for stage in stages] == ["AWS", "Cluster", "Client", "CronJob", "Guard", "Job"]
+    assert [stage.split()[1] for stage in stages] == ["AWS", "Cluster", "Address", "CronJob", "Guard", "Job"]
     assert all(re.search(r"\(\d+\.\d\d s\)$", stage) for stage in stages)
     assert len(run.log.shown) <= 15
 

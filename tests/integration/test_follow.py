@@ -279,6 +279,8 @@ def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(world: Sandbox)
     run = step.finish()
 
     assert b"does not run" in shown[-1]
+    assert b"What you can do" in shown[-1]
+    assert b"troubleshooting.md#imagenameinvalid" in shown[-1]
     assert run.outputs["result"] == "failed"
 
 

@@ -252,6 +252,9 @@ class Listener:
         if problem.reason != "JobSuspended":
             self.complaints.append(problem)
 
+    def held_up(self, problem: Problem | None) -> None:
+        """Said as trouble, too."""
+
     def missing(self, right: object) -> None:
         self.complaints.append(right)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from run_cronjob import main
+from run_cronjob import telling
 from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
 
 if TYPE_CHECKING:
@@ -184,4 +184,4 @@ class Heard:
 def tell(known: Outcome) -> tuple[int, Heard]:
     """The exit status, and all that was written."""
     heard = Heard()
-    return main.tell(known, cast("Actions", heard)), heard
+    return telling.tell(known, cast("Actions", heard)), heard

@@ -188,6 +188,7 @@ class Reporter:
         self.states: list[str] = []
         self.signs = 0
         self.troubles: list[Problem] = []
+        self.held_up_by: list[Problem | None] = []
         self.rights: list[Right] = []
 
     def state(self, sentence: str) -> None:
@@ -198,6 +199,9 @@ class Reporter:
 
     def trouble(self, problem: Problem) -> None:
         self.troubles.append(problem)
+
+    def held_up(self, problem: Problem | None) -> None:
+        self.held_up_by.append(problem)
 
     def missing(self, right: Right) -> None:
         self.rights.append(right)
@@ -284,6 +288,16 @@ def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:
     news = (About.PODS, Changed(pod(waiting=waiting)))
 
     assert len(played(SEEN, news, news, 60.0).troubles) == 1
+
+
+def test_a_cause_that_was_mended_holds_nothing_up_any_more() -> None:
+    waiting = (About.PODS, Changed(pod(waiting={"reason": "InvalidImageName", "message": "invalid reference format"})))
+    running = (About.PODS, Changed(pod(running={}, phase="Running")))
+
+    reasons = [problem and problem.reason for problem in played(SEEN, waiting, 1.0, running, 1.0).held_up_by]
+
+    assert "ImageNameInvalid" in reasons
+    assert reasons[-1] is None
 
 
 NO_ANSWER = (About.JOB, Lost(NoAnswer("the Kubernetes API", "k8s.example", Cause.REFUSED)))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from run_cronjob import main
+from run_cronjob.attempt import conclude
 from run_cronjob.model import Creation, Outcome, Problem, Result
 from run_cronjob.supervisor import Event
 from tests.unit.samples import outcome, tell
@@ -52,7 +52,7 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
 def test_what_is_told_of_a_run_that_was_cut_short(
     known: Outcome, event: Event, result: Result, reason: str | None
 ) -> None:
-    told = main.conclude(known, event, LATER)
+    told = conclude(known, event, LATER)
 
     assert told.result is result
     assert (told.problem.reason if told.problem else None) == reason
@@ -60,11 +60,11 @@ def test_what_is_told_of_a_run_that_was_cut_short(
 
 @pytest.mark.parametrize("event", [Event.SIGNAL, Event.DEADLINE])
 def test_how_long_a_job_was_followed_is_told(event: Event) -> None:
-    assert main.conclude(FOLLOWING, event, LATER).seconds == 90
+    assert conclude(FOLLOWING, event, LATER).seconds == 90
 
 
 def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watched_on() -> None:
-    problem = main.conclude(FOLLOWING, Event.DEADLINE, LATER).problem
+    problem = conclude(FOLLOWING, Event.DEADLINE, LATER).problem
 
     assert problem
     assert "STILL RUNNING" in problem.what
@@ -76,11 +76,11 @@ def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watch
 def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_ends() -> None:
     trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
 
-    problem = main.conclude(replace(FOLLOWING, trouble=trouble), Event.DEADLINE, LATER).problem
+    problem = conclude(replace(FOLLOWING, trouble=trouble), Event.DEADLINE, LATER).problem
 
     assert problem
     assert problem.reason == "TimedOut"
-    assert "STILL RUNNING" in problem.what
+    assert "STILL WAITING" in problem.what
     assert problem.why == "The image is not there. A typo, perhaps."
     assert "Don't start it again" in problem.first
     assert (problem.fix, problem.paste) == ("Push it.", "push it")
@@ -89,7 +89,7 @@ def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_en
 def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
     known = outcome(result=Result.REFUSED, problem=REFUSED)
 
-    assert main.conclude(known, Event.DONE, LATER) == known
+    assert conclude(known, Event.DONE, LATER) == known
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def told(foreign: str) -> dict[str, Outcome]:
     running = [RunningJob(foreign, foreign, foreign)]
     refused = explain(ApiError(422, foreign, foreign), Situation(inputs(), namespace=foreign, cluster=foreign))
     claims = dict.fromkeys(diagnosis.SHOWN_CLAIMS, foreign)
+    held_up = replace(known, result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=refused)
     statement = Problem("RoleRefused", diagnosis.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
     return {
         "created": replace(known, result=Result.CREATED, creation=Creation.DONE),
@@ -117,6 +118,7 @@ def told(foreign: str) -> dict[str, Outcome]:
             creation=Creation.DONE,
             problem=diagnosis.still_running(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
         ),
+        "timed out, held up": replace(held_up, problem=diagnosis.still_running(held_up)),
         "deleted": replace(
             known, result=Result.DELETED, creation=Creation.DONE, problem=diagnosis.deleted(foreign, foreign)
         ),
@@ -238,6 +240,12 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
             "`nightly-report` is STILL RUNNING in `staging` on `blue`: don't start it again",
         ),
         (
+            outcome(
+                result=Result.TIMED_OUT, creation=Creation.DONE, seconds=60, trouble=Problem("A", "B.", "C.", "D.")
+            ),
+            "`nightly-report` is STILL WAITING in `staging` on `blue` and can't get on: don't start it again",
+        ),
+        (
             outcome(result=Result.DELETED, creation=Creation.DONE),
             "`nightly-report` was deleted in `staging` on `blue` before its end was seen",
         ),
@@ -356,3 +364,13 @@ def test_the_longest_message_leaves_room_for_the_rest() -> None:
     known = outcome(problem=problem, manifest="y" * 2_000_000)
 
     assert len(summary.markdown(known).encode()) < 1_000_000
+
+
+def test_what_holds_a_job_up_when_our_patience_ends_has_its_own_link() -> None:
+    trouble = Problem("ImageNotFound", "What.", "Why.", "Fix.")
+    held_up = outcome(result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=trouble)
+
+    told = summary.markdown(replace(held_up, problem=diagnosis.still_running(held_up)))
+
+    assert "troubleshooting.md#timedout" in told
+    assert "troubleshooting.md#imagenotfound" in told

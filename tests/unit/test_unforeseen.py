@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from run_cronjob import main
+from run_cronjob.attempt import attempt
 from run_cronjob.model import Outcome
 from run_cronjob.progress import Progress
 
@@ -18,6 +18,6 @@ def test_what_nobody_foresaw_is_told_and_an_open_post_first(name: str, reason: s
             progress.posting(name)
         raise ValueError
 
-    main.attempt(run, progress)
+    attempt(run, progress)
     assert progress.outcome.problem
     assert progress.outcome.problem.reason == reason

@@ -1,0 +1,55 @@
+"""The step's `post-entrypoint`: the Job of a cancelled run is deleted where the step itself had no time to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from run_cronjob import diagnosis, inputs, summary, supervisor
+from run_cronjob.actions import Actions
+from run_cronjob.attempt import attempt
+from run_cronjob.clock import SystemClock
+from run_cronjob.model import OnCancel, Outcome
+from run_cronjob.progress import Progress
+from run_cronjob.steps import Steps
+from run_cronjob.supervisor import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from run_cronjob.model import Left
+    from run_cronjob.supervisor import Events
+
+
+def main(environ: Mapping[str, str], events: Events) -> int:
+    """Delete the Job that a cancelled run left behind, if it did; the process's exit status."""
+    left = inputs.left(environ)
+    if not left:
+        return 0
+    actions = Actions()
+    try:
+        asked = inputs.read(environ)
+    except inputs.InvalidInputs as invalid:  # of the environment, which other steps have changed since
+        problem = diagnosis.invalid_inputs(invalid.complaints)
+        return _tell(replace(invalid.known, problem=problem), left, actions)
+    if asked.on_cancel is OnCancel.LEAVE:
+        return 0  # the state is none of ours: another step can set variables of that name
+    progress = Progress(Outcome.of(asked))
+    steps = Steps(asked, progress, actions, SystemClock())
+
+    def clean_up() -> None:
+        steps.clean_up(steps.connect(steps.reach()), left)
+
+    event = supervisor.supervise(lambda: attempt(clean_up, progress), progress, events)
+    actions.take_over()
+    outcome = progress.close()
+    if event is not Event.DONE and not outcome.problem:
+        outcome = replace(outcome, problem=diagnosis.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
+    return _tell(outcome, left, actions)
+
+
+def _tell(outcome: Outcome, left: Left, actions: Actions) -> int:
+    actions.summary(summary.after_cancel(outcome, left))
+    if outcome.problem:
+        actions.error(summary.after_cancel_headline(outcome, left), summary.annotation(outcome))
+    return int(outcome.problem is not None)

@@ -1,0 +1,58 @@
+"""Every way the work can end, written down; and what there is to say where it was cut short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from run_cronjob import diagnosis, supervisor
+from run_cronjob.errors import ActionError, Interrupted, Refused
+from run_cronjob.model import Creation, Result
+from run_cronjob.supervisor import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from run_cronjob.model import Outcome
+    from run_cronjob.progress import Progress
+
+
+def attempt(work: Callable[[], None], progress: Progress) -> None:
+    """`work`, with every way it can end written down in `progress`."""
+    try:
+        work()
+    except Interrupted:
+        pass
+    except Refused as refused:
+        progress.learn(result=Result.REFUSED, problem=refused.problem)
+    except ActionError as error:
+        progress.learn(problem=error.problem, following_since=None)
+    except Exception as error:  # noqa: BLE001  whatever it is, it must be told
+        known = progress.outcome
+        if known.creation is Creation.OPEN:
+            progress.learn(problem=diagnosis.creation_uncertain(known.namespace, known.job_name))
+        else:
+            progress.learn(problem=diagnosis.unexpected(error), following_since=None)
+
+
+def conclude(known: Outcome, event: Event, now: datetime) -> Outcome:
+    """The outcome where the work was cut short, and what that leaves behind."""
+    if event is Event.DONE or known.result.is_an_end:
+        return known  # whatever came afterwards: the Job's end was seen
+    if event is Event.DEADLINE and (known.problem or known.result.exit_status == 0):
+        return known  # done, if only between the deadline and the last word
+    if known.following_since:
+        known = replace(known, seconds=int((now - known.following_since).total_seconds()))
+        if event is Event.DEADLINE:
+            return replace(known, result=Result.TIMED_OUT, problem=diagnosis.still_running(known))
+    problem = None
+    if known.creation is Creation.OPEN:
+        problem = diagnosis.creation_uncertain(known.namespace, known.job_name)
+    elif known.creation is Creation.NONE and event is Event.SIGNAL:
+        problem = diagnosis.cancelled()
+    elif known.creation is Creation.NONE:
+        problem = diagnosis.took_too_long(known.stage, supervisor.LIMIT_SECONDS)
+    if event is Event.SIGNAL:
+        return replace(known, result=Result.CANCELLED, problem=problem)
+    return replace(known, problem=problem)
