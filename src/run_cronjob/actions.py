@@ -28,8 +28,6 @@ _ANNOTATION_LENGTH = 3500
 """GitHub cuts annotations at 4,096."""
 _SUMMARY_BYTES = 1_000_000
 """Over 1 MiB the runner drops a summary whole."""
-_PATIENCE_SECONDS = 2.0
-"""How long the last word waits for a line that a slow reader has not taken yet; a cancelled step has 7.5 s in all."""
 _SHORTEST_SECRET = 4
 """To strike a shorter one everywhere would leave no text to read; tokens and keys are longer."""
 
@@ -45,7 +43,7 @@ class Actions:
         self._lock = threading.Lock()
         """For what is known and the runner's files; never held while stdout may block."""
         self._stream = threading.RLock()
-        self._stream_is_stuck = False
+        self._patience = 0.0
         self._region = ""
         """The token that ends the stopped region, while one is open."""
         # Libraries that have something to say would say it raw, and on the other stream.
@@ -54,13 +52,14 @@ class Actions:
             with contextlib.suppress(AttributeError):  # not a text file, under a test's capture
                 stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)  # type: ignore[union-attr]
 
-    def take_over(self) -> None:
+    def take_over(self, patience: float) -> None:
         """From now on, only this thread is heard.
 
         Another may still be handing its last lines to a slow reader: what goes to the runner's files does not wait
-        for that, and what goes to the log not for long.
+        for that, and what goes to the log no longer than `patience`, in seconds.
         """
         with self._lock:
+            self._patience = patience
             self._only_thread = threading.get_ident()
 
     def _is_heard(self) -> bool:
@@ -71,9 +70,9 @@ class Actions:
         """The log is ours alone; False where this thread has no say, or the log's reader has gone to sleep."""
         patience = -1.0
         if self._only_thread == threading.get_ident():
-            patience = 0 if self._stream_is_stuck else _PATIENCE_SECONDS
+            patience = self._patience
         if not self._stream.acquire(timeout=patience):
-            self._stream_is_stuck = True
+            self._patience = 0.0
             yield False
             return
         try:

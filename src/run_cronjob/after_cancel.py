@@ -41,7 +41,7 @@ def main(environ: Mapping[str, str], events: Events) -> int:
         steps.clean_up(steps.connect(steps.reach()), left)
 
     event = supervisor.supervise(lambda: attempt(clean_up, progress), progress, events)
-    actions.take_over()
+    actions.take_over(supervisor.PATIENCE_SECONDS[event])
     outcome = progress.close()
     if event is not Event.DONE and not outcome.problem:
         outcome = replace(outcome, problem=diagnosis.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))

@@ -211,7 +211,8 @@ class _Form:
 def left(environ: Mapping[str, str]) -> Left | None:
     """The Job that an earlier entrypoint of this step may have left behind, as its state file tells."""
     namespace, name, request_id = (environ.get(f"STATE_{key}", "") for key in ("namespace", "job", "request-id"))
-    return Left(namespace, name, request_id) if name and request_id else None
+    run_id = environ.get("GITHUB_RUN_ID", "")
+    return Left(namespace, name, request_id, run_id=run_id) if name and request_id else None
 
 
 def session_name(trigger: Trigger) -> str:

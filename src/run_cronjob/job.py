@@ -113,6 +113,12 @@ def request_of(job: Json) -> str:
     return str(annotations.get(REQUEST_ID) or "")
 
 
+def run_of(job: Json) -> str:
+    """The id of the workflow run that created `job`, empty if it was none."""
+    annotations = (job.get("metadata") or {}).get("annotations") or {}
+    return str(annotations.get(f"{PREFIX}run-id") or "")
+
+
 def is_ours(job: Json, request_id: str) -> bool:
     """Whether `job` is the one that this very request created."""
     return request_of(job) == request_id

@@ -35,10 +35,11 @@ def main(environ: Mapping[str, str], events: Events) -> int:
     steps = Steps(asked, progress, actions, clock)
     actions.line(summary.opening(progress.outcome))
     event = supervisor.supervise(lambda: attempt(lambda: run(steps), progress), progress, events, asked.timeout)
-    actions.take_over()
+    actions.take_over(supervisor.PATIENCE_SECONDS[event])
     outcome = conclude(progress.close(), event, clock.now())
+    if event is not Event.DONE:
+        supervisor.leave_within(supervisor.LEAVE_SECONDS[event], outcome.result.exit_status)
     if event is Event.SIGNAL:
-        supervisor.leave_within(supervisor.LEAVE_SECONDS, outcome.result.exit_status)
         outcome = stop(outcome, steps, actions)
     return tell(outcome, actions)
 

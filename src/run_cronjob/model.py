@@ -263,12 +263,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Left:
-    """A Job that may have to be deleted after this step: the one with this UID or, if unknown, of this request."""
+    """A Job that may have to be deleted after this step: the one with this UID or, if unknown, of this request.
+
+    With a `run_id` it must also be of that workflow run: the runner's own word for it, which no step can change.
+    """
 
     namespace: str
     name: str
     request_id: str
     uid: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

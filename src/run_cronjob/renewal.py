@@ -45,7 +45,8 @@ class Renewal:
             self._tried = self._clock.monotonic()
             self._due = self._tried + RENEW_AGAIN_SECONDS
             # Whoever gives out credentials may be away for a while; the old token may well last until then.
-            with contextlib.suppress(ActionError, AwsError, GitHubError, NoAnswer, OSError):
+            # ValueError: a token's file that is no text.
+            with contextlib.suppress(ActionError, AwsError, GitHubError, NoAnswer, OSError, ValueError):
                 self._use(self._make())
                 self._due = self._tried + RENEW_AFTER_SECONDS
                 return True

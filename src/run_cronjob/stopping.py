@@ -41,7 +41,7 @@ def stop(api: Api, left: Left) -> tuple[Deletion, str]:
     try:
         if not uid:
             found = api.get_job(left.namespace, left.name)
-            if not jobs.is_ours(found, left.request_id):
+            if not jobs.is_ours(found, left.request_id) or left.run_id not in {"", jobs.run_of(found)}:
                 return Deletion.GONE, ""
             uid = str(found["metadata"]["uid"])
             if jobs.verdict(found):

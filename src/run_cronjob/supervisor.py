@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 
     from run_cronjob.progress import Progress
 
-LEAVE_SECONDS = 4.5
-"""From a signal to the end, whatever still hangs then: the runner kills 10 s after its SIGINT."""
-
 DELETE_SECONDS = 3.0
-"""Of these, for deleting the Job of a cancelled run."""
+"""Of LEAVE_SECONDS after a signal, for deleting the Job of a cancelled run."""
 
 LIMIT_SECONDS = 110
 """For everything up to the Job's creation: under two minutes, with what is left for telling."""
@@ -45,6 +42,13 @@ class Event(Enum):
     """The Job is there; from now on it is only waited for."""
     SIGNAL = 254
     DEADLINE = 255
+
+
+PATIENCE_SECONDS = {Event.SIGNAL: 2.0, Event.DEADLINE: 60.0, Event.DONE: 60.0}
+"""How long the last word waits, by what ended the waiting, for lines that a slow reader has not taken yet."""
+
+LEAVE_SECONDS = {Event.SIGNAL: 4.5, Event.DEADLINE: 90.0}
+"""From then to the end, whatever still hangs: the runner kills 10 s after its SIGINT."""
 
 
 class Events:

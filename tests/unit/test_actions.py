@@ -342,7 +342,7 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 while select.select([], [sys.stdout], [], 0)[1]:
     pass  # until the pipe is full
-writer.take_over()
+writer.take_over(PATIENCE)
 writer.outputs({"result": "cancelled"})
 writer.summary("### Cancelled")
 """
@@ -376,7 +376,7 @@ for number in range(5000):
 
 
 def test_the_last_word_is_whole_where_a_slow_reader_holds_up_another_thread(files: Path) -> None:
-    with process(HELD_UP + "writer.error('x', 'the last word')") as running:
+    with process(HELD_UP.replace("PATIENCE", "60") + "writer.error('x', 'the last word')") as running:
         while not (files / "GITHUB_STEP_SUMMARY").stat().st_size:
             assert running.poll() is None
         assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
@@ -388,8 +388,8 @@ def test_the_last_word_is_whole_where_a_slow_reader_holds_up_another_thread(file
 
 
 def test_where_nobody_reads_any_more_the_last_word_is_not_waited_for(files: Path) -> None:
-    ending = "actions._PATIENCE_SECONDS = 0.05\nfor _ in range(100): writer.line('nobody reads')\nos._exit(7)"
-    with process(HELD_UP + ending) as running:
+    ending = "for _ in range(100): writer.line('nobody reads')\nos._exit(7)"
+    with process(HELD_UP.replace("PATIENCE", "0.05") + ending) as running:
         assert running.wait() == 7
 
     assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### Cancelled")
@@ -454,7 +454,7 @@ def test_once_one_thread_takes_over_the_others_are_not_heard(
         actions.outputs({"result": "late"})
         actions.summary("late")
 
-    actions.take_over()
+    actions.take_over(1)
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()

@@ -59,6 +59,7 @@ def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
         GitHubError(500, "no"),
         ActionError(Problem("TokenRejected", "What.", "Why.", "Fix.")),
         OSError("the token's file is being replaced"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "the token's file is half written"),
     ],
 )
 def test_a_renewal_that_fails_is_tried_again_soon_and_the_old_token_stays(failure: Exception) -> None:

@@ -69,6 +69,17 @@ def test_what_becomes_of_the_job(
     assert cluster.deleted == deleted
 
 
+def test_a_job_of_another_workflow_run_is_left_alone_whatever_the_state_says() -> None:
+    """Steps of a job can set variables of that name; the run's id comes from the runner."""
+    found = job()
+    found["metadata"]["annotations"]["run-cronjob/run-id"] = "7"
+    cluster = Cluster(found)
+
+    assert stopping.stop(cluster, Left("staging", "nightly-1", "r-1", run_id="8"))[0] is Deletion.GONE
+    assert not cluster.deleted
+    assert stopping.stop(cluster, Left("staging", "nightly-1", "r-1", run_id="7"))[0] is Deletion.DONE
+
+
 def test_with_its_uid_known_nothing_needs_to_be_read_first() -> None:
     cluster = Cluster(FORBIDDEN)
 
