@@ -38,20 +38,21 @@ def main(environ: Mapping[str, str]) -> int:
     """Run, print and write."""
     given = environ.get("CRONJOB_RUNNER", "")
     try:
-        with Engine() as engine, Course() as course:
-            _bench(engine, course, Path(given).resolve() if given else None)
+        with Engine() as engine, Course() as course, engine.mounted(engine.digest(images.ours(engine))) as root:
+            _bench(engine, root, course, Path(given).resolve() if given else None)
     except (RunFailedError, CommandError, EngineUnavailableError) as failed:
         print(failed, file=sys.stderr)
         return 1
     return 0
 
 
-def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
+def _bench(engine: Engine, root: Path, course: Course, cronjob_runner: Path | None) -> None:
     # By digest: who builds others meanwhile gives those the same names.
     built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.ours(engine))}
     entrypoint = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
     launches = {name: container.launcher(engine, image, entrypoint) for name, image in built.items()}
-    compared = comparisons(launches, cronjob_runner)
+    process = container.as_process(root, entrypoint)
+    compared = comparisons(process, launches, cronjob_runner)
     contenders = list(dict.fromkeys(chain.from_iterable((each.other, each.ours) for each in compared)))
 
     costs = {contender: _cost(contender, course) for contender in contenders}
@@ -59,9 +60,9 @@ def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     rows = {contender: report.Row(times[contender], *costs[contender]) for contender in contenders}
     sizes = {name: images.measure(engine, image) for name, image in built.items()}
 
-    verdicts, compared_completions = completions(cronjob_runner)
+    verdicts, compared_completions = completions(process, cronjob_runner)
     delays = _delays(verdicts, course)
-    showing, compared_streams = streams()
+    showing, compared_streams = streams(process)
     shown = _streams(showing, course)
 
     tables = (report.contenders(rows), report.sizes(sizes), report.completions(delays), report.streams(shown))

@@ -146,7 +146,7 @@ def _shell(script: str, environ: Variables, *, ready: bool = False) -> Start:
     return start
 
 
-def _ours(inputs: Variables, environ: Variables, launch: Launch | None = None) -> Start:
+def _ours(inputs: Variables, environ: Variables, launch: Launch) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         return runner.start_step(
             entrypoint=ENTRYPOINT,
@@ -188,11 +188,11 @@ def _peer(cronjob_runner: Path) -> str:
     return f"'{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
 
 
-def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
-    """All of them. `images` start a step in the image of that name, ours and the plain one."""
-    ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role))
-    with_keys = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys))
-    with_kubeconfig = Contender("run-cronjob, given a kubeconfig", "Job", _ours(_with_kubeconfig, _nothing))
+def comparisons(process: Launch, images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
+    """All of them. `process` starts ours; `images` start a step in the image of that name, ours and the plain one."""
+    ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role, process))
+    with_keys = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys, process))
+    with_kubeconfig = Contender("run-cronjob, given a kubeconfig", "Job", _ours(_with_kubeconfig, _nothing, process))
 
     def in_image(name: str) -> Contender:
         start = _ours(_eks_with_role, _role, images[name])
@@ -222,9 +222,9 @@ def comparisons(images: Mapping[str, Launch], cronjob_runner: Path | None) -> li
     return found
 
 
-def completions(cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
+def completions(process: Launch, cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
     """Who waits for a Job's completion, with the words that tell of it, and how they compare."""
-    ours = Contender("run-cronjob", "wait-for: completed", _ours(_completed, _nothing))
+    ours = Contender("run-cronjob", "wait-for: completed", _ours(_completed, _nothing, process))
     kubectl = Contender("kubectl wait", "--for=condition=complete", _shell(_CREATE + _WAIT, _nothing, ready=True))
     verdicts, found = {kubectl: "condition met", ours: "✓ End"}, [Comparison("completion", kubectl, ours)]
     if cronjob_runner:
@@ -235,9 +235,9 @@ def completions(cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], l
     return verdicts, found
 
 
-def streams() -> tuple[list[Contender], list[Comparison]]:
+def streams(process: Launch) -> tuple[list[Contender], list[Comparison]]:
     """Who shows a container's log, and how they compare."""
-    ours = Contender("run-cronjob", "wait-for: completed, logs: true", _ours(_completed, _nothing))
+    ours = Contender("run-cronjob", "wait-for: completed, logs: true", _ours(_completed, _nothing, process))
 
     def script(name: str, does: str, text: str) -> Contender:
         return Contender(name, does, _shell(_CREATE + text, _raw, ready=True))

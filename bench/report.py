@@ -41,7 +41,8 @@ over a network each request to GitHub, AWS or the cluster adds its wait, to all 
 *aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
 --from=cronjob/…`, for which kubectl calls `aws eks get-token`. *Given credentials* leaves the role out, *given a
 kubeconfig* AWS altogether. cronjob-runner, which follows its Job, is stopped when that is there. run-cronjob also looks
-for unfinished runs, says who pressed, and writes outputs and a summary. *The image run-cronjob* is the same from the
+for unfinished runs, says who pressed, and writes outputs and a summary. It runs with the files of its image, the Python
+there included, but no container; awscli runs by this machine's Python. *The image run-cronjob* is the same from a
 container's start, beside *the image plain*: a Debian image into which pip put the same packages. What goes on within a
 container is not seen from without: no processor time, no memory.
 
@@ -228,7 +229,7 @@ def _versions(kubernetes: str) -> list[str]:
     aws = _first_line(TOOLS / "aws", "--version").split()[0].replace("aws-cli/", "awscli ")
     kubectl = _first_line(TOOLS / "kubectl", "version", "--client").replace("Client Version: ", "kubectl ")
     ours = [f"{package} {metadata.version(package)}" for package in ("boto3", "kubernetes")]
-    return [f"Kubernetes {kubernetes}", aws, kubectl, f"Python {platform.python_version()}", *ours]
+    return [f"Kubernetes {kubernetes}", aws, kubectl, f"Python {platform.python_version()} for awscli", *ours]
 
 
 def _first_line(*command: object) -> str:

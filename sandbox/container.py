@@ -43,6 +43,27 @@ def launcher(engine: Engine, image: str, entrypoint: str, *more: str) -> Launch:
     return launch
 
 
+def as_process(root: Path, entrypoint: str) -> Launch:
+    """Start steps with the files of an image that lie in `root`, its Python included, but without a container."""
+    (loader,) = [*root.glob("usr/lib64/ld-linux-*.so.*"), *root.glob("usr/lib/ld-linux-*.so.*")]
+    (libraries,) = root.glob("usr/lib/*-linux-gnu")
+    python = (root / "usr/bin/python3").resolve()
+    program = (python, "-I", root / entrypoint.lstrip("/"))
+    command = [str(word) for word in (loader, "--argv0", python, "--library-path", libraries, *program)]
+
+    def launch(variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=places.workspace,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return launch
+
+
 def run_command(
     image: str, entrypoint: str, label: str, *, variables: Collection[str], mounts: Mapping[str, str]
 ) -> tuple[str, ...]:
