@@ -34,6 +34,7 @@ def environ(world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(supervisor, "leave_within", lambda *_: None)  # it would end the tests' own process
     return variables
 
 
