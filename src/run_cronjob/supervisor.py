@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 DELETE_SECONDS = 3.0
 """Of LEAVE_SECONDS after a signal, for deleting the Job of a cancelled run."""
 
+WORKER = "worker"
+"""The name of the thread that works."""
+
 LIMIT_SECONDS = 110
 """For everything up to the Job's creation: under two minutes, with what is left for telling."""
 
@@ -103,7 +106,7 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events, time
         finally:
             events.put(Event.DONE)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=WORKER, daemon=True).start()
     event = events.get(LIMIT_SECONDS)
     if event in {Event.SIGNAL, Event.DEADLINE}:
         progress.stop()

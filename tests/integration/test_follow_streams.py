@@ -55,8 +55,10 @@ def see_it_end(world: Sandbox, *, after: int) -> Run:
     """Press; the Job succeeds once so many watches of it have reached the cluster."""
     step = world.start(FOLLOW)
     life = Life(world.cluster, NAMESPACE, step=step)
-    life.pod().run()
+    pod = life.pod()
+    pod.run()
     until(lambda: len(watches(world)) >= after)
+    pod.end(0)
     life.complete()
     return step.finish()
 
@@ -133,9 +135,11 @@ def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
         pytest.skip("etcd forgets after five minutes")
     step = world.start(FOLLOW)
     life = Life(world.cluster, NAMESPACE, step=step)
-    life.pod().run()
+    pod = life.pod()
+    pod.run()
     until(lambda: len(watches(world)) >= 1)
     world.cluster.compact()
+    pod.end(0)
     life.complete()
 
     assert step.finish().outputs["result"] == "succeeded"
