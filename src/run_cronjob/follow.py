@@ -243,6 +243,7 @@ class Rights:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.missing: set[Right] = set()
+        self._listed: set[Right] = set()
         self._refused_at: dict[Right, float | None] = {}
         """Of those that were there: since when not, if so."""
 
@@ -254,9 +255,14 @@ class Rights:
             case Changed() | Listed() if was_there or isinstance(news, Changed):
                 self.missing.discard(right)
                 self._refused_at[right] = None
-            case Lost(ApiError(status=403)) if right not in self.missing and self._is_believed(right):
-                self.missing.add(right)
-                return True
+            case Lost(ApiError(status=403)) if right not in self.missing:
+                if right in self._listed and not news.after_listing:
+                    self._refused_at.setdefault(right, None)
+                if self._is_believed(right):
+                    self.missing.add(right)
+                    return True
+        if isinstance(news, Listed):
+            self._listed.add(right)
         return False
 
     def _is_believed(self, right: Right) -> bool:

@@ -59,6 +59,8 @@ class Lost:
     """There is no answer, or a refusal; another attempt follows."""
 
     error: ApiError | NoAnswer
+    after_listing: bool = False
+    """Whether all was listed the moment before, so that it is the watch alone that fails."""
 
 
 News: TypeAlias = Listed | Changed | Lost
@@ -87,11 +89,14 @@ class Watch:
         version = ""
         while not self._stopped.is_set():
             began = self._clock.monotonic()
+            has_listed = False
             try:
                 if not version:
                     objects, version = self._source.snapshot()
+                    has_listed = True
                     self._pass_on(Listed(tuple(objects)))
                 for event in self._source.changes(version):
+                    has_listed = False
                     version = self._take(event) or version
                     pauses.reset()
             except Exception as error:  # noqa: BLE001  a watch that died unheard would let us wait for ever
@@ -101,7 +106,7 @@ class Watch:
                 lost = error if isinstance(error, ApiError | NoAnswer) else _unforeseen(error)
                 wanted = lost.retry_after if isinstance(lost, ApiError) else None
                 if not (isinstance(lost, ApiError) and lost.status == _EXPIRED):
-                    self._pass_on(Lost(lost))
+                    self._pass_on(Lost(lost, after_listing=has_listed))
                 self._clock.sleep(min(pauses.next(wanted), _LONGEST_WAIT_SECONDS))
             else:
                 if self._clock.monotonic() - began >= _CUT_SECONDS:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kubernetes import client  # noqa: TID251  what it doesn't know is the point
+from kubernetes.client.models.v1_job_spec import V1JobSpec  # noqa: TID251  what it doesn't know is the point
+from kubernetes.client.models.v1_pod_spec import V1PodSpec  # noqa: TID251  likewise
 
 from tests.real.laboratory import RefusedError
 from tests.real.manifests import FOLDER, MANIFESTS, Manifest
@@ -91,7 +92,7 @@ def test_a_field_that_kubectl_does_not_know_is_lost_by_it_but_not_by_us(
 
 @pytest.mark.parametrize(
     ("model", "field", "manifest"),
-    [(client.V1PodSpec, "evictionResponders", "gated-1-37"), (client.V1JobSpec, "scheduling", "gated-gang")],
+    [(V1PodSpec, "evictionResponders", "gated-1-37"), (V1JobSpec, "scheduling", "gated-gang")],
 )
 def test_a_field_that_the_python_client_does_not_know_survives(
     laboratory: Laboratory, cronjobs: dict[Manifest, Object], model: Any, field: str, manifest: str

@@ -256,8 +256,14 @@ def test_a_right_that_was_there_is_not_missing_because_an_api_server_starts_and_
     assert played(SEEN, listed, changed, lost, 301.0, lost, lost).rights == [Right.PODS]
 
 
-def test_pods_that_may_be_listed_but_not_watched_are_a_right_that_is_missing() -> None:
+def test_pods_that_were_listed_once_may_be_listed_though_nothing_has_changed_since() -> None:
     listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN))
+
+    assert not played(SEEN, listed, lost, 200.0, lost, listed).rights
+
+
+def test_pods_that_may_be_listed_but_not_watched_are_a_right_that_is_missing() -> None:
+    listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN, after_listing=True))
 
     assert played(SEEN, listed, lost, listed, lost).rights == [Right.PODS]
 

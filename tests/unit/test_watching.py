@@ -95,6 +95,14 @@ def test_after_a_failure_it_lists_again_since_things_may_be_gone_meanwhile(
     assert Lost(error) in script.told
 
 
+def test_a_refusal_tells_whether_it_is_the_watch_alone_that_is_refused() -> None:
+    refused = ApiError(403, "Forbidden", "no")
+    script = Script(FakeClock(), [thing(1)], [refused], [thing(1)], [event("ADDED", 2)], [refused]).play()
+
+    assert Lost(refused, after_listing=True) in script.told
+    assert Lost(refused) in script.told
+
+
 def test_not_even_a_defect_ends_the_watch() -> None:
     script = Script(FakeClock(), [], [KeyError("metadata")], [thing(2)], []).play()
 
