@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from moto.eks.models import eks_backends
+from moto.eks.models import Cluster, eks_backends
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sts.models import sts_backends
@@ -118,14 +118,17 @@ class Account:
         """An EKS cluster, in place of any of that name; its ARN. Until ACTIVE, a real one has no endpoint and CA."""
         if get_partition(region) != self.partition:
             raise ValueError(f"{region} is no region of the partition {self.partition}")
-        backend = eks_backends[ACCOUNT_ID][region]
-        backend.clusters.pop(name, None)
-        cluster: Any = backend.create_cluster(
+        # Not by create_cluster(), which reads all of botocore's endpoints each time, to check the partition.
+        cluster: Any = Cluster(
             name=name,
             version=version,
             role_arn=f"arn:{self.partition}:iam::{ACCOUNT_ID}:role/eks-cluster",
             resources_vpc_config={},
+            account_id=ACCOUNT_ID,
+            region_name=region,
+            aws_partition=self.partition,
         )
+        eks_backends[ACCOUNT_ID][region].clusters[name] = cluster
         # moto invents these; only the object itself takes others.
         cluster.endpoint = endpoint
         cluster.certificate_authority = {"data": base64.b64encode(ca_pem.encode()).decode()} if ca_pem else None

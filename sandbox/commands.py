@@ -108,6 +108,7 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     found = sorted(
         (match.start(), match.start() + len(secret))
         for secret in secrets
+        if secret in text
         # A look-ahead, since an occurrence may overlap the next.
         for match in re.finditer(f"(?={re.escape(secret)})", text)
     )
