@@ -419,8 +419,8 @@ class Follow:
         def run() -> None:
             try:
                 answers.put(Listed(tuple(ask())))
-            except (ApiError, NoAnswer) as error:
-                answers.put(Lost(error))
+            except Exception as error:  # noqa: BLE001  a traceback would print foreign text past the one writer
+                answers.put(Lost.by(error))
 
         threading.Thread(target=run, daemon=True).start()
         with suppress(queue.Empty):
@@ -482,8 +482,8 @@ class _EventLooker:
                 try:
                     self._tell(Listed(tuple(self._ask(uid))))
                     was_let_in = True
-                except (ApiError, NoAnswer) as error:
-                    self._tell(Lost(error))
+                except Exception as error:  # noqa: BLE001  as above
+                    self._tell(Lost.by(error))
                     if isinstance(error, ApiError) and error.status == 403 and not was_let_in:
                         return
 

@@ -237,6 +237,7 @@ class _Tail:
             with self._tails.changed:
                 self.is_done = True
                 self._tails.changed.notify_all()
+            del self._log  # a Job may have thousands of pods
 
     def _is_complete(self) -> bool:
         """One request; whether there is nothing left to ask for."""

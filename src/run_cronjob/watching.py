@@ -62,6 +62,13 @@ class Lost:
     after_listing: bool = False
     """Whether all was listed the moment before, so that it is the watch alone that fails."""
 
+    @classmethod
+    def by(cls, error: Exception, *, after_listing: bool = False) -> Lost:
+        """What any error comes to: a thread that died of an unforeseen one would be missed by nobody."""
+        if not isinstance(error, ApiError | NoAnswer):
+            error = NoAnswer("the Kubernetes API", "", Cause.BROKEN, type(error).__name__)
+        return cls(error, after_listing)
+
 
 News: TypeAlias = Listed | Changed | Lost
 
@@ -103,10 +110,11 @@ class Watch:
                 version = ""
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
                     pauses.reset()
-                lost = error if isinstance(error, ApiError | NoAnswer) else _unforeseen(error)
-                wanted = lost.retry_after if isinstance(lost, ApiError) else None
-                if not (isinstance(lost, ApiError) and lost.status == _EXPIRED):
-                    self._pass_on(Lost(lost, after_listing=has_listed))
+                lost = Lost.by(error, after_listing=has_listed)
+                refusal = lost.error if isinstance(lost.error, ApiError) else None
+                if not (refusal and refusal.status == _EXPIRED):
+                    self._pass_on(lost)
+                wanted = refusal.retry_after if refusal else None
                 self._clock.sleep(min(pauses.next(wanted), _LONGEST_WAIT_SECONDS))
             else:
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
@@ -124,7 +132,3 @@ class Watch:
     def _pass_on(self, news: News) -> None:
         if not self._stopped.is_set():
             self._tell(news)
-
-
-def _unforeseen(error: Exception) -> NoAnswer:
-    return NoAnswer("the Kubernetes API", "", Cause.BROKEN, type(error).__name__)

@@ -289,6 +289,36 @@ def test_events_are_asked_for_again_after_a_refusal_if_they_were_there_before(
     looker.stop()
 
 
+class Defect(Silence):
+    """A cluster whose answers nobody foresaw."""
+
+    def snapshot(self, *_: object) -> Any:
+        raise TypeError
+
+    events_about = snapshot
+
+
+def test_not_even_a_defect_ends_the_looking_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_EVENT_PAUSES", (0.0,))
+    told: queue.SimpleQueue[News] = queue.SimpleQueue()
+    looker = follow._EventLooker(Defect().events_about, told.put, FakeClock())
+    looker.look_at(("uid-1",))
+    looker.start()
+
+    assert [type(told.get(timeout=60)) for _ in range(2)] == [Lost, Lost]
+    looker.stop()
+
+
+def test_nor_does_it_make_the_last_look_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "LAST_LOOK_SECONDS", 3600)
+
+    clock = FakeClock()
+    following = Follow(Defect(), TARGET, WaitFor.COMPLETED, Reporter(), None, clock, Inbox(clock, SEEN))
+    following.until_decided()
+
+    assert following.last_look(explain=True).job
+
+
 def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:
     waiting = {"reason": "InvalidImageName", "message": "invalid reference format"}
     news = (About.PODS, Changed(pod(waiting=waiting)))

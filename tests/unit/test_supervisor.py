@@ -213,3 +213,12 @@ def test_the_limits_leave_time_to_tell_before_the_runner_kills() -> None:
     # Two minutes for everything; two seconds from a signal to the end.
     assert supervisor.LIMIT_SECONDS + supervisor.GRACE_SECONDS < 120
     assert supervisor.GRACE_SECONDS < 2
+
+
+def test_what_takes_too_long_or_fails_was_not_done_in_time(hang: Callable[[], None]) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    assert supervisor.in_time(lambda: None, HANGING)
+    assert not supervisor.in_time(hang, 0.01)
+    assert not supervisor.in_time(fail, 0.1)
