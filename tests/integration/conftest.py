@@ -36,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster") == "emulator":
         return
+    ending_before = [item for item in items if item.get_closest_marker("no_cluster")]
+    config.hook.pytest_deselected(items=ending_before)
+    items[:] = [item for item in items if item not in ending_before]
     for item in items:
         found = item.get_closest_marker("emulator")
         if found:
@@ -51,6 +54,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
             engine, image = request.getfixturevalue("engine"), request.getfixturevalue("image")
             sandbox.launch = container.launcher(engine, image, ENTRYPOINT, files)
         yield sandbox
+        if request.node.get_closest_marker("no_cluster"):
+            assert not sandbox.cluster.journal, "this test speaks to the cluster: it is no `no_cluster`"
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def environ(world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     return variables
 
 
+@pytest.mark.no_cluster
 def test_when_time_is_up_the_outputs_and_the_summary_are_written(
     world: Sandbox, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -47,6 +47,7 @@ def jobs(world: Sandbox) -> tuple[Any, ...]:
     return world.cluster.list("Job", NAMESPACE)
 
 
+@pytest.mark.no_cluster
 def test_every_wrong_input_is_named_in_one_go_before_any_request(world: Sandbox):
     run = world.run({"cronjob": "Nightly Report", "namespace": "_", "if-running": "refuze", "dry-run": "yes"})
 
@@ -57,6 +58,7 @@ def test_every_wrong_input_is_named_in_one_go_before_any_request(world: Sandbox)
     assert len(world.github.journal) == len(world.aws.sts.journal) == len(world.cluster.journal) == 0
 
 
+@pytest.mark.no_cluster
 def test_a_job_without_id_token_permission(world: Sandbox):
     run = world.run(id_token_permission=False)
 
@@ -64,6 +66,7 @@ def test_a_job_without_id_token_permission(world: Sandbox):
     assert yaml.safe_load(pasted(run, "yaml"))["permissions"]["id-token"] == "write"
 
 
+@pytest.mark.no_cluster
 def test_a_branch_that_the_trust_policy_does_not_name(world: Sandbox):
     world.github.event = replace(world.github.event, ref="refs/heads/feature")
 
@@ -87,10 +90,12 @@ def test_the_trust_statement_offered_lets_the_run_in(world: Sandbox, environment
     assert world.run().outputs["result"] == "created"
 
 
+@pytest.mark.no_cluster
 def test_a_role_that_does_not_exist(world: Sandbox):
     expect(world.run({"role-to-assume": "arn:aws:iam::123456789012:role/nobody"}), "RoleRefused")
 
 
+@pytest.mark.no_cluster
 def test_an_account_without_the_oidc_provider(world: Sandbox):
     world.github.issuer = "https://ghes.example/_services/token"
 
@@ -100,6 +105,7 @@ def test_an_account_without_the_oidc_provider(world: Sandbox):
     assert "--url https://ghes.example/_services/token" in pasted(run, "sh")
 
 
+@pytest.mark.no_cluster
 def test_an_audience_that_the_provider_does_not_list(world: Sandbox):
     run = world.run({"audience": "sts.example.com"})
 
@@ -107,6 +113,7 @@ def test_an_audience_that_the_provider_does_not_list(world: Sandbox):
     assert "--client-id sts.example.com" in pasted(run, "sh")
 
 
+@pytest.mark.no_cluster
 def test_a_session_longer_than_the_role_allows(world: Sandbox):
     run = world.run({"role-duration-seconds": "43200"})
 
@@ -114,10 +121,12 @@ def test_a_session_longer_than_the_role_allows(world: Sandbox):
     assert "--max-session-duration 43200" in pasted(run, "sh")
 
 
+@pytest.mark.no_cluster
 def test_no_role_and_no_credentials(world: Sandbox):
     expect(world.run({"role-to-assume": ""}, environ={"AWS_EC2_METADATA_DISABLED": "true"}), "NoAwsCredentials")
 
 
+@pytest.mark.no_cluster
 def test_credentials_that_aws_does_not_know(world: Sandbox):
     keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wrong-secret-wrong-secret"}
 
@@ -140,6 +149,7 @@ def test_a_role_that_may_not_describe_the_cluster(world: Sandbox):
     assert world.run().outputs["result"] == "created"
 
 
+@pytest.mark.no_cluster
 def test_a_cluster_that_does_not_exist(world: Sandbox):
     run = world.run({"cluster": "stagging"})
 
@@ -147,6 +157,7 @@ def test_a_cluster_that_does_not_exist(world: Sandbox):
     assert "`stagging`" in run.summary
 
 
+@pytest.mark.no_cluster
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "FAILED"])
 def test_a_cluster_that_is_not_ready(world: Sandbox, status: str):
     world.expose(world.cluster.url, status=status)
@@ -354,6 +365,7 @@ def test_eks_that_stumbles_is_asked_again(world: Sandbox):
     assert len(proxy.journal) == 4
 
 
+@pytest.mark.no_cluster
 def test_aws_that_never_answers_is_asked_twice_and_given_up(world: Sandbox):
     proxy = world.before_sts()
     proxy.on(times=None).hang()
@@ -361,6 +373,7 @@ def test_aws_that_never_answers_is_asked_twice_and_given_up(world: Sandbox):
     assert len(proxy.journal) == 2  # a read ends before the budget does
 
 
+@pytest.mark.no_cluster
 def test_a_runners_clock_that_is_wrong(world: Sandbox):
     proxy = world.before_eks()
     body = b'{"message": "Signature not yet current"}'

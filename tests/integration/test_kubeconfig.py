@@ -64,6 +64,7 @@ def test_a_client_certificate_serves_as_well(world: Sandbox, direct_config: dict
     assert run.outputs["result"] == "created", run.summary
 
 
+@pytest.mark.no_cluster
 @pytest.mark.parametrize("damage", ["no PEM", "!", "of another key"])
 def test_a_certificate_that_can_not_be_loaded(world: Sandbox, config: dict[str, Any], damage: str):
     certificate, _ = world.cluster.client_certificate("ci", "run-cronjob")
@@ -74,6 +75,7 @@ def test_a_certificate_that_can_not_be_loaded(world: Sandbox, config: dict[str, 
     refused(press(world, yaml.safe_dump(config)), world, "can't be loaded")
 
 
+@pytest.mark.no_cluster
 def test_a_file_that_it_names_but_that_is_not_there(world: Sandbox, config: dict[str, Any], tmp_path: Path):
     config["users"][0]["user"] = {"tokenFile": "token"}
     (tmp_path / "config").write_text(yaml.safe_dump(config))
@@ -112,6 +114,7 @@ def refused(run: Run, world: Sandbox, word: str) -> None:
     assert len(world.cluster.journal) == 0
 
 
+@pytest.mark.no_cluster
 def test_a_program_to_run_is_refused_and_not_run(world: Sandbox, config: dict[str, Any], tmp_path: Path):
     trace = tmp_path / "ran"
     config["users"][0]["user"] = {
@@ -122,6 +125,7 @@ def test_a_program_to_run_is_refused_and_not_run(world: Sandbox, config: dict[st
     assert not trace.exists()
 
 
+@pytest.mark.no_cluster
 @pytest.mark.parametrize(
     ("user", "word"),
     [
@@ -137,12 +141,14 @@ def test_users_that_this_action_can_not_be(world: Sandbox, config: dict[str, Any
     refused(press(world, yaml.safe_dump(config)), world, word)
 
 
+@pytest.mark.no_cluster
 def test_unverified_tls_is_refused(world: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
 
     refused(press(world, yaml.safe_dump(config)), world, "insecure-skip-tls-verify")
 
 
+@pytest.mark.no_cluster
 def test_plain_http_is_refused(world: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:8080"
 
@@ -155,10 +161,12 @@ def test_what_other_contexts_ask_for_does_not_matter(world: Sandbox, config: dic
     assert press(world, yaml.safe_dump(config)).outputs["result"] == "created"
 
 
+@pytest.mark.no_cluster
 def test_a_context_that_is_not_there(world: Sandbox, config: dict[str, Any]):
     refused(press(world, yaml.safe_dump(config), context="somewhere"), world, "`elsewhere`")
 
 
+@pytest.mark.no_cluster
 def test_a_file_that_is_not_there(world: Sandbox):
     run = press(world, "/nowhere/config")
 
@@ -166,6 +174,7 @@ def test_a_file_that_is_not_there(world: Sandbox):
     assert "runner.temp" in run.summary
 
 
+@pytest.mark.no_cluster
 def test_a_server_that_is_no_kubernetes_api(world: Sandbox, config: dict[str, Any]):
     proxy = world.before_cluster()
     proxy.on(times=None).status(404, b"<html><title>nginx</title>")
@@ -174,6 +183,7 @@ def test_a_server_that_is_no_kubernetes_api(world: Sandbox, config: dict[str, An
     assert press(world, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
 
 
+@pytest.mark.no_cluster
 def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(world: Sandbox, config: dict[str, Any]):
     run = press(world, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": world.role})
 

@@ -95,11 +95,13 @@ def test_a_proxys_login_is_taken_from_its_url_and_not_shown(world: Sandbox):
         assert "ss-word-of-proxy" not in each.summary
 
 
+@pytest.mark.no_cluster
 def test_a_proxy_that_wants_a_login(world: Sandbox):
     with ForwardProxy(credentials=("team", "secret")) as proxy:
         expect(world.run(environ={"HTTPS_PROXY": proxy.url}), "ProxyRefused")
 
 
+@pytest.mark.no_cluster
 def test_a_proxy_of_a_kind_that_can_not_be_used(world: Sandbox):
     expect(world.run(environ={"HTTPS_PROXY": "socks5://127.0.0.1:1080"}), "ProxyRefused")
 
@@ -116,6 +118,7 @@ def test_a_private_ca_is_trusted_for_github_and_aws(world: Sandbox, variable: st
     assert run.outputs["result"] == "created", run.summary
 
 
+@pytest.mark.no_cluster
 def test_a_certificate_of_an_unknown_authority_is_refused(world: Sandbox):
     expect(world.run(environ=tls_before_aws(world)), "CertificateRejected")
 
@@ -129,6 +132,7 @@ def test_a_cluster_with_another_authoritys_certificate_gets_no_token(world: Sand
         assert not impostor.journal
 
 
+@pytest.mark.no_cluster
 def test_a_ca_bundle_that_is_not_there(world: Sandbox):
     run = world.run(environ={"AWS_CA_BUNDLE": "/nowhere/ca.pem"})
 
@@ -158,12 +162,14 @@ def test_another_issuer_and_server_url(world: Sandbox):
 # --- servers that don't answer as they should ---
 
 
+@pytest.mark.no_cluster
 def test_tokens_that_have_expired_or_are_not_valid_yet(world: Sandbox):
     for defect in (Defect.EXPIRED, Defect.NOT_YET_VALID):
         world.github.defect = defect
         expect(world.run(), "TokenExpired")
 
 
+@pytest.mark.no_cluster
 def test_a_token_signed_by_an_unpublished_key(world: Sandbox):
     world.github.defect = Defect.UNPUBLISHED_KEY
 
@@ -195,6 +201,7 @@ def test_a_passing_failure_to_fetch_githubs_keys_is_tried_again(world: Sandbox):
     assert world.run().outputs["result"] == "created"
 
 
+@pytest.mark.no_cluster
 def test_sts_that_throttles_for_too_long(world: Sandbox):
     proxy = world.before_sts()
     proxy.on(method="POST", times=None).status(400, STS_ERROR.format("Throttling", "Rate exceeded").encode())
@@ -203,6 +210,7 @@ def test_sts_that_throttles_for_too_long(world: Sandbox):
     assert len(proxy.journal) > 2
 
 
+@pytest.mark.no_cluster
 def test_a_region_in_which_sts_is_switched_off(world: Sandbox):
     proxy = world.before_sts()
     body = STS_ERROR.format("RegionDisabledException", "STS is not activated in this region")
@@ -211,6 +219,7 @@ def test_a_region_in_which_sts_is_switched_off(world: Sandbox):
     expect(world.run(), "RegionDisabled")
 
 
+@pytest.mark.no_cluster
 def test_a_region_that_does_not_exist(world: Sandbox):
     run = world.run({"aws-region": "eu-centrall-1"}, unset=["AWS_ENDPOINT_URL_STS"])
 
@@ -218,12 +227,14 @@ def test_a_region_that_does_not_exist(world: Sandbox):
     assert "`eu-centrall-1`" in run.summary
 
 
+@pytest.mark.no_cluster
 def test_aws_that_is_not_there(world: Sandbox):
     world.sts_url = f"http://127.0.0.1:{closed_port()}"
 
     expect(world.run(), "AwsUnreachable")
 
 
+@pytest.mark.no_cluster
 @pytest.mark.parametrize("fault", ["503", "garbage", "gone"])
 def test_a_failing_oidc_endpoint(world: Sandbox, fault: str):
     with FaultProxy(world.github.url) as proxy:
@@ -249,6 +260,7 @@ def test_an_oidc_endpoint_that_fails_once(world: Sandbox):
         assert world.run().outputs["result"] == "created"
 
 
+@pytest.mark.no_cluster
 def test_an_oidc_redirect_is_not_followed_with_the_runners_token(world: Sandbox):
     with FaultProxy(world.github.url) as proxy, FaultProxy(world.github.url) as elsewhere:
         world.github.request_url = f"{proxy.url}/token?api-version=2.0"

@@ -179,6 +179,7 @@ def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(wor
     assert text[:20] not in run.summary + run.stdout.decode()
 
 
+@pytest.mark.no_cluster
 def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(world: Sandbox):
     keys = {
         "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
@@ -285,6 +286,7 @@ def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(world: Sandbox,
         assert "poisoned" not in each.headers["user-agent"]
 
 
+@pytest.mark.no_cluster
 def test_what_was_handed_out_is_masked_although_what_follows_fails(world: Sandbox):
     world.trust(world.trust_statement(sub=world.github.event.sub), describe_clusters=[])
     # the token, the role's key id, secret and session token
@@ -294,6 +296,7 @@ def test_what_was_handed_out_is_masked_although_what_follows_fails(world: Sandbo
     assert token.count(".") == 2
 
 
+@pytest.mark.no_cluster
 def test_the_runners_token_is_not_shown_when_github_quotes_it(world: Sandbox):
     with FaultProxy(world.github.url) as proxy:
         world.github.request_url = f"{proxy.url}/token?api-version=2.0"
@@ -304,6 +307,7 @@ def test_the_runners_token_is_not_shown_when_github_quotes_it(world: Sandbox):
     assert world.github.request_token.encode() not in run.stdout + run.files["step_summary"]
 
 
+@pytest.mark.no_cluster
 def test_a_long_message_is_not_cut_within_a_secret(world: Sandbox):
     with FaultProxy(world.github.url) as proxy:
         world.github.request_url = f"{proxy.url}/token?api-version=2.0"

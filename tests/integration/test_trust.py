@@ -24,6 +24,10 @@ def statements(name: str) -> list[Any]:
     return found
 
 
+def refused(ref: str, environment: str | None):
+    return pytest.param(ref, environment, False, marks=pytest.mark.no_cluster)
+
+
 @pytest.fixture
 def acme(world: Sandbox) -> Sandbox:
     """The owner and repository ids that the examples name."""
@@ -36,10 +40,10 @@ def acme(world: Sandbox) -> Sandbox:
     ("ref", "environment", "let_in"),
     [
         ("refs/heads/main", "staging", True),
-        ("refs/heads/feature", "staging", False),
-        ("refs/tags/main", "staging", False),
-        ("refs/heads/main", "production", False),
-        ("refs/heads/main", None, False),
+        refused("refs/heads/feature", "staging"),
+        refused("refs/tags/main", "staging"),
+        refused("refs/heads/main", "production"),
+        refused("refs/heads/main", None),
     ],
 )
 def test_by_environment_and_ref(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
@@ -56,9 +60,9 @@ def test_by_environment_and_ref(acme: Sandbox, immutable: bool, ref: str, enviro
     ("ref", "environment", "let_in"),
     [
         ("refs/heads/main", None, True),
-        ("refs/heads/main2", None, False),
-        ("refs/heads/feature", None, False),
-        ("refs/heads/main", "staging", False),
+        refused("refs/heads/main2", None),
+        refused("refs/heads/feature", None),
+        refused("refs/heads/main", "staging"),
     ],
 )
 def test_by_branch(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
@@ -68,6 +72,7 @@ def test_by_branch(acme: Sandbox, immutable: bool, ref: str, environment: str | 
     assert acme.run().outputs["reason"] == ("" if let_in else "RoleRefused")
 
 
+@pytest.mark.no_cluster
 def test_another_repository_is_not_let_in(acme: Sandbox):
     acme.trust(*statements("trust-policy-environment.json"))
     acme.github.event = replace(acme.github.event, repository="acme/other")
@@ -75,6 +80,7 @@ def test_another_repository_is_not_let_in(acme: Sandbox):
     assert acme.run().outputs["reason"] == "RoleRefused"
 
 
+@pytest.mark.no_cluster
 def test_a_bare_branch_name_matches_nothing(acme: Sandbox):
     acme.trust(acme.trust_statement(sub="repo:acme/batch:main"))
     acme.github.event = replace(acme.github.event, environment=None)
@@ -156,6 +162,7 @@ def test_the_session_name_may_be_chosen(world: Sandbox):
     assert b"RoleSessionName=nightly%40acme&" in asked.body + b"&"
 
 
+@pytest.mark.no_cluster
 def test_an_audience_arrives_at_github_as_it_was_given(world: Sandbox):
     world.run({"audience": "a+b=c@d"})
     (asked,) = world.github.journal
