@@ -6,7 +6,6 @@ Everything is in one folder of the keeper's, and goes with it. The ports were fr
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import signal
 import socket
@@ -23,7 +22,7 @@ import yaml
 from sandbox import binaries
 from sandbox.certificates import Authority
 from sandbox.issuer import Issuer
-from sandbox.keeper import is_alive, keeper
+from sandbox.keeper import end_process, is_alive, keeper
 from sandbox.kubelet import KWOK, Kubelet
 from sandbox.serving import HOST
 from sandbox.verifier import Verifier
@@ -40,19 +39,21 @@ READS_FILES = "reads-files"
 """A node by hand whose logs kwok reads with the kubelet's own code: all its containers print `pods_log`."""
 _STAGES = Path(__file__).with_name("stages.yaml")
 _KEEP_CLEAN = ("garbage-collector-controller", "namespace-controller")
-_RUN_JOBS = ("job-controller", "cronjob-controller", "ttl-after-finished-controller", "resourcequota-controller")
+_JOB_CONTROLLERS = ("job-controller", "cronjob-controller", "ttl-after-finished-controller", "resourcequota-controller")
 _UNTAINTED: dict[str, Any] = {"taints": []}
 _NO_PODS_OF_OTHERS: dict[str, Any] = {"unschedulable": True}
+_RUN_JOBS = ("job-controllers", "kube-scheduler", "kwok")
+"""What is running where Jobs run, and only then."""
 
 
 class ControlPlane:
-    """From construction until this process ends; with `runs_jobs`, Jobs get pods, which run and end.
+    """From construction until this process ends.
 
-    Without, an object stays as it was put, but for what is garbage or in a deleted namespace. `features` are gates of
-    the API server to open that are closed by default.
+    An object stays as it was put, but for what is garbage or in a deleted namespace; see `run_jobs`. `features` are
+    gates of the API server to open that are closed by default.
     """
 
-    def __init__(self, *, cluster: str, region: str, runs_jobs: bool, features: Iterable[str] = ()) -> None:
+    def __init__(self, *, cluster: str, region: str, features: Iterable[str] = ()) -> None:
         self._keeper = keeper()
         self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._keeper.folder))
         self._authority, self._client_ca = Authority(), trustme.CA()
@@ -72,7 +73,7 @@ class ControlPlane:
         self._features = tuple(features)
         self._write_files()
         self._start_server()
-        self._start_rest(runs_jobs=runs_jobs)
+        self._start_rest()
 
     # --- starting
 
@@ -100,9 +101,10 @@ class ControlPlane:
         }
         self.kubeconfig.write_text(yaml.safe_dump(admin))
 
-    def _start(self, program: str, *arguments: object) -> None:
-        log = self.folder / f"{program}.log"
-        self._running[program] = self._keeper.start(binaries.find(program), *arguments, log=log)
+    def _start(self, program: str, *arguments: object, name: str = "") -> None:
+        name = name or program
+        log = self.folder / f"{name}.log"
+        self._running[name] = self._keeper.start(binaries.find(program), *arguments, log=log)
 
     def _start_server(self) -> None:
         etcd = f"http://{HOST}:{free_port()}"
@@ -142,9 +144,13 @@ class ControlPlane:
         self._start("kube-apiserver", *self._server_flags)
         self.wait_for("the API server", self._is_ready)
 
-    def _start_rest(self, *, runs_jobs: bool) -> None:
+    def _start_rest(self) -> None:
         self._running["aws-iam-authenticator"] = self.verifier.start(self._keeper, self.kubeconfig)
-        controllers = (*_KEEP_CLEAN, *_RUN_JOBS) if runs_jobs else _KEEP_CLEAN
+        self._start_controllers("clean-controllers", _KEEP_CLEAN)
+        self._add_node(BY_HAND, {}, _NO_PODS_OF_OTHERS, self.kubelet.port)
+        self.wait_for("tokens to be accepted", self._knows_its_users)
+
+    def _start_controllers(self, name: str, controllers: Iterable[str]) -> None:
         self._start(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -154,12 +160,22 @@ class ControlPlane:
             # Else many Jobs at once wait for one another, at 20 requests a second.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
+            name=name,
         )
-        self._add_node(BY_HAND, {}, _NO_PODS_OF_OTHERS, self.kubelet.port)
-        if runs_jobs:
-            self._start("kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0")
-            self._start_kwok()
-        self.wait_for("tokens to be accepted", self._knows_its_users)
+
+    def run_jobs(self, *, wanted: bool) -> None:
+        """Whether Jobs get pods, which run and end, from now on."""
+        if wanted == (_RUN_JOBS[0] in self._running):
+            return
+        if not wanted:
+            for name in _RUN_JOBS:
+                end_process(self._running.pop(name), signal.SIGKILL)
+            for node in (READS_FILES, KWOK):
+                self.ask("DELETE", f"/api/v1/nodes/{node}")
+            return
+        self._start_controllers("job-controllers", _JOB_CONTROLLERS)
+        self._start("kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0")
+        self._start_kwok()
 
     def _start_kwok(self) -> None:
         port = free_port()
@@ -259,19 +275,16 @@ class ControlPlane:
 
     def restart_server(self) -> None:
         """Kill the API server and start it anew: streams are cut, and it remembers no change from before."""
-        pid = self._running["kube-apiserver"]
-        os.kill(pid, signal.SIGKILL)
-        while is_alive(pid):
-            time.sleep(0.01)
+        end_process(self._running["kube-apiserver"], signal.SIGKILL)
         self._start("kube-apiserver", *self._server_flags)
         self.wait_for("the API server", self._is_ready)
         self.wait_for("tokens to be accepted", self._knows_its_users)
 
 
 @cache
-def control_plane(*, cluster: str, region: str, runs_jobs: bool) -> ControlPlane:
-    """This process's control plane of that kind."""
-    return ControlPlane(cluster=cluster, region=region, runs_jobs=runs_jobs)
+def control_plane(*, cluster: str, region: str) -> ControlPlane:
+    """This process's control plane."""
+    return ControlPlane(cluster=cluster, region=region)
 
 
 def free_port() -> int:

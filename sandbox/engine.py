@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sandbox.binaries import cache_folder
+from sandbox.keeper import end_process, is_alive, keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +81,9 @@ class Engine:
         if lacks := missing():
             raise EngineUnavailableError("To run containers, this machine lacks:\n" + "\n".join(lacks))
         self._open = contextlib.ExitStack()
-        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="run-cronjob-engine-")))
+        self._keeper = keeper()
+        own = tempfile.TemporaryDirectory(prefix="engine-", dir=self._keeper.folder)
+        self.folder = Path(self._open.enter_context(own))
         self.cache = cache_folder(os.environ) / "containers"
         self.cache.mkdir(parents=True, exist_ok=True)
         settings, storage = self.folder / "containers.conf", self.folder / "storage.conf"
@@ -140,25 +143,18 @@ class Engine:
         """Podman's API, which speaks Docker's too; its DOCKER_HOST."""
         socket = self.folder / "podman.sock"
         url = f"unix://{socket}"
-        process = subprocess.Popen(  # the podman that is on the PATH
-            ["podman", "system", "service", "--time=0", url],  # noqa: S607
-            env={**os.environ, **self.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        log = self.folder / "service.log"
+        command = ("podman", "system", "service", "--time=0", url)
+        process = self._keeper.start(*command, log=log, environ=self.environ)
         try:
             end = time.monotonic() + _START_SECONDS
             while not socket.exists():
-                if process.poll() is not None or time.monotonic() > end:
-                    process.kill()
-                    _, said = process.communicate()
-                    raise CommandError(f"podman system service did not start: {said.decode(errors='replace')}")
+                if not is_alive(process) or time.monotonic() > end:
+                    raise CommandError(f"podman system service did not start: {log.read_text(errors='replace')}")
                 time.sleep(0.05)
             yield url
         finally:
-            process.terminate()
-            process.communicate()
+            end_process(process)
 
     def containers(self, *filters: str) -> tuple[str, ...]:
         """The IDs of the containers there are, running or not."""

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -71,6 +72,14 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
         return True
     return False
+
+
+def end_process(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """End a process that a keeper started; returns when it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+    while is_alive(pid):
+        time.sleep(0.01)
 
 
 @cache

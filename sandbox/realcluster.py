@@ -43,7 +43,8 @@ class RealCluster:
     """
 
     def __init__(self, authority: Authority, aws: AWS, *, runs_jobs: bool = False) -> None:
-        self._plane = control_plane(cluster=CLUSTER, region=REGION, runs_jobs=runs_jobs)
+        self._plane = control_plane(cluster=CLUSTER, region=REGION)
+        self._plane.run_jobs(wanted=runs_jobs)
         self._aws, self._authority = aws, authority
         self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self.verifier.answer_sts = aws.answer_sts

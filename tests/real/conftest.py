@@ -56,7 +56,7 @@ def cluster(world: Sandbox) -> RealCluster:
 def laboratory() -> Laboratory:
     """One whose API server has every gate open that the manifests need."""
     gates = {gate for each in MANIFESTS if each.since <= server_minor() for gate in each.gates}
-    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, runs_jobs=False, features=sorted(gates)))
+    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)))
 
 
 @pytest.fixture(scope="session")

@@ -139,9 +139,10 @@ def test_watches_from_before_a_compaction_are_refused(world: Sandbox, cluster: R
 OWNER = """
 import time
 from sandbox import Sandbox
+from sandbox.engine import Engine
 from sandbox.keeper import keeper
 from sandbox.realcluster import RealCluster
-with Sandbox(RealCluster):
+with Sandbox(RealCluster), Engine() as engine, engine.service():
     print(keeper().folder, flush=True)
     time.sleep(600)
 """
@@ -154,7 +155,8 @@ def test_a_kill_leaves_no_process_and_no_file_behind():
     assert owner.stdout
     with owner.stdout:
         folder = owner.stdout.readline().strip()
-    assert {"etcd", "kube-apiserver", "kube-controller-manager", "aws-iam-authenticator"} <= programs(folder)
+    expected = {"etcd", "kube-apiserver", "kube-controller-manager", "aws-iam-authenticator", "podman"}
+    assert expected <= programs(folder)
 
     os.killpg(owner.pid, signal.SIGKILL)
     owner.wait()

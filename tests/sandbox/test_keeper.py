@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.keeper import Keeper, is_alive
+from sandbox.keeper import Keeper, end_process, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,17 @@ def test_a_process_that_has_ended_is_known_to_have() -> None:
     with closing(Keeper()) as keeper:
         pid = keeper.start("true", log=keeper.folder / "log")
         until(lambda: not is_alive(pid))
+
+
+def test_a_process_is_ended_alone_and_has_ended_then() -> None:
+    with closing(Keeper()) as keeper:
+        pid, other = (keeper.start("sleep", "600", log=keeper.folder / "log") for _ in range(2))
+
+        end_process(pid)
+
+        assert not is_alive(pid)
+        assert is_alive(other)
+        end_process(pid)  # it may have ended by itself
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
