@@ -67,8 +67,7 @@ test-real: $(KUBECTLS) ## the same promises at real borders: control plane, toke
 ifdef CORPUS
 	$(BIN)/python -m pytest -q -rsP -n 2 tests/real/test_corpus.py --corpus="$(abspath $(CORPUS))"
 else
-	$(BIN)/python -m pytest -q -n 2 tests/real
-	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/integration --cluster=real
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal tests/real tests/integration --cluster=real
 endif
 
 $(BENCH)/ready: requirements/bench.txt

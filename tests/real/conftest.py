@@ -37,6 +37,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     leave_time_to_build(items)
+    # Together they stay with one worker, as a rule; each other one would start a laboratory of its own for some.
+    items.sort(key=lambda item: not (isinstance(item, pytest.Function) and "laboratory" in item.fixturenames))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ class RefusedError(Exception):
     """The API server doesn't take an object: which, and why."""
 
 
+@cache
 def server_minor() -> int:
     """Which 1.x the API server is; asked of the program, since it decides how it can be started."""
     told = subprocess.run([find("kube-apiserver"), "--version"], capture_output=True, text=True, check=True).stdout
