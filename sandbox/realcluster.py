@@ -112,9 +112,11 @@ class RealCluster:
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
         """The objects of a kind."""
-        resource = of_kind(kind)
-        named = {"apiVersion": resource.api_version, "kind": kind}  # which a list says once, of itself
-        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace))["items"])
+        return self._list(of_kind(kind), namespace)
+
+    def _list(self, resource: Resource, namespace: str = "", query: str = "") -> tuple[Object, ...]:
+        named = {"apiVersion": resource.api_version, "kind": resource.kind}  # which a list says once, of itself
+        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace) + query)["items"])
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
         """Let `change` work on the object, and store the outcome."""
@@ -209,11 +211,8 @@ class RealCluster:
             self._plane.wait_for(f"{resource} to go", lambda: self._is_wiped(resource))
 
     def _left(self, resource: Resource) -> Sequence[Object]:
-        return [
-            each
-            for each in self.list(resource.kind)
-            if _BUILT_IN not in each["metadata"].get("labels", {}) and each["metadata"].get("namespace") not in _OURS
-        ]
+        found = self._list(resource, query=f"?labelSelector=!{_BUILT_IN}")
+        return [each for each in found if each["metadata"].get("namespace") not in _OURS]
 
     def _is_wiped(self, resource: Resource) -> bool:
         left = self._left(resource)
