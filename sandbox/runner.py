@@ -226,10 +226,15 @@ def _new(folder: Path) -> Path:
 
 def _input_variables(action: Path, given: Mapping[str, str]) -> dict[str, str]:
     """INPUT_*; a default never reaches an input that was given, be it as an empty string."""
-    # BaseLoader takes every scalar as it is written, as the runner does: 3600 and true are strings.
-    declared = yaml.load(action.read_text(), Loader=yaml.BaseLoader).get("inputs") or {}  # noqa: S506  makes strings only
-    defaults = {name: (properties or {}).get("default", "") for name, properties in declared.items()}
+    defaults = _defaults(action.read_text())
     return {_input_variable(name): value for inputs in (defaults, given) for name, value in inputs.items()}
+
+
+@functools.cache
+def _defaults(action: str) -> dict[str, str]:
+    # BaseLoader takes every scalar as it is written, as the runner does: 3600 and true are strings.
+    declared = yaml.load(action, Loader=yaml.BaseLoader).get("inputs") or {}  # noqa: S506  makes strings only
+    return {name: (properties or {}).get("default", "") for name, properties in declared.items()}
 
 
 def _input_variable(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -71,6 +72,12 @@ CRONJOB_MANIFEST: dict[str, Any] = {
 }
 
 
+@cache
+def example(name: str) -> list[Any]:
+    """The YAML documents of a file in examples/, not to be changed."""
+    return list(yaml.safe_load_all((EXAMPLES / name).read_text()))
+
+
 def emulated(authority: Authority, aws: AWS) -> Cluster:
     """A cluster that takes this account's tokens."""
     return Cluster(authority, lambda token: aws.authenticate(token, CLUSTER))
@@ -103,12 +110,13 @@ class Sandbox:
 
         self.aws.create_oidc_provider(self.github.issuer, ["sts.amazonaws.com"])
         self.trust(*json.loads((EXAMPLES / "trust-policy-environment.json").read_text())["Statement"])
-        for line in yaml.safe_load((EXAMPLES / "aws-auth.yaml").read_text()):
+        for line in example("aws-auth.yaml")[0]:
             self.aws.map_role(line["rolearn"], line["username"], line["groups"])
         self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
         self.expose(self.cluster.url)
         self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        self.cluster.apply((EXAMPLES / "rbac.yaml").read_text())
+        for manifest in example("rbac.yaml"):
+            self.cluster.apply(manifest)
         self.cluster.apply(CRONJOB_MANIFEST)
 
     def trust(self, *statements: Mapping[str, Any], describe_clusters: Iterable[str] = ("*",)) -> None:
