@@ -6,12 +6,11 @@ A run that fails fails all of it; a time never does.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import yaml
 
 from bench import report
 from bench.contenders import comparisons, completions, streams
@@ -20,7 +19,6 @@ from bench.following import LongLog, complete, stream
 from bench.measure import RunFailedError, run
 from sandbox import container, images
 from sandbox.engine import CommandError, Engine, EngineUnavailableError
-from sandbox.world import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,21 +35,23 @@ LOG_ROUNDS = 3
 def main(environ: Mapping[str, str]) -> int:
     """Run, print and write."""
     given = environ.get("CRONJOB_RUNNER", "")
+    if not shutil.which("curl"):
+        print("curl, one of the contenders, is not installed: apt-get install curl", file=sys.stderr)
+        return 2
     try:
-        with Engine() as engine, Course() as course, engine.mounted(engine.digest(images.ours(engine))) as root:
-            _bench(engine, root, course, Path(given).resolve() if given else None)
+        with Engine() as engine, Course() as course:
+            _bench(engine, course, Path(given).resolve() if given else None)
     except (RunFailedError, CommandError, EngineUnavailableError) as failed:
         print(failed, file=sys.stderr)
         return 1
     return 0
 
 
-def _bench(engine: Engine, root: Path, course: Course, cronjob_runner: Path | None) -> None:
+def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     # By digest: who builds others meanwhile gives those the same names.
     built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.ours(engine))}
-    entrypoint = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
-    launches = {name: container.launcher(engine, image, entrypoint) for name, image in built.items()}
-    process = container.as_process(root, entrypoint)
+    launches = {name: container.launcher(engine, image) for name, image in built.items()}
+    process = container.as_process(engine.files(built["run-cronjob"]))
     compared = comparisons(process, launches, cronjob_runner)
     contenders = list(dict.fromkeys(chain.from_iterable((each.other, each.ours) for each in compared)))
 

@@ -11,6 +11,8 @@ import secrets
 import subprocess
 from typing import TYPE_CHECKING
 
+import yaml
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -19,17 +21,19 @@ if TYPE_CHECKING:
     from sandbox.runner import Launch, Places
 
 
-def launcher(engine: Engine, image: str, entrypoint: str, *more: str) -> Launch:
+def launcher(engine: Engine, image: str, *more: str) -> Launch:
     """Start steps in a container of `image`; `more` are podman's options that the runner has not.
 
     The process is the engine's client, which passes signals on, as docker's does.
     """
 
-    def launch(variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+    def launch(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
         inside = {name: translated(value, places) for name, value in variables.items()}
         socket = places.temp.with_name("docker.sock")
         socket.touch()
-        command = [*run_command(image, entrypoint, engine.label, variables=inside, mounts=_mounts(places, socket))]
+        command = [
+            *run_command(image, in_image(entrypoint), engine.label, variables=inside, mounts=_mounts(places, socket))
+        ]
         command[2:2] = more
         return subprocess.Popen(
             command,
@@ -43,17 +47,16 @@ def launcher(engine: Engine, image: str, entrypoint: str, *more: str) -> Launch:
     return launch
 
 
-def as_process(root: Path, entrypoint: str) -> Launch:
+def as_process(root: Path) -> Launch:
     """Start steps with the files of an image that lie in `root`, its Python included, but without a container."""
     (loader,) = [*root.glob("usr/lib64/ld-linux-*.so.*"), *root.glob("usr/lib/ld-linux-*.so.*")]
     (libraries,) = root.glob("usr/lib/*-linux-gnu")
     python = (root / "usr/bin/python3").resolve()
-    program = (python, "-I", root / entrypoint.lstrip("/"))
-    command = [str(word) for word in (loader, "--argv0", python, "--library-path", libraries, *program)]
+    command = [str(word) for word in (loader, "--argv0", python, "--library-path", libraries, python, "-I")]
 
-    def launch(variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+    def launch(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command,
+            [*command, str(root / in_image(entrypoint).lstrip("/"))],
             cwd=places.workspace,
             env=dict(variables),
             stdin=subprocess.DEVNULL,
@@ -62,6 +65,13 @@ def as_process(root: Path, entrypoint: str) -> Launch:
         )
 
     return launch
+
+
+def in_image(entrypoint: Path) -> str:
+    """Where the image has an entrypoint of the action, as the action.yml beside it says."""
+    runs = yaml.safe_load(entrypoint.with_name("action.yml").read_text())["runs"]
+    (found,) = [path for path in (runs["entrypoint"], runs["post-entrypoint"]) if path.endswith(f"/{entrypoint.name}")]
+    return str(found)
 
 
 def run_command(

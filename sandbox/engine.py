@@ -122,14 +122,12 @@ class Engine:
         digest = self.podman("image", "inspect", "--format={{.Digest}}", name).strip()
         return f"{name.partition(':')[0]}@{digest}"
 
-    @contextlib.contextmanager
-    def mounted(self, name: str) -> Iterator[Path]:
-        """An image's files, to look at."""
-        folder = self.podman("image", "mount", name).strip()
-        try:
-            yield Path(folder)
-        finally:
-            self.podman("image", "unmount", name)
+    def files(self, name: str) -> Path:
+        """A copy of an image's files, until closed: a mount of them would stay after a kill."""
+        copy = Path(tempfile.mkdtemp(prefix="image-", dir=self.folder))
+        run("cp", "--archive", f"{self.podman('image', 'mount', name).strip()}/.", copy)
+        self.podman("image", "unmount", name)
+        return copy
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

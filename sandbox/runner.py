@@ -41,7 +41,7 @@ _FILES = {
 """Files by which a step speaks to the runner: the GITHUB_ variable, and the runner's prefix of the name."""
 _WITH_PAIRS = ("env", "state", "output")
 
-Launch = Callable[[Mapping[str, str], "Places"], "subprocess.Popen[bytes]"]
+Launch = Callable[["Path", Mapping[str, str], "Places"], "subprocess.Popen[bytes]"]
 """How a step's program is started: with these variables, and these folders."""
 
 
@@ -182,7 +182,7 @@ def start_step(  # noqa: PLR0913  the knobs of a step
         **(environ or {}),
     }
     left = {name: value for name, value in variables.items() if name not in unset}
-    process = launch(left, places) if launch else _as_process(entrypoint, left, places)
+    process = launch(entrypoint, left, places) if launch else _as_process(entrypoint, left, places)
     if on_start:
         on_start(process)
     return Step(process, places.workspace, places.home, timeout, files)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import NAMESPACE, Sandbox, container
+from sandbox import NAMESPACE, Sandbox
 from sandbox.realcluster import RealCluster
 from sandbox.world import emulated
-from tests.real.images import ENTRYPOINT, engine, image
+from tests.real.images import engine, from_image, image, leave_time_to_build, root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
 
 CLUSTERS: dict[str, Callable[[Authority, AWS], Cluster | RealCluster]] = {"emulator": emulated, "real": RealCluster}
 
-__all__ = ["engine", "image"]  # fixtures, for `--image`
+__all__ = ["engine", "from_image", "image", "root"]  # fixtures, for a real cluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "which API server: the emulator, or a real one, with the real verifier of EKS tokens (see make test-real)"
-    parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
-    parser.addoption(
-        "--image", action="store_true", help="the action in its image, as runners start it, not as a process"
+    told = (
+        "which API server: the emulator, or a real one, with the real verifier of EKS tokens and the files and the "
+        "Python of the action's image (see make test-real)"
     )
+    parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,6 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name != "test_network.py")
     if config.getoption("--cluster") == "emulator":
         return
+    leave_time_to_build(items)
     ending_before = [item for item in items if item.get_closest_marker("no_cluster")]
     config.hook.pytest_deselected(items=ending_before)
     items[:] = [item for item in items if item not in ending_before]
@@ -49,12 +49,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(CLUSTERS[request.config.getoption("--cluster")]) as sandbox:
-        if request.config.getoption("--image"):
-            # Some stories keep a file where a process finds it, and a runner would show it to no container.
-            files = f"--volume={tempfile.gettempdir()}:{tempfile.gettempdir()}"
-            engine, image = request.getfixturevalue("engine"), request.getfixturevalue("image")
-            sandbox.launch = container.launcher(engine, image, ENTRYPOINT, files)
+    cluster = request.config.getoption("--cluster")
+    with Sandbox(CLUSTERS[cluster]) as sandbox:
+        if cluster == "real":
+            sandbox.launch = request.getfixturevalue("from_image")
         yield sandbox
         if request.node.get_closest_marker("no_cluster"):
             assert not sandbox.cluster.journal, "this test speaks to the cluster: it is no `no_cluster`"

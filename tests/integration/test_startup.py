@@ -58,6 +58,7 @@ def seen(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     witness.write_text(WITNESS)
     shutil.copy(entrypoint.with_name("action.yml"), tmp_path)
     monkeypatch.setattr(sandbox_world, "ENTRYPOINT", witness)
+    world.launch = None  # the image has no witness
     run = world.run(environ={"WITNESS_ENTRYPOINT": str(entrypoint), "WITNESS_REPORT": str(report)})
     assert run.succeeded
     told: dict[str, Any] = json.loads(report.read_text())

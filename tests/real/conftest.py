@@ -12,7 +12,7 @@ from sandbox.controlplane import ControlPlane
 from sandbox.realcluster import RealCluster
 from sandbox.world import CLUSTER, REGION
 from tests.real import corpus
-from tests.real.images import engine, image, in_image, leave_time_to_build, root
+from tests.real.images import engine, from_image, image, in_image, leave_time_to_build, root
 from tests.real.laboratory import Laboratory, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sandbox.runner import Launch
     from tests.real.laboratory import Object
 
-__all__ = ["engine", "image", "in_image", "root"]  # fixtures
+__all__ = ["engine", "from_image", "image", "in_image", "root"]  # fixtures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,9 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def world() -> Iterator[Sandbox]:
+def world(from_image: Launch) -> Iterator[Sandbox]:
     """A local GitHub and AWS, and a real cluster whose Jobs run."""
     with Sandbox(partial(RealCluster, runs_jobs=True)) as sandbox:
+        sandbox.launch = from_image
         yield sandbox
 
 

@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from sandbox.runner import Launch
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUNS = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]
-ENTRYPOINT: str = _RUNS["entrypoint"]
-POST_ENTRYPOINT: str = _RUNS["post-entrypoint"]
+ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
 
 
 def leave_time_to_build(items: list[pytest.Item]) -> None:
-    """Time the tests that use the engine without their fixtures: the first one builds for all."""
+    """Time the tests without their fixtures: the first one builds for all."""
     for item in items:
-        if isinstance(item, pytest.Function) and "engine" in item.fixturenames:
-            item.add_marker(pytest.mark.timeout(func_only=True))
+        item.add_marker(pytest.mark.timeout(func_only=True))
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +39,18 @@ def image(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def root(engine: Engine, image: str) -> Iterator[Path]:
+def root(engine: Engine, image: str) -> Path:
     """The image's files."""
-    with engine.mounted(image) as folder:
-        yield folder
+    return engine.files(image)
+
+
+@pytest.fixture(scope="session")
+def from_image(root: Path) -> Launch:
+    """Starts a step with the image's files and its Python, but without a container."""
+    return container.as_process(root)
 
 
 @pytest.fixture(scope="session")
 def in_image(engine: Engine, image: str) -> Launch:
     """Starts a step in the image, as the runner does."""
-    return container.launcher(engine, image, ENTRYPOINT)
+    return container.launcher(engine, image)

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from sandbox import NAMESPACE, commands
-from sandbox.container import translated
+from sandbox.container import in_image, translated
 from sandbox.engine import run
-from tests.real.images import ENTRYPOINT, ROOT
+from tests.real.images import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +80,7 @@ class Pod:
         assert sorted(there.splitlines()) == sorted(here.splitlines())
         assert here
 
-    def launch(self, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+    def launch(self, entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
         """Copy the runner's folders into the pod and start the step's script."""
         inside = {name: translated(value, places) for name, value in variables.items()}
         work = places.temp.with_name("__w")
@@ -91,12 +91,12 @@ class Pod:
         places.workspace.rename(workspace)
         places.workspace.symlink_to(workspace)
         name = f"{uuid.uuid4()}.sh"
-        (temp / name).write_text(script(inside))
+        (temp / name).write_text(script(in_image(entrypoint), inside))
         self.copy(work, "/__w")
         return self.start("sh", "-e", f"/__w/_temp/{name}")
 
 
-def script(variables: Mapping[str, str]) -> str:
+def script(entrypoint: str, variables: Mapping[str, str]) -> str:
     """`writeContainerStepScript`."""
     escaped = {name: re.sub(r'(["\\$`])', r"\\\1", value) for name, value in variables.items()}
     environ = " ".join(f'"{name}={value}"' for name, value in escaped.items())
@@ -107,7 +107,7 @@ mv /__w/_temp/_github_workflow /github/workflow && \
 mv /__w/_temp/_runner_file_commands /github/file_commands || true && \
 mv /__w/{REPOSITORY}/ /github/workspace && \
 cd /github/workspace && \
-exec env {environ}  {ENTRYPOINT} 
+exec env {environ}  {entrypoint} 
 """  # noqa: W291  as it is written there
 
 

@@ -22,7 +22,6 @@ from run_cronjob.model import Access, Result, WaitFor
 from sandbox import CRONJOB_MANIFEST, NAMESPACE, container
 from sandbox.waiting import PATIENCE_SECONDS, until
 from sandbox.world import EXAMPLES
-from tests.real.images import ENTRYPOINT, POST_ENTRYPOINT
 
 if TYPE_CHECKING:
     from run_cronjob.model import Problem
@@ -328,14 +327,13 @@ def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(world: S
     may_delete_jobs(world)
     plays(world, runs_for=LONG)
     world.before_cluster().on(method="DELETE").hang()
-    world.launch = container.launcher(engine, image, ENTRYPOINT)
+    world.launch = container.launcher(engine, image)
     step, job = running(world, DELETE)
     step.process.send_signal(signal.SIGINT)
     run = step.finish()
     assert "the cluster's answer is not in yet" in run.summary.splitlines()[0]
     assert [each["metadata"]["name"] for each in jobs(world)] == [job]
 
-    world.launch = container.launcher(engine, image, POST_ENTRYPOINT)
     after = world.run_post(run, DELETE)
 
     assert after.exit_status == 0, said(after)

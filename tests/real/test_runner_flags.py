@@ -192,7 +192,7 @@ def test_it_runs_where_it_can_write_nowhere_but_where_the_runner_asks_for_it(
 ):
     home = tmp_path / "home"
     home.mkdir(mode=0o555)
-    world.launch = container.launcher(engine, image, ENTRYPOINT, "--read-only", "--read-only-tmpfs", "--cap-drop=all")
+    world.launch = container.launcher(engine, image, "--read-only", "--read-only-tmpfs", "--cap-drop=all")
 
     run = world.run(home=home)
 
