@@ -260,7 +260,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             what=f"AWS does not let this workflow run assume the role {role}.",
             why="Either no role has this ARN, or its trust policy has no statement that fits this run's token. "
             f"The token says: {shown_claims(at.claims)}.",
-            first="Look at `ref` and `environment` above: is that the branch (`Use workflow from`) and the environment "
+            first=f"This run is of {_pressed(at.claims)}. Is that the branch (`Use workflow from`) and the environment "
             "that you meant to choose in the form? Most roles let in `main` only.",
             fix="Is the ARN right (account, path, spelling)? If so, and runs like this one should get in, the role's "
             "trust policy needs this statement:",
@@ -870,6 +870,12 @@ def shown_claims(claims: Mapping[str, object]) -> str:
     """The claims that trust policies look at, for a sentence."""
     present = [(name, claims[name]) for name in SHOWN_CLAIMS if claims.get(name)]
     return ", ".join(f"{name} {quoted(str(value))}" for name, value in present) or "nothing readable"
+
+
+def _pressed(claims: Mapping[str, object]) -> str:
+    """What was chosen in the form, of what trust policies look at."""
+    ref, environment = (claims.get(name) and quoted(str(claims[name])) for name in ("ref", "environment"))
+    return f"the ref {ref or 'unknown'} and {f'the environment {environment}' if environment else 'no environment'}"
 
 
 def _said(error: AwsError) -> str:

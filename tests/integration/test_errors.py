@@ -74,7 +74,17 @@ def test_a_branch_that_the_trust_policy_does_not_name(world: Sandbox):
 
     expect(run, "RoleRefused")
     assert "sub `repo:acme/batch:environment:staging`" in run.summary
-    assert "ref `refs/heads/feature`" in run.summary
+    assert "This run is of the ref `refs/heads/feature` and the environment `staging`." in run.summary
+
+
+@pytest.mark.no_cluster
+def test_a_job_that_names_no_environment(world: Sandbox):
+    world.github.event = replace(world.github.event, environment=None)
+
+    run = world.run()
+
+    expect(run, "RoleRefused")
+    assert "This run is of the ref `refs/heads/main` and no environment." in run.summary
 
 
 @pytest.mark.parametrize("environment", ["production", None])
