@@ -290,9 +290,12 @@ def control_plane(*, cluster: str, region: str) -> ControlPlane:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that the kernel gives to connections."""
+    """A port that nobody listens on, below those that the kernel gives to connections; this process's from now on."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        # Whoever was given a port may not listen yet: a socket's abstract name says that it is taken, until it ends.
+        with socket.socket(socket.AF_UNIX) as claim, socket.socket() as probe, contextlib.suppress(OSError):
+            claim.bind(f"\0run-cronjob-port-{port}")
             probe.bind((HOST, port))
+            claim.detach()
             return port

@@ -1,0 +1,29 @@
+"""What a control plane takes of this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.controlplane import free_port
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OWNER = "from sandbox.controlplane import free_port; print(free_port(), flush=True); input()"
+
+
+def test_no_port_is_given_twice_though_nobody_listens_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", OWNER]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        others, own, another = int(other.stdout.readline()), free_port(), free_port()
+        drawn = chain([others, own, another], count(another + 1))
+        monkeypatch.setattr("secrets.randbelow", lambda _: next(drawn) - 10_000)
+
+        assert free_port() not in {others, own, another}
+        other.communicate("")
