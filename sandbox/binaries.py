@@ -57,6 +57,11 @@ class Module:
         return next(v for module, v in required.items() if f"{self.packages[0]}/".startswith(f"{module}/"))
 
     @property
+    def minor(self) -> str:
+        """Of Kubernetes, the minor version, as `1.37`."""
+        return self.name.removeprefix(KUBERNETES)
+
+    @property
     def go(self) -> str:
         """The Go that it needs."""
         (version,) = self._find(r"^go (\S+)$")
@@ -128,6 +133,23 @@ def _found(program: str, environ: Mapping[str, str]) -> Path | None:
     given = environ.get("KUBEBUILDER_ASSETS")
     places = [Path(given)] if given else []
     return next((p / program for p in (*places, module.built(environ)) if (p / program).is_file()), None)
+
+
+def kubernetes_version(environ: Mapping[str, str] = os.environ) -> str:
+    """What the API server says it is, as `v1.37.2`: it may be the one of KUBEBUILDER_ASSETS.
+
+    Raises UnavailableError, also if that is not the version that KUBERNETES asks for.
+    """
+    told = subprocess.run(
+        [find("kube-apiserver", environ), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    version = told.removeprefix("Kubernetes ").strip()
+    if environ.get("KUBERNETES") and not version.startswith(f"v{kubernetes(environ).minor}."):
+        raise UnavailableError(
+            f"KUBERNETES={environ['KUBERNETES']} asks for another version than the {version} in KUBEBUILDER_ASSETS: "
+            "leave one of the two out."
+        )
+    return version
 
 
 def missing(environ: Mapping[str, str]) -> list[Module]:

@@ -1,4 +1,4 @@
-"""`make test-real`, before its tests: says what this machine lacks and how to get it, and builds what is not built."""
+"""Before `make test-real` and `make bench`: tells what this machine lacks and how to get it, builds the rest."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def main(environ: Mapping[str, str]) -> int:
     except binaries.UnavailableError as error:
         lacks.append(str(error))
     if lacks:
-        _tell("`make test-real` can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
+        _tell("This can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
         return 2
     try:
         if wanted:
             where = binaries.cache_folder(environ)
             _tell(f"Building into {where}, once: a quarter of an hour or so from nothing on two cores.")
             binaries.build(wanted, environ, _tell)
+        _tell(f"Kubernetes {binaries.kubernetes_version(environ)}")
     except binaries.UnavailableError as error:
         _tell(str(error))
         return 1
-    _tell(f"Kubernetes {binaries.kubernetes(environ).version}")
     return 0
 
 

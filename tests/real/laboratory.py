@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sandbox import ENTRYPOINT
-from sandbox.binaries import find
+from sandbox.binaries import kubernetes_version
 from sandbox.github import GitHub
 from sandbox.runner import run_step
 from tests.real.comparison import difference
@@ -37,9 +36,8 @@ class RefusedError(Exception):
 
 @cache
 def server_minor() -> int:
-    """Which 1.x the API server is; asked of the program, since it decides how it can be started."""
-    told = subprocess.run([find("kube-apiserver"), "--version"], capture_output=True, text=True, check=True).stdout
-    return int(told.split(".")[1])
+    """Which 1.x the API server is, which decides how it can be started."""
+    return int(kubernetes_version().split(".")[1])
 
 
 class Laboratory:

@@ -21,6 +21,8 @@ case $1 in
 env) [ -z "$TOO_OLD" ] || { echo "go: go.mod requires go >= 1.26.3" >&2; exit 1; } ;;
 list) echo one; echo two ;;
 build)
+  echo "one" >&2
+  sleep "$SLEEP"
   while [ "$1" != -o ]; do shift; done
   echo "a program" >"$2/server"
   echo "what went wrong" >&2
@@ -39,6 +41,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("STATUS", "0")
     monkeypatch.setenv("TOO_OLD", "")
+    monkeypatch.setenv("SLEEP", "0")
     return {"XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
@@ -85,6 +88,16 @@ def test_a_build_is_kept_and_found_again(environ: dict[str, str]) -> None:
     assert [line.split(":")[1].split()[0] for line in told] == ["building", "done"]
 
 
+def test_a_build_that_takes_long_says_how_far_it_is(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "TELL_SECONDS", 0.1)
+    monkeypatch.setenv("SLEEP", "1")
+    told: list[str] = []
+
+    binaries.build([Module("etcd")], environ, told.append)
+
+    assert "etcd: 1 of 2 packages, 0 min 00 s" in told
+
+
 def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_one(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +133,20 @@ def test_what_is_in_kubebuilder_assets_is_not_built(environ: dict[str, str], tmp
     for program in binaries.kubernetes(environ).programs:
         (tmp_path / program).touch()
     assert binaries.kubernetes(environ) not in binaries.missing(environ)
+
+
+def test_the_version_is_asked_of_the_program_and_must_not_be_another_than_was_asked_for(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    server = tmp_path / "kube-apiserver"
+    server.write_text("#!/bin/sh\necho Kubernetes v1.33.99\n")
+    server.chmod(0o755)
+    environ["KUBEBUILDER_ASSETS"] = str(tmp_path)
+
+    assert binaries.kubernetes_version(environ) == "v1.33.99"
+    assert binaries.kubernetes_version({**environ, "KUBERNETES": "v1.33"}) == "v1.33.99"
+    with pytest.raises(UnavailableError, match=r"KUBERNETES=1\.31 .* v1\.33\.99 in KUBEBUILDER_ASSETS: leave one"):
+        binaries.kubernetes_version({**environ, "KUBERNETES": "1.31"})
 
 
 def test_all_that_a_machine_lacks_is_said_at_once(tmp_path: Path) -> None:
