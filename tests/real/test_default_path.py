@@ -70,6 +70,8 @@ def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(world: Sandbox, cl
     assert run.outputs["result"] == "created", run.summary
     asked = {(each.headers["host"], each.query["Action"]) for each in cluster.verifier.journal}
     assert asked == {("sts.eu-central-1.amazonaws.com", "GetCallerIdentity")}
+    (token,) = {each.headers["authorization"].removeprefix("Bearer ") for each in cluster.journal}
+    assert cluster.who_is(token) == ("run-cronjob:octocat-9876543210-1", ("run-cronjob",))
 
 
 def test_a_token_of_another_cluster_is_nobodys_here(world: Sandbox):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import email
 import hashlib
 import json
@@ -221,12 +223,25 @@ def test_the_python_packages_are_those_of_the_lock(root: Path):
     assert {normal(each["Name"]): each["Version"] for each in told} == {normal(k): v for k, v in locked.items()}
 
 
+def test_the_files_of_the_python_packages_are_as_they_were_released(root: Path):
+    """Their records tell: a file may have been left out, none changed."""
+    lines = [
+        line for path in root.glob("app/lib/*.dist-info/RECORD") for line in csv.reader(path.read_text().splitlines())
+    ]
+    told = {path: checksum for path, checksum, _ in lines if checksum and (root / "app/lib" / path).is_file()}
+
+    assert len(told) > 500
+    for path, checksum in told.items():
+        found = hashlib.sha256((root / "app/lib" / path).read_bytes()).digest()
+        assert checksum == f"sha256={base64.urlsafe_b64encode(found).decode().rstrip('=')}", path
+
+
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # --- that nothing is missing ----------------------------------------------------------------------------------
-# tests/integration with `--image` is the other half: every story of a run, told in the image.
+# tests/integration with `--cluster=real` is the other half: every story of a run, told by the image's files.
 
 
 def test_every_import_statement_in_it_finds_its_module_but_for_what_is_optional(engine: Engine, image: str):
@@ -239,6 +254,7 @@ def test_every_import_statement_in_it_finds_its_module_but_for_what_is_optional(
         "/imports.py",
         "run_cronjob.main",
         "run_cronjob.supervisor",
+        "run_cronjob.after_cancel",
     )
     told = engine.podman("run", "--rm", "--label", engine.label, f"--volume={script}:/imports.py:ro", *python)
     found, missing = json.loads(told)

@@ -47,8 +47,13 @@ def test_our_job_is_kubectls(laboratory: Laboratory, cronjobs: dict[Manifest, Ob
         pytest.skip(f"Kubernetes 1.{laboratory.minor} keeps only a part of it")
     # An older kubectl loses what it doesn't know; see below.
     kubectls = [each for each in laboratory.kubectls if each.minor >= manifest.since]
+    assert kubectls
 
     assert not (found := laboratory.differences(cronjobs[manifest], kubectls)), found
+
+
+def test_we_are_compared_with_the_newest_kubectl_and_with_one_minor_version_older(laboratory: Laboratory):
+    assert [each.minor for each in laboratory.kubectls] == [NEWEST_MINOR, NEWEST_MINOR - 1]
 
 
 def test_the_manifests_use_every_field_that_there_is(
