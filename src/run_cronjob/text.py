@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, as far as it is not in category Cf.
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt below plane 14, but for what has an unprintable
+# category anyway.
 # .NET compares strings by culture and skips these, so that the runner sees "::" where a reader sees more.
 _IGNORABLE = frozenset(
     [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
