@@ -229,7 +229,10 @@ def _versions(kubernetes: str) -> list[str]:
     aws = _first_line(TOOLS / "aws", "--version").split()[0].replace("aws-cli/", "awscli ")
     kubectl = _first_line(TOOLS / "kubectl", "version", "--client").replace("Client Version: ", "kubectl ")
     ours = [f"{package} {metadata.version(package)}" for package in ("boto3", "kubernetes")]
-    return [f"Kubernetes {kubernetes}", aws, kubectl, f"Python {platform.python_version()} for awscli", *ours]
+    curl = " ".join(_first_line("curl", "--version").split()[:2])
+    podman = _first_line("podman", "--version").replace("podman version", "podman")
+    python = f"Python {platform.python_version()} for awscli"
+    return [f"Kubernetes {kubernetes}", aws, kubectl, curl, podman, python, *ours]
 
 
 def _first_line(*command: object) -> str:
