@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -46,7 +44,7 @@ _RUN = Path("/run/run-cronjob")
 """What must not outlive a boot; podman insists on the same place for all that share a storage."""
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _START_SECONDS = 30
-_LABEL = re.compile(r"[0-9a-f]{6}")
+_REMOVE = ("podman", "rm", "--force", "--time=0", "--volumes")
 
 
 class EngineUnavailableError(Exception):
@@ -80,10 +78,8 @@ class Engine:
     def __init__(self) -> None:
         if lacks := missing():
             raise EngineUnavailableError("To run containers, this machine lacks:\n" + "\n".join(lacks))
-        self._open = contextlib.ExitStack()
         self._keeper = keeper()
-        own = tempfile.TemporaryDirectory(prefix="engine-", dir=self._keeper.folder)
-        self.folder = Path(self._open.enter_context(own))
+        self.folder = Path(tempfile.mkdtemp(prefix="engine-", dir=self._keeper.folder))
         self.cache = cache_folder(os.environ) / "containers"
         self.cache.mkdir(parents=True, exist_ok=True)
         settings, storage = self.folder / "containers.conf", self.folder / "storage.conf"
@@ -93,8 +89,7 @@ class Engine:
         """What podman needs to find in its environment."""
         self.label = f"{os.getpid():06x}"
         """On every container of this process, as the runner labels its own: six hexadecimal digits."""
-        self._open.callback(self._sweep)
-        self._sweep()
+        self._keeper.at_end(*_REMOVE, f"--filter=label={self.label}", environ=self.environ)
 
     def podman(self, *arguments: str | Path) -> str:
         """What podman answers. Raises CommandError."""
@@ -123,7 +118,7 @@ class Engine:
         return f"{name.partition(':')[0]}@{digest}"
 
     def files(self, name: str) -> Path:
-        """A copy of an image's files, until closed: a mount of them would stay after a kill."""
+        """A copy of an image's files: a mount of them would stay after a kill."""
         copy = Path(tempfile.mkdtemp(prefix="image-", dir=self.folder))
         run("cp", "--archive", f"{self.podman('image', 'mount', name).strip()}/.", copy)
         self.podman("image", "unmount", name)
@@ -162,28 +157,17 @@ class Engine:
     def remove(self, containers: tuple[str, ...]) -> None:
         """Remove containers, running or not, with their volumes."""
         if containers:
-            self.podman("rm", "--force", "--time=0", "--volumes", *containers)
+            run(*_REMOVE, *containers, environ=self.environ)
 
     def close(self) -> None:
-        """Remove what this process left."""
-        self._open.close()
-
-    def _sweep(self) -> None:
-        """Remove the containers of this process, and of those that were killed before they could."""
-        listed = json.loads(self.podman("ps", "--all", "--no-trunc", "--format=json"))
-        left = [each["Id"] for each in listed if any(_is_over(label, self.label) for label in each["Labels"] or {})]
-        self.remove(tuple(left))
+        """Remove this process's containers."""
+        self.remove(self.containers(f"label={self.label}"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _is_over(label: str, ours: str) -> bool:
-    """Whether `label` is of this process, or of one that is no more."""
-    return label == ours or bool(_LABEL.fullmatch(label) and not Path(f"/proc/{int(label, 16)}").exists())
 
 
 def run(*command: str | Path, environ: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,22 +40,29 @@ class Keeper:
 
     def start(self, *command: object, log: Path, environ: Mapping[str, str] | None = None) -> int:
         """Start a process that writes into `log`; its id."""
-        order = {
-            "command": [str(word) for word in command],
-            "log": str(log),
-            "environ": {**os.environ, **(environ or {})},
-        }
-        print(json.dumps(order), file=self._stdin, flush=True)
-        told = json.loads(self._hear())
+        told = self._ask(command, environ, log=str(log))
         if isinstance(told, str):
             raise OSError(f"{command[0]} could not be started: {told}")
         return int(told)
+
+    def at_end(self, *command: object, environ: Mapping[str, str] | None = None) -> None:
+        """Run a command when all has ended, before the folder goes: for what neither of them takes along."""
+        self._ask(command, environ, log=None)
 
     def close(self) -> None:
         """End the processes, remove the folder; returns when that is done."""
         self._stdin.close()
         self._process.wait()
         cast("IO[str]", self._process.stdout).close()
+
+    def _ask(self, command: tuple[object, ...], environ: Mapping[str, str] | None, *, log: str | None) -> Any:  # noqa: ANN401  JSON
+        order = {
+            "command": [str(word) for word in command],
+            "log": log,
+            "environ": {**os.environ, **(environ or {})},
+        }
+        print(json.dumps(order), file=self._stdin, flush=True)
+        return json.loads(self._hear())
 
     @property
     def _stdin(self) -> IO[str]:
@@ -93,6 +100,7 @@ def keeper() -> Keeper:
 def _keep() -> None:
     folder = tempfile.mkdtemp(prefix="run-cronjob-")
     started: list[subprocess.Popen[bytes]] = []
+    last: list[dict[str, Any]] = []
 
     def reap(*_: object) -> None:
         for process in started:
@@ -102,7 +110,12 @@ def _keep() -> None:
     try:
         _say(folder)
         for line in sys.stdin:
-            _say(_start(json.loads(line), started))
+            order = json.loads(line)
+            if order["log"]:
+                _say(_start(order, started))
+            else:
+                last.append(order)
+                _say(None)
     finally:
         for process in reversed(started):
             # With whatever it started itself.
@@ -110,6 +123,9 @@ def _keep() -> None:
                 os.killpg(process.pid, signal.SIGKILL)
         for process in reversed(started):
             process.wait()
+        for order in reversed(last):
+            with contextlib.suppress(OSError):
+                subprocess.run(order["command"], env=order["environ"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -118,12 +134,12 @@ def _say(told: object) -> None:
     sys.stdout.flush()
 
 
-def _start(order: dict[str, object], started: list[subprocess.Popen[bytes]]) -> int | str:
-    with Path(str(order["log"])).open("ab") as log:
+def _start(order: dict[str, Any], started: list[subprocess.Popen[bytes]]) -> int | str:
+    with Path(order["log"]).open("ab") as log:
         try:
             process = subprocess.Popen(
-                cast("list[str]", order["command"]),
-                env=cast("dict[str, str]", order["environ"]),
+                order["command"],
+                env=order["environ"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

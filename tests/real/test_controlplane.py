@@ -20,6 +20,7 @@ from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
+    from sandbox.engine import Engine
     from sandbox.realcluster import RealCluster
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -145,25 +146,29 @@ from sandbox.engine import Engine
 from sandbox.keeper import keeper
 from sandbox.realcluster import RealCluster
 with Sandbox(RealCluster), Engine() as engine, engine.service():
-    print(keeper().folder, flush=True)
+    options = ("--detach", "--rm", f"--label={{engine.label}}", "--entrypoint=/usr/bin/tail")
+    container = engine.podman("run", *options, "{image}", "-f", "/dev/null").strip()
+    print(keeper().folder, container, flush=True)
     time.sleep(600)
 """
 
 
-def test_a_kill_leaves_no_process_and_no_file_behind():
+def test_a_kill_leaves_no_process_no_file_and_no_container_behind(engine: Engine, image: str):
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
+        [sys.executable, "-c", OWNER.format(image=image)], cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
     )
     assert owner.stdout
     with owner.stdout:
-        folder = owner.stdout.readline().strip()
+        folder, container = owner.stdout.readline().split()
     expected = {"etcd", "kube-apiserver", "kube-controller-manager", "aws-iam-authenticator", "podman"}
     assert expected <= programs(folder)
+    assert container in engine.containers()
 
     os.killpg(owner.pid, signal.SIGKILL)
     owner.wait()
 
     until(lambda: not programs(folder) and not Path(folder).exists())
+    assert container not in engine.containers()
 
 
 def programs(folder: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import engine, images
+from sandbox import images
 from sandbox.engine import Engine, EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -37,12 +37,3 @@ def test_each_missing_program_is_named_with_the_command_that_brings_it(bare: Pat
 def test_make_image_says_so_too_and_fails(capsys: pytest.CaptureFixture[str]):
     assert images.main() == 1
     assert "podman, runc, mmdebstrap" in capsys.readouterr().err
-
-
-def test_a_label_of_this_process_or_of_one_that_is_no_more_is_swept_and_no_other():
-    mine, gone, alive = f"{os.getpid():06x}", f"{0xFFFFFE:06x}", f"{os.getppid():06x}"
-
-    assert engine._is_over(mine, mine)
-    assert engine._is_over(gone, mine)
-    assert not engine._is_over(alive, mine)
-    assert not engine._is_over("io.buildah.version", mine)

@@ -69,6 +69,21 @@ def test_a_kill_that_nothing_can_catch_leaves_nothing_behind(kill: Callable[[int
     until(lambda: not is_alive(pid) and not Path(folder).exists())
 
 
+def test_what_is_to_be_run_at_the_end_finds_the_processes_gone_and_the_folder_still_there(tmp_path: Path) -> None:
+    with closing(Keeper()) as keeper:
+        pid = keeper.start("sleep", "600", log=keeper.folder / "log")
+        keeper.at_end("no-such-program")
+        keeper.at_end(
+            "sh",
+            "-c",
+            f"ls $FOLDER >{tmp_path}/told; kill -0 {pid} || echo gone >>{tmp_path}/told",
+            environ={"FOLDER": str(keeper.folder)},
+        )
+        assert not list(tmp_path.iterdir())
+
+    assert (tmp_path / "told").read_text() == "log\ngone\n"
+
+
 def test_a_process_that_has_ended_is_known_to_have() -> None:
     with closing(Keeper()) as keeper:
         pid = keeper.start("true", log=keeper.folder / "log")
