@@ -73,7 +73,7 @@ def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     )
     print(*tables, ratios, sep="\n")
     rounds = {"rounds": ROUNDS, "log_rounds": LOG_ROUNDS}
-    report.write(tables, ratios, rounds, course.version(), with_peer=bool(cronjob_runner))
+    report.write(tables, ratios, rounds, course.version(), cronjob_runner)
 
 
 def _cost(contender: Contender, course: Course) -> tuple[int, Traffic]:

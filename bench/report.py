@@ -62,7 +62,7 @@ contender can be faster than its row, which is what the serving side can do.
 """
 _NOT_MEASURED = """\
 cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given
-(`make bench CRONJOB_RUNNER=path`).
+(`go install github.com/int128/cronjob-runner@latest` makes one, `make bench CRONJOB_RUNNER=path` brings it in).
 """
 
 
@@ -197,15 +197,18 @@ def ratios(rows: Mapping[Contender, Timed], comparisons: Iterable[Comparison]) -
     )
 
 
-def write(tables: Sequence[str], ratios: str, rounds: Mapping[str, int], kubernetes: str, *, with_peer: bool) -> None:
+def write(
+    tables: Sequence[str], ratios: str, rounds: Mapping[str, int], kubernetes: str, cronjob_runner: Path | None
+) -> None:
     """docs/benchmarks.md."""
+    versions = [*_versions(kubernetes), *([_version_of(cronjob_runner)] if cronjob_runner else [])]
     parts = [
         _INTRODUCTION.format(**rounds, lines=LINES),
         *tables,
-        *([] if with_peer else [_NOT_MEASURED]),
+        *([] if cronjob_runner else [_NOT_MEASURED]),
         "How many times longer the others take than run-cronjob does for the same:\n",
         f"```\n{ratios}```\n",
-        f"Run on {_machine()}, with {', '.join(_versions(kubernetes))}.\n",
+        f"Run on {_machine()}, with {', '.join(versions)}.\n",
     ]
     DOCUMENT.write_text("\n".join(parts))
 
@@ -233,6 +236,13 @@ def _versions(kubernetes: str) -> list[str]:
     podman = _first_line("podman", "--version").replace("podman version", "podman")
     python = f"Python {platform.python_version()} for awscli"
     return [f"Kubernetes {kubernetes}", aws, kubectl, curl, podman, python, *ours]
+
+
+def _version_of(program: Path) -> str:
+    """What Go wrote into it."""
+    told = subprocess.run(["go", "version", "-m", program], capture_output=True, text=True, check=True).stdout  # noqa: S607  the Go that is on the PATH
+    _, module, version = next(line.split()[:3] for line in told.splitlines() if line.startswith("\tmod\t"))
+    return f"{module} {version}"
 
 
 def _first_line(*command: object) -> str:
