@@ -32,7 +32,9 @@ def launcher(engine: Engine, image: str, *more: str) -> Launch:
         socket = places.temp.with_name("docker.sock")
         socket.touch()
         command = [
-            *run_command(image, in_image(entrypoint), engine.label, variables=inside, mounts=_mounts(places, socket))
+            *run_command(
+                image, path_in_image(entrypoint), engine.label, variables=inside, mounts=_mounts(places, socket)
+            )
         ]
         command[2:2] = more
         return subprocess.Popen(
@@ -56,7 +58,7 @@ def as_process(root: Path) -> Launch:
 
     def launch(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*command, str(root / in_image(entrypoint).lstrip("/"))],
+            [*command, str(root / path_in_image(entrypoint).lstrip("/"))],
             cwd=places.workspace,
             env=dict(variables),
             stdin=subprocess.DEVNULL,
@@ -67,7 +69,7 @@ def as_process(root: Path) -> Launch:
     return launch
 
 
-def in_image(entrypoint: Path) -> str:
+def path_in_image(entrypoint: Path) -> str:
     """Where the image has an entrypoint of the action, as the action.yml beside it says."""
     runs = yaml.safe_load(entrypoint.with_name("action.yml").read_text())["runs"]
     (found,) = [path for path in (runs["entrypoint"], runs["post-entrypoint"]) if path.endswith(f"/{entrypoint.name}")]

@@ -120,8 +120,11 @@ class Engine:
     def files(self, name: str) -> Path:
         """A copy of an image's files: a mount of them would stay after a kill."""
         copy = Path(tempfile.mkdtemp(prefix="image-", dir=self.folder))
-        run("cp", "--archive", f"{self.podman('image', 'mount', name).strip()}/.", copy)
-        self.podman("image", "unmount", name)
+        mount = self.podman("image", "mount", name).strip()
+        try:
+            run("cp", "--archive", f"{mount}/.", copy)
+        finally:
+            self.podman("image", "unmount", name)
         return copy
 
     @contextlib.contextmanager

@@ -113,7 +113,7 @@ def _keep() -> None:
             order = json.loads(line)
             if order["log"]:
                 _say(_start(order, started))
-            else:
+            else:  # what is left for the end has nobody to read one
                 last.append(order)
                 _say(None)
     finally:

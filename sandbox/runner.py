@@ -42,7 +42,7 @@ _FILES = {
 _WITH_PAIRS = ("env", "state", "output")
 
 Launch = Callable[["Path", Mapping[str, str], "Places"], "subprocess.Popen[bytes]"]
-"""How a step's program is started: with these variables, and these folders."""
+"""How a step's entrypoint is started: with these variables, and these folders."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from sandbox import NAMESPACE, commands
-from sandbox.container import in_image, translated
+from sandbox.container import path_in_image, translated
 from sandbox.engine import run
 from tests.real.images import ROOT
 
@@ -91,7 +91,7 @@ class Pod:
         places.workspace.rename(workspace)
         places.workspace.symlink_to(workspace)
         name = f"{uuid.uuid4()}.sh"
-        (temp / name).write_text(script(in_image(entrypoint), inside))
+        (temp / name).write_text(script(path_in_image(entrypoint), inside))
         self.copy(work, "/__w")
         return self.start("sh", "-e", f"/__w/_temp/{name}")
 
