@@ -57,10 +57,10 @@ def cluster(world: Sandbox) -> RealCluster:
 
 
 @pytest.fixture(scope="session")
-def laboratory() -> Laboratory:
+def laboratory(from_image: Launch) -> Laboratory:
     """One whose API server has every gate open that the manifests need."""
     gates = {gate for each in MANIFESTS if each.since <= server_minor() for gate in each.gates}
-    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)))
+    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)), from_image)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sandbox import Run
     from sandbox.controlplane import ControlPlane
+    from sandbox.runner import Launch
 
 Object = dict[str, Any]
 BATCH = "/apis/batch/v1/namespaces"
@@ -41,10 +42,10 @@ def server_minor() -> int:
 
 
 class Laboratory:
-    """Of one control plane; `kubectls` are the newest one and the one before it."""
+    """Of one control plane; `kubectls` are the newest one and the one before it, `launch` starts the action."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self.plane = plane
+    def __init__(self, plane: ControlPlane, launch: Launch) -> None:
+        self.plane, self._launch = plane, launch
         self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
         self.minor = server_minor()
         self._numbers = itertools.count(1)
@@ -81,7 +82,13 @@ class Laboratory:
             "cronjob": cronjob["metadata"]["name"],
         }
         with GitHub() as github, tempfile.TemporaryDirectory() as folder:
-            return run_step(entrypoint=ENTRYPOINT, inputs={**form, **inputs}, github=github, folder=Path(folder))
+            return run_step(
+                entrypoint=ENTRYPOINT,
+                inputs={**form, **inputs},
+                github=github,
+                folder=Path(folder),
+                launch=self._launch,
+            )
 
     def ours(self, cronjob: Object) -> Object:
         """The Job that a press of the button makes."""
