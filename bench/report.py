@@ -240,11 +240,16 @@ def _versions(kubernetes: str) -> list[str]:
 
 def _version_of(program: Path) -> str:
     """What Go wrote into it."""
-    told = subprocess.run(["go", "version", "-m", program], capture_output=True, text=True, check=True).stdout  # noqa: S607  the Go that is on the PATH
-    _, module, version = next(line.split()[:3] for line in told.splitlines() if line.startswith("\tmod\t"))
+    _, module, version = next(
+        line.split()[:3] for line in _lines("go", "version", "-m", program) if line.startswith("\tmod\t")
+    )
     return f"{module} {version}"
 
 
 def _first_line(*command: object) -> str:
+    return _lines(*command)[0]
+
+
+def _lines(*command: object) -> list[str]:
     answer = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
-    return answer.stdout.splitlines()[0]
+    return answer.stdout.splitlines()

@@ -57,11 +57,6 @@ class Module:
         return next(v for module, v in required.items() if f"{self.packages[0]}/".startswith(f"{module}/"))
 
     @property
-    def minor(self) -> str:
-        """Of Kubernetes, the minor version, as `1.37`."""
-        return self.name.removeprefix(KUBERNETES)
-
-    @property
     def go(self) -> str:
         """The Go that it needs."""
         (version,) = self._find(r"^go (\S+)$")
@@ -144,7 +139,8 @@ def kubernetes_version(environ: Mapping[str, str] = os.environ) -> str:
         [find("kube-apiserver", environ), "--version"], capture_output=True, text=True, check=True
     ).stdout
     version = told.removeprefix("Kubernetes ").strip()
-    if environ.get("KUBERNETES") and not version.startswith(f"v{kubernetes(environ).minor}."):
+    minor = kubernetes(environ).name.removeprefix(KUBERNETES)
+    if environ.get("KUBERNETES") and not version.startswith(f"v{minor}."):
         raise UnavailableError(
             f"KUBERNETES={environ['KUBERNETES']} asks for another version than the {version} in KUBEBUILDER_ASSETS: "
             "leave one of the two out."

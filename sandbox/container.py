@@ -11,7 +11,7 @@ import secrets
 import subprocess
 from typing import TYPE_CHECKING
 
-import yaml
+from sandbox.runner import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -71,7 +71,7 @@ def as_process(root: Path) -> Launch:
 
 def path_in_image(entrypoint: Path) -> str:
     """Where the image has an entrypoint of the action, as the action.yml beside it says."""
-    runs = yaml.safe_load(entrypoint.with_name("action.yml").read_text())["runs"]
+    runs = metadata(entrypoint)["runs"]
     (found,) = [path for path in (runs["entrypoint"], runs["post-entrypoint"]) if path.endswith(f"/{entrypoint.name}")]
     return str(found)
 

@@ -89,7 +89,8 @@ class Engine:
         """What podman needs to find in its environment."""
         self.label = f"{os.getpid():06x}"
         """On every container of this process, as the runner labels its own: six hexadecimal digits."""
-        self._keeper.at_end(*_REMOVE, f"--filter=label={self.label}", environ=self.environ)
+        self._clear = (*_REMOVE, f"--filter=label={self.label}")
+        self._keeper.at_end(*self._clear, environ=self.environ)
 
     def podman(self, *arguments: str | Path) -> str:
         """What podman answers. Raises CommandError."""
@@ -164,7 +165,7 @@ class Engine:
 
     def close(self) -> None:
         """Remove this process's containers."""
-        self.remove(self.containers(f"label={self.label}"))
+        run(*self._clear, environ=self.environ)
 
     def __enter__(self) -> Self:
         return self

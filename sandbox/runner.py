@@ -13,7 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import yaml
 
@@ -172,7 +172,7 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     variables = {
         "HOME": str(places.home),
         "CI": "true",
-        **_input_variables(entrypoint.with_name("action.yml"), inputs),
+        **_input_variables(entrypoint, inputs),
         **_github_variables(github),
         **{f"GITHUB_{name.upper()}": str(path) for name, path in files.items()},
         "GITHUB_EVENT_PATH": str(event_path),
@@ -224,17 +224,23 @@ def _new(folder: Path) -> Path:
     return folder
 
 
-def _input_variables(action: Path, given: Mapping[str, str]) -> dict[str, str]:
+def _input_variables(entrypoint: Path, given: Mapping[str, str]) -> dict[str, str]:
     """INPUT_*; a default never reaches an input that was given, be it as an empty string."""
-    defaults = _defaults(action.read_text())
+    declared = metadata(entrypoint).get("inputs") or {}
+    defaults = {name: (properties or {}).get("default", "") for name, properties in declared.items()}
     return {_input_variable(name): value for inputs in (defaults, given) for name, value in inputs.items()}
 
 
+def metadata(entrypoint: Path) -> dict[str, Any]:
+    """What the action.yml beside an entrypoint says, not to be changed."""
+    return _parsed(entrypoint.with_name("action.yml").read_text())
+
+
 @functools.cache
-def _defaults(action: str) -> dict[str, str]:
+def _parsed(action: str) -> dict[str, Any]:
     # BaseLoader takes every scalar as it is written, as the runner does: 3600 and true are strings.
-    declared = yaml.load(action, Loader=yaml.BaseLoader).get("inputs") or {}  # noqa: S506  makes strings only
-    return {name: (properties or {}).get("default", "") for name, properties in declared.items()}
+    parsed: dict[str, Any] = yaml.load(action, Loader=yaml.BaseLoader)  # noqa: S506  makes strings only
+    return parsed
 
 
 def _input_variable(name: str) -> str:

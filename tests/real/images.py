@@ -21,9 +21,10 @@ ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["ent
 
 
 def leave_time_to_build(items: list[pytest.Item]) -> None:
-    """Time the tests without their fixtures: the first one builds for all."""
+    """Time the tests that need an image without their fixtures: the first one builds for all."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(func_only=True))
+        if isinstance(item, pytest.Function) and not {"engine", "world"}.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.timeout(func_only=True))
 
 
 @pytest.fixture(scope="session")

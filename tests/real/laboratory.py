@@ -10,14 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from sandbox import ENTRYPOINT
 from sandbox.binaries import kubernetes_version
 from sandbox.github import GitHub
 from sandbox.runner import run_step
+from sandbox.world import example
 from tests.real.comparison import difference
-from tests.real.kubectl import NEWEST, PREVIOUS, ROOT, Kubectl
+from tests.real.kubectl import NEWEST, PREVIOUS, Kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +48,7 @@ class Laboratory:
         self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
         self.minor = server_minor()
         self._numbers = itertools.count(1)
-        role, self._binding = yaml.safe_load_all((ROOT / "examples/rbac.yaml").read_text())
+        role, self._binding = example("rbac.yaml")
         self.post(f"{RBAC}/clusterroles", role)
 
     def namespace(self) -> str:

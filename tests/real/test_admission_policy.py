@@ -18,6 +18,7 @@ from run_cronjob import job
 from run_cronjob.model import Trigger
 from sandbox.certificates import Authority
 from sandbox.faults import FaultProxy
+from sandbox.world import example
 from tests.real.kubectl import ROOT
 from tests.real.laboratory import BATCH, RBAC, Laboratory, Object, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 SETUP = (ROOT / "docs/setup.md").read_text(encoding="utf-8")
-POLICIES = list(yaml.safe_load_all((ROOT / "examples/admission-policy.yaml").read_text()))
+POLICIES = example("admission-policy.yaml")
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
@@ -354,7 +355,7 @@ def test_where_the_role_names_the_cronjobs_the_gap_is_closed(laboratory: Laborat
 
 def narrow_role() -> Object:
     """The rights of examples/rbac.yaml, with the rule that docs/setup.md shows in place of `get` for all CronJobs."""
-    role, _ = yaml.safe_load_all((ROOT / "examples/rbac.yaml").read_text())
+    role, _ = example("rbac.yaml")
     first, *others = role["rules"]
     (shown,) = re.findall(r"^```yaml\n(- apiGroups:\n.*?resourceNames:.*?)^```$", SETUP, re.DOTALL | re.MULTILINE)
     rules = [{**first, "verbs": ["list"]}, *yaml.safe_load(shown), *others]

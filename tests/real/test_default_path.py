@@ -11,7 +11,7 @@ import yaml
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.waiting import until
-from sandbox.world import EXAMPLES
+from sandbox.world import example
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -59,7 +59,7 @@ def test_the_button_runs_the_job_to_its_end(world: Sandbox, cluster: RealCluster
 
 def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(world: Sandbox, cluster: RealCluster):
     """The group comes from examples/aws-auth.yaml, and its rights from examples/rbac.yaml; there are no others."""
-    (line,) = yaml.safe_load((EXAMPLES / "aws-auth.yaml").read_text())
+    ((line,),) = example("aws-auth.yaml")
     assert yaml.safe_load(cluster.get("ConfigMap", "kube-system", "aws-auth")["data"]["mapRoles"]) == [
         {**line, "rolearn": line["rolearn"].lower()}
     ]
