@@ -55,7 +55,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n auto tests/unit tests/sandbox
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/sandbox tests/docs
 
 # Most of it waits for time-outs and pauses, so that more workers than cores pay.
 integration: $(READY)
@@ -63,7 +63,7 @@ integration: $(READY)
 
 # KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
 test-real: $(KUBECTLS) ## the same promises at real borders: control plane, token verifier, container engine, runner
-	@$(BIN)/python -m sandbox.prepare
+	@$(BIN)/python -m sandbox.tools.prepare
 ifdef CORPUS
 	$(BIN)/python -m pytest -q -rsP -n 2 tests/real/test_corpus.py --corpus="$(abspath $(CORPUS))"
 else
@@ -78,18 +78,18 @@ $(BENCH)/ready: requirements/bench.txt
 
 # CRONJOB_RUNNER=path brings a binary of github.com/int128/cronjob-runner in.
 bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what people do instead: docs/benchmarks.md
-	@$(BIN)/python -m sandbox.prepare
+	@$(BIN)/python -m sandbox.tools.prepare
 	@$(BIN)/python -m bench
 
 image: $(READY) ## build the action's image and measure it beside a plain one (root, podman, runc, mmdebstrap)
-	@$(BIN)/python -m sandbox.images
+	@$(BIN)/python -m sandbox.tools.images
 
 format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium)
-	$(BIN)/python -m sandbox.picture
+	$(BIN)/python -m sandbox.screenshot
 
 lock: ## write requirements/*.txt, with hashes, from the *.in files (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt

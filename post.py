@@ -13,7 +13,7 @@ from run_cronjob import supervisor  # noqa: E402  found by the line above
 if __name__ == "__main__":
     events = supervisor.listen()
 
-    from run_cronjob.after_cancel import main
+    from run_cronjob.post import main
 
     status = main(os.environ, events)
     sys.stdout.flush()

@@ -17,8 +17,9 @@ from bench.contenders import comparisons, completions, streams
 from bench.course import Course
 from bench.following import LongLog, complete, stream
 from bench.measure import RunFailedError, run
-from sandbox import container, images
-from sandbox.engine import CommandError, Engine, EngineUnavailableError
+from sandbox.github import container
+from sandbox.tools import images
+from sandbox.tools.podman import CommandError, Engine, EngineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import yaml
 
 from bench.following import POD, RUNS
-from sandbox import CRONJOB, NAMESPACE, runner
-from sandbox.serving import HOST
-from sandbox.world import CLUSTER, ENTRYPOINT, REGION, ROOT
+from sandbox import CRONJOB, NAMESPACE
+from sandbox.environment import CLUSTER, ENTRYPOINT, REGION, ROOT
+from sandbox.github import runner
+from sandbox.net.server import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from bench.course import Course
-    from sandbox.runner import Launch
+    from sandbox.github.runner import Launch
 
     Start = Callable[[Course, Path], subprocess.Popen[bytes]]
     Variables = Callable[[Course, Path], Mapping[str, str]]

@@ -21,17 +21,17 @@ import urllib3
 
 from bench.relay import Relay
 from sandbox import NAMESPACE
-from sandbox.eks import EKS
-from sandbox.forwarding import ForwardProxy
-from sandbox.realcluster import RealCluster
-from sandbox.serving import HOST, Journal, Server
-from sandbox.world import CLUSTER, REGION, Sandbox
+from sandbox.aws.eks import EKS
+from sandbox.control_plane.cluster import RealCluster
+from sandbox.environment import CLUSTER, REGION, Sandbox
+from sandbox.net.http_proxy import ForwardProxy
+from sandbox.net.server import HOST, Journal, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.faults import Received
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
+    from sandbox.net.fault_proxy import Received
 
 STS_HOST, EKS_HOST = f"sts.{REGION}.amazonaws.com", f"eks.{REGION}.amazonaws.com"
 _JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"

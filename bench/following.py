@@ -18,16 +18,16 @@ from typing import IO, TYPE_CHECKING, Self, cast
 
 from bench.measure import RunFailedError
 from sandbox import NAMESPACE
-from sandbox.life import Life
-from sandbox.waiting import until
+from sandbox.job_script import Life
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.contenders import Contender
     from bench.course import Course
-    from sandbox.podlogs import LogOptions
-    from sandbox.realcluster import RealCluster
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.emulator.pod_logs import LogOptions
 
 LINES = 1_000_000
 _AT_ONCE = 250

@@ -8,8 +8,8 @@ import threading
 from contextlib import suppress
 from typing import Self
 
-from sandbox.proxying import carry
-from sandbox.serving import HOST
+from sandbox.net.proxy import carry
+from sandbox.net.server import HOST
 
 
 class Relay:

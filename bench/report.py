@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bench.contenders import TOOLS
 from bench.following import LINES
-from sandbox.world import ROOT
+from sandbox.environment import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.course import Traffic
     from bench.following import Delay, Stream
     from bench.measure import Measure
-    from sandbox.images import Size
+    from sandbox.tools.images import Size
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 _MEGABYTE = 1_000_000

@@ -21,16 +21,16 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.github import GitHub
-from sandbox.life import Life
-from sandbox.runner import start_step
-from sandbox.world import ENTRYPOINT, ENVIRONMENT, NAMESPACE, Sandbox
+from sandbox.environment import ENTRYPOINT, ENVIRONMENT, NAMESPACE, Sandbox
+from sandbox.github.oidc_provider import GitHub
+from sandbox.github.runner import start_step
+from sandbox.job_script import Life
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sandbox.life import Pod
-    from sandbox.runner import Run, Step
+    from sandbox.github.runner import Run, Step
+    from sandbox.job_script import Pod
 
 AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_")
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import yaml
 
-from sandbox import runner
-from sandbox.account import ACCOUNT_ID
-from sandbox.aws import AWS
-from sandbox.certificates import Authority
-from sandbox.cluster import Cluster
-from sandbox.faults import FaultProxy
-from sandbox.github import GitHub
-from sandbox.keeper import keeper
+from sandbox.aws.account import ACCOUNT_ID
+from sandbox.aws.server import AWS
+from sandbox.emulator.server import Cluster
+from sandbox.github import runner
+from sandbox.github.oidc_provider import GitHub
+from sandbox.net.certificates import Authority
+from sandbox.net.fault_proxy import FaultProxy
+from sandbox.tools.processes import keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from sandbox.realcluster import RealCluster
-    from sandbox.runner import Launch, Run, Step
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.github.runner import Launch, Run, Step
 
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 

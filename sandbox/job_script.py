@@ -14,13 +14,13 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from sandbox.waiting import until
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
-    from sandbox.cluster import Cluster
-    from sandbox.realcluster import RealCluster
-    from sandbox.runner import Step
-    from sandbox.status import Object
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.emulator.errors import Object
+    from sandbox.emulator.server import Cluster
+    from sandbox.github.runner import Step
 
 
 def now() -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from run_cronjob import telling
-from run_cronjob.model import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
+from run_cronjob.core.models import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
+from run_cronjob.report import publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.actions import Actions
+    from run_cronjob.clients.workflow_commands import Actions
 
 ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
 
@@ -64,7 +64,7 @@ HOSTILE = [
 
 
 INPUT_NAMES: list[str] = list(
-    yaml.safe_load((Path(__file__).resolve().parents[2] / "action.yml").read_text())["inputs"]
+    yaml.safe_load((Path(__file__).resolve().parents[1] / "action.yml").read_text())["inputs"]
 )
 
 
@@ -184,4 +184,4 @@ class Heard:
 def tell(known: Outcome) -> tuple[int, Heard]:
     """The exit status, and all that was written."""
     heard = Heard()
-    return telling.tell(known, cast("Actions", heard)), heard
+    return publish.tell(known, cast("Actions", heard)), heard

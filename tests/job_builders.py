@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from run_cronjob.pods import View
+from run_cronjob.diagnosis.job_state import View
 
 START = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 IMAGE = "registry.example/report:1"

@@ -17,7 +17,7 @@ from moto.utilities.utils import get_partition
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-from sandbox import signatures, trust, web_identity
+from sandbox.aws import sigv4, trust_policy, web_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +70,7 @@ class Account:
     def create_role(
         self,
         name: str,
-        trust_policy: Mapping[str, Any],
+        policy: Mapping[str, Any],
         *,
         path: str = "/",
         describe_clusters: Iterable[str] = ("*",),
@@ -80,13 +80,13 @@ class Account:
 
         Raises trust.MalformedPolicyError.
         """
-        trust.parse(trust_policy)
+        trust_policy.parse(policy)
         for former in [role for role in self._iam.get_roles() if role.name == name]:
             self._iam.delete_role(name)
             del self.roles[former.arn], self._describable[former.arn]
         created = self._iam.create_role(
             role_name=name,
-            assume_role_policy_document=json.dumps(trust_policy),
+            assume_role_policy_document=json.dumps(policy),
             path=path,
             permissions_boundary=None,
             description="",
@@ -94,7 +94,7 @@ class Account:
             max_session_duration=str(max_session),
         )
         arn: str = created.arn
-        self.roles[arn] = Role(arn, trust_policy, max_session)
+        self.roles[arn] = Role(arn, policy, max_session)
         self._describable[arn] = tuple(describe_clusters)
         return arn
 
@@ -136,14 +136,14 @@ class Account:
         arn: str = cluster.arn
         return arn
 
-    def find_key(self, key_id: str) -> signatures.Key | None:
+    def find_key(self, key_id: str) -> sigv4.Key | None:
         """The access key with this id, a role session's or a user's."""
         session = self._sts.get_assumed_role_from_access_key(key_id)
         if session:
             expires = session.expiration.replace(tzinfo=UTC)
-            return signatures.Key(key_id, session.secret_access_key, session.session_token, expires)
+            return sigv4.Key(key_id, session.secret_access_key, session.session_token, expires)
         key = self._iam.access_keys.get(key_id)
-        return signatures.Key(key_id, key.secret_access_key) if key else None
+        return sigv4.Key(key_id, key.secret_access_key) if key else None
 
     def arn_of(self, key_id: str) -> str:
         """The ARN of whoever holds this key."""
@@ -153,7 +153,7 @@ class Account:
         """Whether the holder of this key has eks:DescribeCluster for that cluster."""
         session = self._sts.get_assumed_role_from_access_key(key_id)
         principal = session.role_arn if session else self.arn_of(key_id)
-        return any(trust.like(cluster_arn, pattern) for pattern in self._describable.get(principal, ()))
+        return any(trust_policy.like(cluster_arn, pattern) for pattern in self._describable.get(principal, ()))
 
     def owns_region(self, region: str) -> bool:
         """Whether `region` is of this account's partition."""

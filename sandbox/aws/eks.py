@@ -10,15 +10,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sandbox import signatures
-from sandbox.account import ACCOUNT_ID
-from sandbox.aws_errors import AwsError, rest_answer
-from sandbox.signatures import Problem
+from sandbox.aws import sigv4
+from sandbox.aws.account import ACCOUNT_ID
+from sandbox.aws.errors import AwsError, rest_answer
+from sandbox.aws.sigv4 import Problem
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
-    from sandbox.account import Account
+    from sandbox.aws.account import Account
 
 _WINDOW = timedelta(minutes=5)
 _SIGNATURE_CODES = {
@@ -46,8 +46,8 @@ class EKS:
 
     def _describe_cluster(self, request: Request) -> Response:
         try:
-            signer = signatures.verify(request, service="eks", account=self._account, window=_WINDOW)
-        except signatures.SignatureError as error:
+            signer = sigv4.verify(request, service="eks", account=self._account, window=_WINDOW)
+        except sigv4.SignatureError as error:
             code, status = _SIGNATURE_CODES[error.problem]
             raise AwsError(code, error.message, status) from error
         asked = re.fullmatch(r"/clusters/([^/]+)", request.path)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
-from sandbox import eks_token
-from sandbox.account import Account
-from sandbox.eks import EKS
-from sandbox.eks_token import Caller, Refused
-from sandbox.serving import HOST, Server
-from sandbox.sts import STS
+from sandbox.aws import eks_token
+from sandbox.aws.account import Account
+from sandbox.aws.eks import EKS
+from sandbox.aws.eks_token import Caller, Refused
+from sandbox.aws.sts import STS
+from sandbox.net.server import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

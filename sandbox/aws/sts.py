@@ -9,16 +9,16 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sandbox import signatures, trust, web_identity
-from sandbox.aws_errors import AwsError, query_answer
-from sandbox.signatures import Problem
+from sandbox.aws import sigv4, trust_policy, web_identity
+from sandbox.aws.errors import AwsError, query_answer
+from sandbox.aws.sigv4 import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from werkzeug.wrappers import Request, Response
 
-    from sandbox.account import Account
+    from sandbox.aws.account import Account
 
 _VERSION = "2011-06-15"
 _WINDOW = timedelta(minutes=15)
@@ -67,8 +67,8 @@ class STS:
         )
         role = self._account.roles.get(role_arn)
         # An unknown role is not told from one that refuses.
-        if role is None or not trust.decide(role.trust_policy, claims, provider=provider.arn).allowed:
-            raise AwsError("AccessDenied", f"Not authorized to perform {trust.ACTION}", 403)
+        if role is None or not trust_policy.decide(role.trust_policy, claims, provider=provider.arn).allowed:
+            raise AwsError("AccessDenied", f"Not authorized to perform {trust_policy.ACTION}", 403)
         if duration > role.max_session:
             raise AwsError(
                 "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
@@ -87,8 +87,8 @@ class STS:
 
     def _caller_identity(self, request: Request, style: Mapping[str, str]) -> Response:
         try:
-            signer = signatures.verify(request, service="sts", account=self._account, window=_WINDOW)
-        except signatures.SignatureError as error:
+            signer = sigv4.verify(request, service="sts", account=self._account, window=_WINDOW)
+        except sigv4.SignatureError as error:
             code, status = _SIGNATURE_CODES[error.problem]
             raise AwsError(code, error.message, status) from error
         return self._account.ask_moto(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from sandbox.aws_errors import AwsError
+from sandbox.aws.errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from werkzeug.wrappers import Response
 
-from sandbox.admission import Failing, Webhook
-from sandbox.controlplane import free_port
-from sandbox.serving import HOST, Server
+from sandbox.control_plane.control_plane import free_port
+from sandbox.emulator.admission import Failing, Webhook
+from sandbox.net.server import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from werkzeug.wrappers import Request
 
-    from sandbox.certificates import Authority
-    from sandbox.controlplane import ControlPlane
-    from sandbox.status import Object
+    from sandbox.control_plane.control_plane import ControlPlane
+    from sandbox.emulator.errors import Object
+    from sandbox.net.certificates import Authority
 
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _NAME = "sandbox"

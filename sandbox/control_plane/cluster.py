@@ -1,4 +1,4 @@
-"""A real API server with the face of the emulator in cluster.py, so that the same tests try both.
+"""A real API server with the face of the emulator, so that the same tests try both.
 
 One control plane serves all that is opened in a process, one at a time; closing wipes what was put there.
 """
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
-from sandbox.controlplane import BY_HAND, control_plane
-from sandbox.faults import FaultProxy
-from sandbox.resources import RESOURCES, of_kind
-from sandbox.verifier import with_probe
-from sandbox.webhooks import Webhooks
-from sandbox.world import CLUSTER, REGION
+from sandbox.control_plane.admission_webhooks import Webhooks
+from sandbox.control_plane.control_plane import BY_HAND, control_plane
+from sandbox.control_plane.token_webhook import with_probe
+from sandbox.emulator.resources import RESOURCES, of_kind
+from sandbox.environment import CLUSTER, REGION
+from sandbox.net.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from urllib3 import BaseHTTPResponse
 
-    from sandbox.aws import AWS
-    from sandbox.certificates import Authority
-    from sandbox.podlogs import ContainerLog
-    from sandbox.resources import Resource
-    from sandbox.status import Object
+    from sandbox.aws.server import AWS
+    from sandbox.emulator.errors import Object
+    from sandbox.emulator.pod_logs import ContainerLog
+    from sandbox.emulator.resources import Resource
+    from sandbox.net.certificates import Authority
 
 _OURS = {"kube-system", "kube-public", "kube-node-lease"}
 _BUILT_IN = "kubernetes.io/bootstrapping"
@@ -36,10 +36,10 @@ _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "B
 
 
 class RealCluster:
-    """A real API server behind a proxy that keeps the journal; otherwise as sandbox.cluster.Cluster.
+    """A real API server behind a proxy that keeps the journal; otherwise as sandbox.emulator.server.Cluster.
 
     Who bears an EKS token is found out by aws-iam-authenticator, from the account's STS and aws-auth. With
-    `runs_jobs`, Jobs get pods, and sandbox/stages.yaml tells how those live.
+    `runs_jobs`, Jobs get pods, and stages.yaml tells how those live.
     """
 
     def __init__(self, authority: Authority, aws: AWS, *, runs_jobs: bool = False) -> None:

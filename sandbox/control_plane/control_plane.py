@@ -19,18 +19,18 @@ import trustme
 import urllib3
 import yaml
 
-from sandbox import binaries
-from sandbox.certificates import Authority
-from sandbox.issuer import Issuer
-from sandbox.keeper import end_process, is_alive, keeper
-from sandbox.kubelet import KWOK, Kubelet
-from sandbox.serving import HOST
-from sandbox.verifier import Verifier
+from sandbox.control_plane.kubelet import KWOK, Kubelet
+from sandbox.control_plane.oidc_issuer import Issuer
+from sandbox.control_plane.token_webhook import Verifier
+from sandbox.net.certificates import Authority
+from sandbox.net.server import HOST
+from sandbox.tools import go_build
+from sandbox.tools.processes import end_process, is_alive, keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
 
 START_SECONDS = 100
 BY_HAND = "by-hand"
@@ -60,7 +60,7 @@ class ControlPlane:
         self.ca_pem = self._authority.pem
         self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority, self._pod)
         self.verifier = Verifier(
-            binaries.find("aws-iam-authenticator"),
+            go_build.find("aws-iam-authenticator"),
             self.folder / "verifier",
             self._authority,
             cluster=cluster,
@@ -106,7 +106,7 @@ class ControlPlane:
         log = self.folder / f"{name}.log"
         # Memory is there, and collecting garbage would be a third of a control plane's work.
         environ = {"GOGC": "400"}
-        self._running[name] = self._keeper.start(binaries.find(program), *arguments, log=log, environ=environ)
+        self._running[name] = self._keeper.start(go_build.find(program), *arguments, log=log, environ=environ)
 
     def _start_server(self) -> None:
         etcd = f"http://{HOST}:{free_port()}"

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import urllib3
 from werkzeug.wrappers import Response
 
-from sandbox.podlogs import ContainerLogs, parse_options
-from sandbox.serving import Server
-from sandbox.status import StatusError
+from sandbox.emulator.errors import StatusError
+from sandbox.emulator.pod_logs import ContainerLogs, parse_options
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from werkzeug.wrappers import Request
 
-    from sandbox.certificates import Authority
-    from sandbox.podlogs import ContainerLog
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
+    from sandbox.emulator.pod_logs import ContainerLog
+    from sandbox.net.certificates import Authority
 
 KWOK = "kwok"
 """A node whose pods kwok runs, where Jobs run."""

@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from werkzeug.wrappers import Response
 
-from sandbox.serving import Server
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from werkzeug.wrappers import Request
 
-    from sandbox.certificates import Authority
+    from sandbox.net.certificates import Authority
 
 _AUDIENCE = "sandbox"
 _LIFETIME_SECONDS = 24 * 3600

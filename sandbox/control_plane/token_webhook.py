@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 import yaml
 from werkzeug.wrappers import Response
 
-from sandbox.eks_token import CLUSTER_HEADER, PREFIX
-from sandbox.forwarding import ForwardProxy
-from sandbox.serving import HOST, Server
-from sandbox.signatures import DATE_FORMAT
+from sandbox.aws.eks_token import CLUSTER_HEADER, PREFIX
+from sandbox.aws.sigv4 import DATE_FORMAT
+from sandbox.net.http_proxy import ForwardProxy
+from sandbox.net.server import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from sandbox.certificates import Authority
-    from sandbox.keeper import Keeper
+    from sandbox.net.certificates import Authority
+    from sandbox.tools.processes import Keeper
 
 PROBE_ARN = "arn:aws:iam::000000000000:user/probe"
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.resources import NAMESPACE, Resource
-from sandbox.status import (
+from sandbox.emulator.errors import (
     Object,
     StatusError,
     bad_request,
@@ -19,6 +18,7 @@ from sandbox.status import (
     not_found,
     quote,
 )
+from sandbox.emulator.resources import NAMESPACE, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

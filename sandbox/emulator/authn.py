@@ -10,8 +10,8 @@ import trustme
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from sandbox.rbac import User
-from sandbox.status import unauthorized
+from sandbox.emulator.errors import unauthorized
+from sandbox.emulator.rbac import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

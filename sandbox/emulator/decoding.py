@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sandbox.status import Object, bad_request, quote
+from sandbox.emulator.errors import Object, bad_request, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sandbox.resources import Resource
+    from sandbox.emulator.resources import Resource
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from sandbox.resources import JOB, POD
-from sandbox.status import Object, conflict
-from sandbox.store import Store, birth
+from sandbox.emulator.errors import Object, conflict
+from sandbox.emulator.resources import JOB, POD
+from sandbox.emulator.store import Store, birth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

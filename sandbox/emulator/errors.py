@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.resources import Resource
-    from sandbox.validation import FieldError
+    from sandbox.emulator.resources import Resource
+    from sandbox.emulator.validation import FieldError
 
 Object = dict[str, Any]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox import validation
-from sandbox.validation import FieldError, invalid, required
+from sandbox.emulator import validation
+from sandbox.emulator.validation import FieldError, invalid, required
 
 if TYPE_CHECKING:
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
 
 MAX_INT32 = 2**31 - 1
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")

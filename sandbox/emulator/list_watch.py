@@ -11,15 +11,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.selectors import field_selector, label_selector
-from sandbox.status import Object, bad_request, expired
-from sandbox.store import Change, CompactedError, Store
+from sandbox.emulator.errors import Object, bad_request, expired
+from sandbox.emulator.selectors import field_selector, label_selector
+from sandbox.emulator.store import Change, CompactedError, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sandbox.resources import RequestInfo, Resource
-    from sandbox.selectors import Predicate
+    from sandbox.emulator.resources import RequestInfo, Resource
+    from sandbox.emulator.selectors import Predicate
 
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new"

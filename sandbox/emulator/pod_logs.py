@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox.resources import Resource
-from sandbox.status import Object, bad_request, invalid, quote
-from sandbox.validation import FieldError
-from sandbox.validation import invalid as invalid_field
+from sandbox.emulator.errors import Object, bad_request, invalid, quote
+from sandbox.emulator.resources import Resource
+from sandbox.emulator.validation import FieldError
+from sandbox.emulator.validation import invalid as invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.status import Object, StatusError, aggregate, forbidden, quote
+from sandbox.emulator.errors import Object, StatusError, aggregate, forbidden, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sandbox.resources import RequestInfo
+    from sandbox.emulator.resources import RequestInfo
 
     Objects = Callable[[str, str], Sequence[Object]]
     """The applied objects of a kind in a namespace ("" for cluster-wide kinds)."""

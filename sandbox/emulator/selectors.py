@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sandbox.status import Object, aggregate, bad_request, quote
-from sandbox.validation import invalid, label_key, label_value
+from sandbox.emulator.errors import Object, aggregate, bad_request, quote
+from sandbox.emulator.validation import invalid, label_key, label_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.resources import Resource
+    from sandbox.emulator.resources import Resource
 
     Predicate = Callable[[Object], bool]
 

@@ -15,15 +15,11 @@ from typing import TYPE_CHECKING, Self
 import yaml
 from werkzeug.wrappers import Response
 
-from sandbox import admission, jobs, rbac
-from sandbox.authentication import Authentication
-from sandbox.decoding import decode
-from sandbox.deletion import ORPHANING, delete_job
-from sandbox.listing import list_page, watch
-from sandbox.podlogs import ContainerLogs, parse_options
-from sandbox.resources import JOB, NAMESPACE, POD, QUOTA, RESOURCES, RequestInfo, Resource, of_kind, parse_request
-from sandbox.serving import Journal, Server
-from sandbox.status import (
+from sandbox.emulator import admission, jobs, rbac
+from sandbox.emulator.authn import Authentication
+from sandbox.emulator.decoding import decode
+from sandbox.emulator.deletion import ORPHANING, delete_job
+from sandbox.emulator.errors import (
     Object,
     StatusError,
     already_exists,
@@ -32,15 +28,29 @@ from sandbox.status import (
     method_not_allowed,
     not_found,
 )
-from sandbox.store import Store, birth
+from sandbox.emulator.list_watch import list_page, watch
+from sandbox.emulator.pod_logs import ContainerLogs, parse_options
+from sandbox.emulator.resources import (
+    JOB,
+    NAMESPACE,
+    POD,
+    QUOTA,
+    RESOURCES,
+    RequestInfo,
+    Resource,
+    of_kind,
+    parse_request,
+)
+from sandbox.emulator.store import Store, birth
+from sandbox.net.server import Journal, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from werkzeug.wrappers import Request
 
-    from sandbox.certificates import Authority
-    from sandbox.podlogs import ContainerLog
+    from sandbox.emulator.pod_logs import ContainerLog
+    from sandbox.net.certificates import Authority
 
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.resources import Resource
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
+    from sandbox.emulator.resources import Resource
 
 Key = tuple["Resource", str, str]
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.status import Object, quote
+from sandbox.emulator.errors import Object, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,14 +11,14 @@ import secrets
 import subprocess
 from typing import TYPE_CHECKING
 
-from sandbox.runner import metadata
+from sandbox.github.runner import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from sandbox.engine import Engine
-    from sandbox.runner import Launch, Places
+    from sandbox.github.runner import Launch, Places
+    from sandbox.tools.podman import Engine
 
 
 def launcher(engine: Engine, image: str, *more: str) -> Launch:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from werkzeug.wrappers import Response
 
-from sandbox.serving import Server
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import yaml
 
-from sandbox import commands
-from sandbox.github import SERVER_URL
+from sandbox.github import workflow_commands
+from sandbox.github.oidc_provider import SERVER_URL
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from sandbox.commands import Interpretation
-    from sandbox.github import GitHub
+    from sandbox.github.oidc_provider import GitHub
+    from sandbox.github.workflow_commands import Interpretation
 
 ACTION_REPOSITORY = "acme/run-cronjob"
 ACTION_REF = "v1"
@@ -102,7 +102,7 @@ class Step:
         return self._read(stdout, stderr)
 
     def _read(self, stdout: bytes, stderr: bytes) -> Run:
-        log = commands.interpret(stdout, stderr)
+        log = workflow_commands.interpret(stdout, stderr)
         files = {name: path.read_bytes() for name, path in self._files.items()}
         errors: list[str] = []
         pairs = {name: _pairs(name, files[name], errors) for name in _WITH_PAIRS}
@@ -125,8 +125,12 @@ class Step:
             stdout=stdout,
             stderr=stderr,
             log=log,
-            outputs={name: value for name, value in outputs.items() if commands.mask(value, log.masks) == value},
-            summary="".join(f"{commands.mask(line, log.masks)}\n" for line in commands.lines(summary)),
+            outputs={
+                name: value for name, value in outputs.items() if workflow_commands.mask(value, log.masks) == value
+            },
+            summary="".join(
+                f"{workflow_commands.mask(line, log.masks)}\n" for line in workflow_commands.lines(summary)
+            ),
             files=files,
             errors=tuple(errors),
             succeeded=not (self.process.returncode or log.failed or unreadable),
@@ -201,7 +205,7 @@ def _as_process(entrypoint: Path, variables: Mapping[str, str], places: Places) 
 
 def state_of(run: Run) -> dict[str, str]:
     """What a step left for its post-entrypoint, which gets it as STATE_ variables."""
-    return dict(commands.key_value_pairs(run.files["state"]))
+    return dict(workflow_commands.key_value_pairs(run.files["state"]))
 
 
 _Knobs = ParamSpec("_Knobs")
@@ -314,7 +318,7 @@ def _pairs(name: str, content: bytes, errors: list[str]) -> dict[str, str]:
     """What a file sets, up to its first mistake."""
     pairs: dict[str, str] = {}
     try:
-        pairs.update(commands.key_value_pairs(content))
-    except commands.FileCommandError as error:
+        pairs.update(workflow_commands.key_value_pairs(content))
+    except workflow_commands.FileCommandError as error:
         errors += [f"Unable to process file command '{name}' successfully.", str(error)]
     return pairs

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from sandbox.proxying import Client, Listener, Origin, end_to_end
-from sandbox.serving import Request
+from sandbox.net.proxy import Client, Listener, Origin, end_to_end
+from sandbox.net.server import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from http.client import HTTPResponse
 
-    from sandbox.certificates import Authority
+    from sandbox.net.certificates import Authority
 
     Deliver: TypeAlias = Callable[[], AbstractContextManager[HTTPResponse]]
     Act: TypeAlias = Callable[[Client, Deliver], None]

@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.proxying import Listener, Origin
-from sandbox.serving import HOST, Journal, Request
+from sandbox.net.proxy import Listener, Origin
+from sandbox.net.server import HOST, Journal, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.proxying import Client
+    from sandbox.net.proxy import Client
 
 
 class Listening(Protocol):

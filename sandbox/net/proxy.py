@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 
 from werkzeug.serving import DechunkedInput
 
-from sandbox.serving import HOST
+from sandbox.net.server import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

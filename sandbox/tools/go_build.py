@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-MODULES = Path(__file__).resolve().parent.parent / "tests/real/modules"
+MODULES = Path(__file__).resolve().parents[2] / "tests/real/modules"
 KUBERNETES = "kubernetes-"
 TELL_SECONDS = 20
 """How often a build says how far it is."""

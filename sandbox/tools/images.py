@@ -1,6 +1,6 @@
 """The images: ours, the base it is built on here, and a plain one of the same packages to measure it beside.
 
-    python -m sandbox.images
+    python -m sandbox.tools.images
 
 builds ours and the plain one, and prints their sizes.
 """
@@ -13,9 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.engine import CommandError, Engine, EngineUnavailableError, run
+from sandbox.tools.podman import CommandError, Engine, EngineUnavailableError, run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SUITE = "trixie"
 """Debian's name for the release that the Dockerfile's base is of; a test compares the two."""
 
@@ -55,7 +55,7 @@ def ours(engine: Engine) -> str:
 
 def plain(engine: Engine) -> str:
     """The same action in the image that takes the fewest lines to write."""
-    return _build(engine, PLAIN, ROOT / "sandbox" / "plain.Dockerfile")
+    return _build(engine, PLAIN, ROOT / "sandbox/tools/plain.Dockerfile")
 
 
 def measure(engine: Engine, name: str) -> Size:

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sandbox.binaries import cache_folder
-from sandbox.keeper import end_process, is_alive, keeper
+from sandbox.tools.go_build import cache_folder
+from sandbox.tools.processes import end_process, is_alive, keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

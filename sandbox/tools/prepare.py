@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox import binaries, engine
+from sandbox.tools import go_build, podman
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 def main(environ: Mapping[str, str]) -> int:
     """0 if all is there now."""
-    lacks = list(engine.missing())
+    lacks = list(podman.missing())
     if not shutil.which("docker-registry"):
         lacks.append("docker-registry: apt-get install --no-install-recommends docker-registry")
     try:
-        wanted = binaries.missing(environ)
+        wanted = go_build.missing(environ)
         if wanted:
-            binaries.check_go(wanted)
-    except binaries.UnavailableError as error:
+            go_build.check_go(wanted)
+    except go_build.UnavailableError as error:
         lacks.append(str(error))
     if lacks:
         _tell("This can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
         return 2
     try:
         if wanted:
-            where = binaries.cache_folder(environ)
+            where = go_build.cache_folder(environ)
             _tell(f"Building into {where}, once: a quarter of an hour or so from nothing on two cores.")
-            binaries.build(wanted, environ, _tell)
-        _tell(f"Kubernetes {binaries.kubernetes_version(environ)}")
-    except binaries.UnavailableError as error:
+            go_build.build(wanted, environ, _tell)
+        _tell(f"Kubernetes {go_build.kubernetes_version(environ)}")
+    except go_build.UnavailableError as error:
         _tell(str(error))
         return 1
     return 0

@@ -12,9 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from run_cronjob import REPOSITORY, naming
-from run_cronjob.model import IfRunning, Inputs, Left, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
-from run_cronjob.text import quoted
+from run_cronjob import REPOSITORY
+from run_cronjob.core.models import IfRunning, Inputs, Left, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
+from run_cronjob.core.text import quoted
+from run_cronjob.jobs import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import diagnosis, inputs, summary, supervisor
-from run_cronjob.actions import Actions
-from run_cronjob.attempt import attempt, conclude
-from run_cronjob.clock import SystemClock
-from run_cronjob.model import Creation, Deletion, OnCancel, Outcome, Result
-from run_cronjob.progress import Progress
+from run_cronjob import inputs, supervisor
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.clock import SystemClock
+from run_cronjob.core.models import Creation, Deletion, OnCancel, Outcome, Result
+from run_cronjob.diagnosis import explain
+from run_cronjob.outcome import attempt, conclude
+from run_cronjob.report import summary
+from run_cronjob.report.publish import tell, write
+from run_cronjob.run_state import Progress
 from run_cronjob.steps import Steps
 from run_cronjob.supervisor import Event
-from run_cronjob.telling import tell, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,7 @@ def main(environ: Mapping[str, str], events: Events) -> int:
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:
-        problem = diagnosis.invalid_inputs(invalid.complaints)
+        problem = explain.invalid_inputs(invalid.complaints)
         return tell(replace(invalid.known, problem=problem), actions)
 
     clock = SystemClock()

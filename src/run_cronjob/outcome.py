@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import diagnosis, supervisor
-from run_cronjob.errors import ActionError, Interrupted, Refused
-from run_cronjob.model import Creation, Result
+from run_cronjob import supervisor
+from run_cronjob.core.errors import ActionError, Interrupted, Refused
+from run_cronjob.core.models import Creation, Result
+from run_cronjob.diagnosis import explain
 from run_cronjob.supervisor import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from run_cronjob.model import Outcome
-    from run_cronjob.progress import Progress
+    from run_cronjob.core.models import Outcome
+    from run_cronjob.run_state import Progress
 
 
 def attempt(work: Callable[[], None], progress: Progress) -> None:
@@ -31,9 +32,9 @@ def attempt(work: Callable[[], None], progress: Progress) -> None:
     except Exception as error:  # noqa: BLE001  whatever it is, it must be told
         known = progress.outcome
         if known.creation is Creation.OPEN:
-            progress.learn(problem=diagnosis.creation_uncertain(known.namespace, known.job_name))
+            progress.learn(problem=explain.creation_uncertain(known.namespace, known.job_name))
         else:
-            progress.learn(problem=diagnosis.unexpected(error), following_since=None)
+            progress.learn(problem=explain.unexpected(error), following_since=None)
 
 
 def conclude(known: Outcome, event: Event, now: datetime) -> Outcome:
@@ -45,14 +46,14 @@ def conclude(known: Outcome, event: Event, now: datetime) -> Outcome:
     if known.following_since:
         known = replace(known, seconds=int((now - known.following_since).total_seconds()))
         if event is Event.DEADLINE:
-            return replace(known, result=Result.TIMED_OUT, problem=diagnosis.still_running(known))
+            return replace(known, result=Result.TIMED_OUT, problem=explain.still_running(known))
     problem = None
     if known.creation is Creation.OPEN:
-        problem = diagnosis.creation_uncertain(known.namespace, known.job_name)
+        problem = explain.creation_uncertain(known.namespace, known.job_name)
     elif known.creation is Creation.NONE and event is Event.SIGNAL:
-        problem = diagnosis.cancelled()
+        problem = explain.cancelled()
     elif known.creation is Creation.NONE:
-        problem = diagnosis.took_too_long(known.stage, supervisor.LIMIT_SECONDS)
+        problem = explain.took_too_long(known.stage, supervisor.LIMIT_SECONDS)
     if event is Event.SIGNAL:
         return replace(known, result=Result.CANCELLED, problem=problem)
     return replace(known, problem=problem)

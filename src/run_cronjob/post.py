@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import diagnosis, inputs, summary, supervisor
-from run_cronjob.actions import Actions
-from run_cronjob.attempt import attempt
-from run_cronjob.clock import SystemClock
-from run_cronjob.model import OnCancel, Outcome
-from run_cronjob.progress import Progress
+from run_cronjob import inputs, supervisor
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.clock import SystemClock
+from run_cronjob.core.models import OnCancel, Outcome
+from run_cronjob.diagnosis import explain
+from run_cronjob.outcome import attempt
+from run_cronjob.report import summary
+from run_cronjob.run_state import Progress
 from run_cronjob.steps import Steps
 from run_cronjob.supervisor import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.model import Left
+    from run_cronjob.core.models import Left
     from run_cronjob.supervisor import Events
 
 
@@ -30,7 +32,7 @@ def main(environ: Mapping[str, str], events: Events) -> int:
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:  # of the environment, which other steps have changed since
-        problem = diagnosis.invalid_inputs(invalid.complaints)
+        problem = explain.invalid_inputs(invalid.complaints)
         return _tell(replace(invalid.known, problem=problem), left, actions)
     if asked.on_cancel is OnCancel.LEAVE:
         return 0  # the state is none of ours: another step can set variables of that name
@@ -44,7 +46,7 @@ def main(environ: Mapping[str, str], events: Events) -> int:
     actions.take_over(supervisor.PATIENCE_SECONDS[event])
     outcome = progress.close()
     if event is not Event.DONE and not outcome.problem:
-        outcome = replace(outcome, problem=diagnosis.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
+        outcome = replace(outcome, problem=explain.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
     return _tell(outcome, left, actions)
 
 

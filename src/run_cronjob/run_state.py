@@ -6,14 +6,14 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation, Result
+from run_cronjob.core.errors import Interrupted
+from run_cronjob.core.models import Creation, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from run_cronjob.model import Outcome
+    from run_cronjob.core.models import Outcome
 
 
 class Progress:

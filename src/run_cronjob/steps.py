@@ -15,24 +15,26 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob import creation, diagnosis, grants, job, kubeconfig, naming, network, oidc, stopping
-from run_cronjob.ahead import Ahead
-from run_cronjob.diagnosis import Situation
-from run_cronjob.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
+from run_cronjob.clients import http, kubeconfig, oidc
+from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
+from run_cronjob.core.models import Access, Creation, Deletion, IfRunning, Left, OnCancel, Result, WaitFor
+from run_cronjob.core.prefetch import Ahead
+from run_cronjob.core.retry import Budget
+from run_cronjob.core.text import kubectl, quoted, redact
+from run_cronjob.diagnosis import explain, snippets
+from run_cronjob.diagnosis.explain import Situation
 from run_cronjob.inputs import LABEL
-from run_cronjob.model import Access, Creation, Deletion, IfRunning, Left, OnCancel, Result, WaitFor
-from run_cronjob.patience import Budget
-from run_cronjob.text import kubectl, quoted, redact
+from run_cronjob.jobs import create, delete, manifest, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from run_cronjob.actions import Actions
-    from run_cronjob.aws import Aws
-    from run_cronjob.clock import Clock
-    from run_cronjob.cluster import Cluster
-    from run_cronjob.model import Inputs, Json, Outcome, RunningJob
-    from run_cronjob.progress import Progress
+    from run_cronjob.clients.aws import Aws
+    from run_cronjob.clients.kube_api import Cluster
+    from run_cronjob.clients.workflow_commands import Actions
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Inputs, Json, Outcome, RunningJob
+    from run_cronjob.run_state import Progress
 
 _READY = {"ACTIVE", "UPDATING"}
 _LARGEST_KUBECONFIG = 1_000_000
@@ -80,7 +82,7 @@ class Steps:
             yield stage
         except (ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig) as error:
             self._log("✗", title, f"failed while {doing}", began)
-            raise ActionError(diagnosis.explain(error, self._at)) from error
+            raise ActionError(explain.explain(error, self._at)) from error
         except ActionError:
             self._log("✗", title, stage.found or f"stopped while {doing}", began)
             raise
@@ -94,9 +96,7 @@ class Steps:
         access = self._given_kubeconfig() if self._inputs.kubeconfig else self._eks()
         namespace = self._inputs.namespace or access.namespace or "default"
         if not LABEL.fullmatch(namespace):
-            raise ActionError(
-                diagnosis.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."])
-            )
+            raise ActionError(explain.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."]))
         self._at = replace(self._at, namespace=namespace, cluster=access.cluster)
         self._progress.learn(namespace=namespace, cluster=access.cluster)
         self._actions.mask(*access.secrets)
@@ -111,9 +111,7 @@ class Steps:
                     with path.open("rb") as file:
                         text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
                 except OSError as error:
-                    raise ActionError(
-                        diagnosis.kubeconfig_unreadable(error.strerror or type(error).__name__)
-                    ) from error
+                    raise ActionError(explain.kubeconfig_unreadable(error.strerror or type(error).__name__)) from error
                 folder = path.resolve().parent
             access = kubeconfig.parse(text, self._inputs.context, folder)
             stage.found = f"kubeconfig, context {quoted(access.cluster)}"
@@ -121,17 +119,17 @@ class Steps:
 
     def _check_ca_bundle(self) -> None:
         try:
-            network.outside()
+            http.outside()
         except (OSError, ssl.SSLError) as error:
-            path = network.ca_bundle() or ""
-            raise ActionError(diagnosis.ca_bundle_unreadable(path, error.strerror or str(error))) from error
+            path = http.ca_bundle() or ""
+            raise ActionError(explain.ca_bundle_unreadable(path, error.strerror or str(error))) from error
 
     def _eks(self) -> Access:
         inputs = self._inputs
         # To read the authorities, and to wait for GitHub, takes no Python: boto3 is imported meanwhile.
         id_token = Ahead(self._id_token) if inputs.role_to_assume else None
         trusted = Ahead(self._check_ca_bundle) if not id_token else None
-        from run_cronjob.aws import Aws  # noqa: PLC0415  see the module's docstring
+        from run_cronjob.clients.aws import Aws  # noqa: PLC0415  see the module's docstring
 
         aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(id_token))
         if trusted:
@@ -144,7 +142,7 @@ class Steps:
             self._actions.hide(*aws.secrets())
             endpoint = aws.find_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
-                raise ActionError(diagnosis.cluster_not_ready(self._at, endpoint.status))
+                raise ActionError(explain.cluster_not_ready(self._at, endpoint.status))
             access = kubeconfig.for_eks(endpoint, aws.bearer_token(inputs.cluster), inputs.cluster)
             stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
         return access
@@ -172,7 +170,7 @@ class Steps:
         self._check_ca_bundle()
         request = self._inputs.token_request
         if not request:
-            raise ActionError(diagnosis.no_id_token_permission())
+            raise ActionError(explain.no_id_token_permission())
         self._actions.hide(request.bearer)
         token = oidc.id_token(request, self._inputs.audience, self._clock)
         self._actions.mask(token)
@@ -182,7 +180,7 @@ class Steps:
     def connect(self, access: Access) -> Cluster:
         """A client of the cluster; nothing is asked yet."""
         with self._stage("Address", "preparing the connection to the cluster") as stage:
-            from run_cronjob.cluster import Cluster  # noqa: PLC0415  see the module's docstring
+            from run_cronjob.clients.kube_api import Cluster  # noqa: PLC0415  see the module's docstring
 
             self._token_file = access.token_file
             renew = self._newer_token if self._aws or access.token_file else None
@@ -199,8 +197,8 @@ class Steps:
             except ApiError as error:
                 self._look_around(cluster, error)
                 raise
-            facts = job.facts(cronjob)
-            self._at = replace(self._at, env_values=job.env_values(cronjob))
+            facts = manifest.facts(cronjob)
+            self._at = replace(self._at, env_values=manifest.env_values(cronjob))
             self._progress.learn(facts=facts)
             stage.found = f"{quoted(self._inputs.cronjob)}, schedule {quoted(facts.schedule)}"
         if facts.suspended:
@@ -223,14 +221,14 @@ class Steps:
         if inputs.on_cancel is OnCancel.DELETE and not self._may(cluster, "delete", "jobs.batch"):
             self._remark(
                 "`on-cancel: delete` has no effect: this role may not delete Jobs. The rule to add: "
-                f"{quoted(grants.rule('jobs.batch', 'delete'))}."
+                f"{quoted(snippets.rule('jobs.batch', 'delete'))}."
             )
         if inputs.wait_for is WaitFor.CREATED:
             return
         with self._stage("Rights", "asking whether the Job may be followed") as stage:
             missing = [verb for verb in ("get", "list", "watch") if not self._may(cluster, verb, "jobs.batch")]
             if missing:
-                raise ActionError(diagnosis.cannot_follow(self._at.namespace, missing, inputs.wait_for.value))
+                raise ActionError(explain.cannot_follow(self._at.namespace, missing, inputs.wait_for.value))
             stage.found = "the Job may be followed"
 
     def _may(self, cluster: Cluster, verb: str, resource: str) -> bool:
@@ -247,7 +245,7 @@ class Steps:
         setting = self._inputs.if_running
         if setting is IfRunning.ALLOW:
             return ()
-        forbids = job.facts(cronjob).concurrency_policy == "Forbid"
+        forbids = manifest.facts(cronjob).concurrency_policy == "Forbid"
         refuses = setting is IfRunning.REFUSE or (setting is IfRunning.POLICY and forbids)
         with self._stage("Guard", "looking for unfinished runs") as stage:
             running, certain = self._running(cluster, cronjob)
@@ -256,19 +254,19 @@ class Steps:
                 why = f"`if-running` is {quoted(setting.value)}"
                 why += " and the CronJob's concurrencyPolicy is `Forbid`" if setting is IfRunning.POLICY else ""
                 why += ", so that no two runs overlap."
-                raise Refused(diagnosis.already_running(self._inputs.cronjob, self._at.namespace, running, why))
+                raise Refused(explain.already_running(self._inputs.cronjob, self._at.namespace, running, why))
             if refuses and not certain:
-                raise ActionError(diagnosis.guard_is_blind(self._at.namespace, setting.value))
+                raise ActionError(explain.guard_is_blind(self._at.namespace, setting.value))
         return running
 
     def _running(self, cluster: Cluster, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
         """The unfinished runs, and whether that is certain to be all."""
         try:
-            return job.unfinished(cluster.list_jobs(self._at.namespace), cronjob), True
+            return manifest.unfinished(cluster.list_jobs(self._at.namespace), cronjob), True
         except ApiError as error:
             if error.status != 403:
                 raise
-            return job.active(cronjob), False
+            return manifest.active(cronjob), False
 
     def create(self, cluster: Cluster, cronjob: Json, beside: tuple[RunningJob, ...]) -> None:
         """The Job, or with `dry-run` what it would be; and what there is to say of it `beside` unfinished runs."""
@@ -278,10 +276,10 @@ class Steps:
             inputs.cronjob, self._clock.now(), inputs.trigger.run_id, inputs.trigger.run_attempt
         )
         rule = naming.rule_for(cronjob["spec"]["jobTemplate"].get("spec") or {})
-        plan = creation.Plan(
+        plan = create.Plan(
             cronjob=cronjob,
             request_id=request_id,
-            manifest=lambda suffix: job.build(
+            manifest=lambda suffix: manifest.build(
                 cronjob, naming.job_name(inputs.job_name, values, rule, suffix), inputs.trigger, request_id
             ),
             next_suffix=self._suffix,
@@ -289,8 +287,8 @@ class Steps:
             dry_run=inputs.dry_run,
         )
         with self._stage("Job", "creating the Job") as stage:
-            budget = Budget(creation.BUDGET_SECONDS, self._clock)
-            created = creation.create_once(cluster, plan, budget, self)
+            budget = Budget(create.BUDGET_SECONDS, self._clock)
+            created = create.create_once(cluster, plan, budget, self)
             if inputs.dry_run:
                 self._progress.learn(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
                 stage.found = f"{quoted(created.name)} would be accepted; a dry run creates nothing"
@@ -300,7 +298,7 @@ class Steps:
                 )
                 stage.found = f"{quoted(created.name)} created"
         if beside:
-            listed = ", ".join(map(diagnosis.running_job, beside[:_SHOWN_RUNS]))
+            listed = ", ".join(map(explain.running_job, beside[:_SHOWN_RUNS]))
             more = f" and {len(beside) - _SHOWN_RUNS} more" if len(beside) > _SHOWN_RUNS else ""
             runs = "would run" if inputs.dry_run else "runs"
             self._remark(f"Another run is unfinished, and this one {runs} beside it: {listed}{more}.")
@@ -309,7 +307,7 @@ class Steps:
                 f"The cluster's answer was lost on the way. The Job {quoted(created.name)} counts as this "
                 f"run's, because {created.ground}."
             )
-        if job.facts(cronjob).template_suspended:
+        if manifest.facts(cronjob).template_suspended:
             resume = kubectl(self._at.namespace, "patch job", created.name, "--patch", '{"spec":{"suspend":false}}')
             how = "" if inputs.dry_run else f": {quoted(resume)}"
             self._remark(
@@ -324,7 +322,7 @@ class Steps:
         """creation.Record: a POST is about to be sent."""
         self._progress.posting(name)
         if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
-            self._actions.state(stopping.to_state(Left(self._at.namespace, name, self._request_id)))
+            self._actions.state(delete.to_state(Left(self._at.namespace, name, self._request_id)))
 
     def known(self, creation: Creation) -> None:
         """creation.Record: that POST's fate."""
@@ -335,7 +333,7 @@ class Steps:
         if self._inputs.wait_for is WaitFor.CREATED or self._inputs.dry_run:
             return
         self._progress.follow(self._clock.now())
-        from run_cronjob.attend import Attendance  # noqa: PLC0415  see the module's docstring
+        from run_cronjob.wait import Attendance  # noqa: PLC0415  see the module's docstring
 
         with self._stage("End", "following the Job") as stage:
             attendance = Attendance(self._inputs, self._at, cluster, self._progress, self._actions, self._clock)
@@ -347,9 +345,9 @@ class Steps:
         if not self._cluster:
             return outcome
         left = Left(outcome.namespace, outcome.job_name, self._request_id, outcome.job_uid)
-        deletion, uid = stopping.stop(self._cluster, left)
+        deletion, uid = delete.stop(self._cluster, left)
         if deletion is Deletion.DONE:
-            self._actions.state(stopping.NOTHING_LEFT)
+            self._actions.state(delete.NOTHING_LEFT)
             return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
         return replace(outcome, deletion=deletion)
 
@@ -357,18 +355,18 @@ class Steps:
         """Delete the Job that a cancelled run left behind; its POST may be under way, so look more than once."""
         with self._stage("Deletion", "deleting the Job of the cancelled run") as stage:
             for _ in range(_LOOKS):
-                deletion, _uid = stopping.stop(cluster, left)
+                deletion, _uid = delete.stop(cluster, left)
                 if deletion is not Deletion.GONE:
                     break
                 self._clock.sleep(_LOOK_SECONDS)
             self._progress.learn(deletion=deletion)
             stage.found = f"of {quoted(left.name)}: {deletion.value}"
             if deletion is Deletion.FAILED:
-                raise ActionError(diagnosis.not_deleted(left.namespace, left.name))
+                raise ActionError(explain.not_deleted(left.namespace, left.name))
 
-    def _shown(self, manifest: Json) -> str:
+    def _shown(self, created: Json) -> str:
         """The Job as YAML, without env values and the server's bookkeeping."""
-        shown = job.without_env_values(manifest, self._at.env_values, (self._inputs.cronjob, self._at.namespace))
+        shown = manifest.without_env_values(created, self._at.env_values, (self._inputs.cronjob, self._at.namespace))
         shown.pop("status", None)
         shown.get("metadata", {}).pop("managedFields", None)
         return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)

@@ -16,13 +16,13 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation
+from run_cronjob.core.errors import Interrupted
+from run_cronjob.core.models import Creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.progress import Progress
+    from run_cronjob.run_state import Progress
 
 DELETE_SECONDS = 3.0
 """Of LEAVE_SECONDS after a signal, for deleting the Job of a cancelled run."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from run_cronjob import diagnosis, grants, job, pods, summary
-from run_cronjob.errors import ActionError, Interrupted
-from run_cronjob.follow import Follow, Right, Target, Unwatchable
-from run_cronjob.model import Logs, Output, Result
-from run_cronjob.tail import Tails
-from run_cronjob.text import duration, quoted
+from run_cronjob.core.errors import ActionError, Interrupted
+from run_cronjob.core.models import Logs, Output, Result
+from run_cronjob.core.text import duration, quoted
+from run_cronjob.diagnosis import explain, job_state, snippets
+from run_cronjob.jobs import manifest
+from run_cronjob.jobs.follow import Follow, Right, Target, Unwatchable
+from run_cronjob.jobs.tail import Tails
+from run_cronjob.report import summary
 
 if TYPE_CHECKING:
-    from run_cronjob.actions import Actions
-    from run_cronjob.clock import Clock
-    from run_cronjob.cluster import Cluster
-    from run_cronjob.diagnosis import Situation
-    from run_cronjob.model import Inputs, Json, Problem, Verdict
-    from run_cronjob.pods import View
-    from run_cronjob.progress import Progress
+    from run_cronjob.clients.kube_api import Cluster
+    from run_cronjob.clients.workflow_commands import Actions
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Inputs, Json, Problem, Verdict
+    from run_cronjob.diagnosis.explain import Situation
+    from run_cronjob.diagnosis.job_state import View
+    from run_cronjob.run_state import Progress
 
 _LAST_LINES = 20
 """In the summary."""
@@ -72,11 +74,11 @@ class Attendance:
         try:
             result, verdict = following.until_decided()
         except Unwatchable as lost:
-            cause = diagnosis.explain(lost.error, self._at)
-            raise ActionError(diagnosis.lost_sight(self._target.namespace, self._target.name, cause)) from lost
+            cause = explain.explain(lost.error, self._at)
+            raise ActionError(explain.lost_sight(self._target.namespace, self._target.name, cause)) from lost
         self._write_down(result, verdict, following.view)
         self._finish(result, verdict, following)
-        if result is Result.FAILED and (when := job.will_be_pruned(cronjob)):
+        if result is Result.FAILED and (when := manifest.will_be_pruned(cronjob)):
             self._remark(f"The cluster removes the failed Job, with its pods and logs, {when}.")
         return self._found(result)
 
@@ -101,13 +103,13 @@ class Attendance:
         seconds = verdict.seconds if verdict and verdict.seconds is not None else known.seconds
         facts: dict[str, object] = {"seconds": followed if seconds is None else seconds}
         if result is Result.FAILED:
-            found = pods.post_mortem(view)
+            found = job_state.post_mortem(view)
             facts |= {"problem": found.problem, "exit_code": found.exit_code}
             facts["output"] = self._output(found.pod, found.container)
         elif result is Result.DELETED:
-            facts["problem"] = diagnosis.deleted(known.namespace, known.job_name)
+            facts["problem"] = explain.deleted(known.namespace, known.job_name)
         elif result is Result.SUCCEEDED:
-            facts["exit_code"] = job.exit_code(view.pods)
+            facts["exit_code"] = manifest.exit_code(view.pods)
         self._progress.learn(result=result, following_since=None, **facts)
 
     def _output(self, pod: str, container: str) -> Output | None:
@@ -146,7 +148,7 @@ class Attendance:
     def missing(self, right: Right) -> None:
         """A notice, with the rule to add."""
         what, (resource, *verbs) = _MISSING[right]
-        self._remark(f"{what}. The rule to add to the role: {quoted(grants.rule(resource, *verbs))}.")
+        self._remark(f"{what}. The rule to add to the role: {quoted(snippets.rule(resource, *verbs))}.")
 
     def _remark(self, sentence: str) -> None:
         self._progress.remark(sentence)

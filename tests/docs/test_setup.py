@@ -9,8 +9,10 @@ from pathlib import Path, PurePath
 import pytest
 import yaml
 
-from run_cronjob import grants, inputs, kubeconfig
-from sandbox import trust
+from run_cronjob import inputs
+from run_cronjob.clients import kubeconfig
+from run_cronjob.diagnosis import snippets
+from sandbox.aws import trust_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").iterdir())
@@ -34,7 +36,7 @@ def token(sub: str, **claims: str) -> dict[str, str]:
 
 
 def lets_in(policy: str, claims: dict[str, str]) -> bool:
-    return trust.decide(json.loads(policy), claims, provider=PROVIDER).allowed
+    return trust_policy.decide(json.loads(policy), claims, provider=PROVIDER).allowed
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
@@ -53,8 +55,8 @@ def test_every_block_of_json_and_yaml_can_be_read():
 
 
 def test_the_rights_are_those_that_a_refused_run_offers():
-    assert example("rbac.yaml").strip() == grants.rbac("batch")
-    assert example("rbac-created.yaml").strip() == grants.rbac("batch", follow=False)
+    assert example("rbac.yaml").strip() == snippets.rbac("batch")
+    assert example("rbac-created.yaml").strip() == snippets.rbac("batch", follow=False)
 
 
 def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():
@@ -68,7 +70,7 @@ def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():
         }
     )
 
-    offered = grants.cluster_entry(asked, entry["rolearn"]).partition("mapRoles (which takes no role path):\n")[2]
+    offered = snippets.cluster_entry(asked, entry["rolearn"]).partition("mapRoles (which takes no role path):\n")[2]
 
     assert yaml.safe_load(offered) == [entry]
 
@@ -138,7 +140,7 @@ def test_the_right_to_look_up_covers_the_cluster_and_its_successor_only():
     (statement,) = json.loads(example("describe-cluster-policy.json"))["Statement"]
 
     def covers(cluster: str) -> bool:
-        return trust.like(f"arn:aws:eks:eu-central-1:123456789012:cluster/{cluster}", statement["Resource"])
+        return trust_policy.like(f"arn:aws:eks:eu-central-1:123456789012:cluster/{cluster}", statement["Resource"])
 
     assert statement["Action"] == "eks:DescribeCluster"
     assert covers("staging-blue")
@@ -153,7 +155,7 @@ def test_the_admission_policies_are_for_the_group_of_the_rights_and_are_in_force
     assert len(policies) == len(bindings) == 2
     for policy, binding in zip(policies, bindings, strict=True):
         (condition,) = policy["spec"]["matchConditions"]
-        assert condition["expression"] == f"'{grants.GROUP}' in request.userInfo.groups"
+        assert condition["expression"] == f"'{snippets.GROUP}' in request.userInfo.groups"
         assert policy["spec"]["failurePolicy"] == "Fail"
         assert binding["spec"]["policyName"] == policy["metadata"]["name"]
         assert binding["spec"]["validationActions"] == ["Deny"]

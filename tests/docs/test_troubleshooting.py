@@ -24,7 +24,7 @@ def anchor(heading: str) -> str:
 
 
 def reasons() -> set[str]:
-    sources = (ROOT / "src/run_cronjob").glob("*.py")
+    sources = (ROOT / "src/run_cronjob").rglob("*.py")
     return {found for source in sources for found in re.findall(r'reason="(\w+)"', source.read_text(encoding="utf-8"))}
 
 

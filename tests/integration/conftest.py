@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import NAMESPACE, Sandbox
-from sandbox.realcluster import RealCluster
-from sandbox.world import emulated
+from sandbox.control_plane.cluster import RealCluster
+from sandbox.environment import emulated
 from tests.real.images import engine, from_image, image, leave_time_to_build, root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandbox.aws import AWS
-    from sandbox.certificates import Authority
-    from sandbox.cluster import Cluster
+    from sandbox.aws.server import AWS
+    from sandbox.emulator.server import Cluster
+    from sandbox.net.certificates import Authority
 
 CLUSTERS: dict[str, Callable[[Authority, AWS], Cluster | RealCluster]] = {"emulator": emulated, "real": RealCluster}
 

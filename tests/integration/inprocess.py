@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from run_cronjob import main, supervisor
-from sandbox import commands
+from sandbox.github import workflow_commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,4 +48,4 @@ class Press:
         """Wait for the end; the outputs."""
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
-        return dict(commands.key_value_pairs(self._output.read_bytes()))
+        return dict(workflow_commands.key_value_pairs(self._output.read_bytes()))

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from sandbox import CRONJOB, NAMESPACE
-from sandbox.admission import Failing, Webhook
-from sandbox.cluster import Cluster
+from sandbox.emulator.admission import Failing, Webhook
+from sandbox.emulator.server import Cluster
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
-from sandbox.forwarding import ForwardProxy
+from sandbox.net.http_proxy import ForwardProxy
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
-    from sandbox.faults import FaultProxy
+    from sandbox.net.fault_proxy import FaultProxy
 
 GET_JOB = re.compile(rf"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/.+")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
-from sandbox.life import Life
-from sandbox.waiting import until
-from sandbox.world import ROOT
+from sandbox.environment import ROOT
+from sandbox.job_script import Life
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
-    from sandbox.runner import Step
+    from sandbox.github.runner import Step
 
 COMPLETED = {"wait-for": "completed"}
 STARTED = {"wait-for": "started"}

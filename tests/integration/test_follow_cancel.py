@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import NAMESPACE
-from sandbox.life import Life
-from sandbox.waiting import until
+from sandbox.job_script import Life
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
-    from sandbox.runner import Step
+    from sandbox.github.runner import Step
 
 FOLLOW = {"wait-for": "completed"}
 DELETE = {"wait-for": "completed", "on-cancel": "delete"}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob import cluster, renewal
+from run_cronjob.clients import kube_api, token_refresh
 from sandbox import NAMESPACE
-from sandbox.commands import interpret
-from sandbox.life import Life
-from sandbox.waiting import until
+from sandbox.github.workflow_commands import interpret
+from sandbox.job_script import Life
+from sandbox.tools.wait import until
 from tests.integration.inprocess import Press
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox import Run, Sandbox
-    from sandbox.faults import FaultProxy, Rule
+    from sandbox.net.fault_proxy import FaultProxy, Rule
 
 FOLLOW = {"wait-for": "completed"}
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -152,7 +152,7 @@ def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
 def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
 ):
-    monkeypatch.setattr(cluster, "STALLED_SECONDS", 2)
+    monkeypatch.setattr(kube_api, "STALLED_SECONDS", 2)
     proxy = world.before_cluster()
     stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
     press = Press(world, monkeypatch, tmp_path, FOLLOW)
@@ -166,7 +166,7 @@ def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
 def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
     press = Press(world, monkeypatch, tmp_path, FOLLOW)
     life = Life(world.cluster, NAMESPACE)
     life.pod().run()
@@ -180,8 +180,8 @@ def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
 def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ):
-    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 2)
+    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 2)
     # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
     press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
     life = Life(world.cluster, NAMESPACE)
@@ -204,7 +204,7 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
 def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(renewal, "RENEW_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(token_refresh, "RENEW_AGAIN_SECONDS", 0)
     proxy = world.before_cluster()
     fault(proxy, times=1).status(401, UNAUTHORIZED)
     # With new credentials of the role, too: a token made in the same second would be the same.
@@ -220,8 +220,8 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
 def test_a_kubeconfigs_token_file_is_read_again(
     world: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 1)
+    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
     file = tmp_path / "token"
     first, second = config["users"][0]["user"]["token"], world.cluster.user("ci", ["run-cronjob"])
     file.write_text(first)
@@ -242,8 +242,8 @@ def test_a_kubeconfigs_token_file_is_read_again(
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
     world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(cluster, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(renewal, "RENEW_AFTER_SECONDS", 1)
+    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
     sts = world.before_sts()
     sts.on(method="POST", skip=1, times=None).status(
         403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"

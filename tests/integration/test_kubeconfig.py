@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sandbox import NAMESPACE
-from sandbox.forwarding import ForwardProxy
+from sandbox.net.http_proxy import ForwardProxy
 
 if TYPE_CHECKING:
     from pathlib import Path

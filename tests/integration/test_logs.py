@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob import cluster as border
-from run_cronjob import tail
-from run_cronjob.actions import Actions
-from run_cronjob.clock import SystemClock
-from run_cronjob.cluster import Cluster
-from run_cronjob.model import Access
-from run_cronjob.tail import Tails
-from sandbox.certificates import Authority
-from sandbox.cluster import Cluster as Emulator
-from sandbox.commands import interpret
-from sandbox.faults import FaultProxy
+from run_cronjob.clients import kube_api as border
+from run_cronjob.clients.kube_api import Cluster
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.clock import SystemClock
+from run_cronjob.core.models import Access
+from run_cronjob.jobs import tail
+from run_cronjob.jobs.tail import Tails
+from sandbox.emulator.server import Cluster as Emulator
+from sandbox.github.workflow_commands import interpret
+from sandbox.net.certificates import Authority
+from sandbox.net.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from run_cronjob.errors import ApiError
-    from sandbox.podlogs import ContainerLog
+    from run_cronjob.core.errors import ApiError
+    from sandbox.emulator.pod_logs import ContainerLog
 
 PATIENCE_SECONDS = 60
 RULES = """

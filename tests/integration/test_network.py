@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import NAMESPACE
-from sandbox.certificates import Authority
-from sandbox.faults import FaultProxy
-from sandbox.forwarding import ForwardProxy
-from sandbox.github import Defect
+from sandbox.github.oidc_provider import Defect
+from sandbox.net.certificates import Authority
+from sandbox.net.fault_proxy import FaultProxy
+from sandbox.net.http_proxy import ForwardProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

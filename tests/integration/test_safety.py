@@ -13,8 +13,8 @@ import pytest
 from cmarkgfm import cmark, github_flavored_markdown_to_html
 
 from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
-from sandbox.admission import Webhook
-from sandbox.faults import FaultProxy
+from sandbox.emulator.admission import Webhook
+from sandbox.net.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from sandbox import NAMESPACE
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
-    from sandbox.faults import FaultProxy
-    from sandbox.runner import Step
+    from sandbox.github.runner import Step
+    from sandbox.net.fault_proxy import FaultProxy
 
 
 def jobs(world: Sandbox) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import world as sandbox_world
+from sandbox import environment as sandbox_world
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import Sandbox
-from sandbox.controlplane import ControlPlane
-from sandbox.realcluster import RealCluster
-from sandbox.world import CLUSTER, REGION
+from sandbox.control_plane.cluster import RealCluster
+from sandbox.control_plane.control_plane import ControlPlane
+from sandbox.environment import CLUSTER, REGION
 from tests.real import corpus
 from tests.real.images import engine, from_image, image, in_image, leave_time_to_build, root
 from tests.real.laboratory import Laboratory, server_minor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sandbox.runner import Launch
+    from sandbox.github.runner import Launch
     from tests.real.laboratory import Object
 
 __all__ = ["engine", "from_image", "image", "in_image", "root"]  # fixtures

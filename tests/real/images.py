@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sandbox import container, images
-from sandbox.engine import Engine
+from sandbox.github import container
+from sandbox.tools import images
+from sandbox.tools.podman import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.runner import Launch
+    from sandbox.github.runner import Launch
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox import ENTRYPOINT
-from sandbox.binaries import kubernetes_version
-from sandbox.github import GitHub
-from sandbox.runner import run_step
-from sandbox.world import example
+from sandbox.environment import example
+from sandbox.github.oidc_provider import GitHub
+from sandbox.github.runner import run_step
+from sandbox.tools.go_build import kubernetes_version
 from tests.real.comparison import difference
 from tests.real.kubectl import NEWEST, PREVIOUS, Kubectl
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sandbox import Run
-    from sandbox.controlplane import ControlPlane
-    from sandbox.runner import Launch
+    from sandbox.control_plane.control_plane import ControlPlane
+    from sandbox.github.runner import Launch
 
 Object = dict[str, Any]
 BATCH = "/apis/batch/v1/namespaces"

@@ -15,15 +15,16 @@ import pytest
 
 from release.pin import pin
 from run_cronjob import REPOSITORY
-from sandbox import CLUSTER, CRONJOB, NAMESPACE, REGION, images
-from sandbox.world import ENVIRONMENT
+from sandbox import CLUSTER, CRONJOB, NAMESPACE, REGION
+from sandbox.environment import ENVIRONMENT
+from sandbox.tools import images
 from tests.real.images import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox import Sandbox
-    from sandbox.engine import Engine
+    from sandbox.tools.podman import Engine
 
 ACT = Path(sys.executable).with_name("act")
 LOCAL = "./.github/run-cronjob"

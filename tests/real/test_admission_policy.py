@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from run_cronjob import job
-from run_cronjob.model import Trigger
-from sandbox.certificates import Authority
-from sandbox.faults import FaultProxy
-from sandbox.world import example
+from run_cronjob.core.models import Trigger
+from run_cronjob.jobs import manifest
+from sandbox.environment import example
+from sandbox.net.certificates import Authority
+from sandbox.net.fault_proxy import FaultProxy
 from tests.real.kubectl import ROOT
 from tests.real.laboratory import BATCH, RBAC, Laboratory, Object, server_minor
 from tests.real.manifests import MANIFESTS, Manifest
@@ -122,7 +122,7 @@ def wait_until_known(laboratory: Laboratory, cronjobs: Iterable[Object]) -> None
 def honest(cronjob: Object, namespace: str = "") -> Object:
     """The Job that the action asks for."""
     metadata = {"uid": "0", **cronjob["metadata"], **({"namespace": namespace} if namespace else {})}
-    return job.build({**cronjob, "metadata": metadata}, "job", Trigger(actor="octocat"), "r-1")
+    return manifest.build({**cronjob, "metadata": metadata}, "job", Trigger(actor="octocat"), "r-1")
 
 
 def unowned(cronjob: Object, namespace: str = "") -> Object:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sandbox import NAMESPACE, commands
-from sandbox.container import path_in_image, translated
-from sandbox.engine import run
+from sandbox import NAMESPACE
+from sandbox.github import workflow_commands
+from sandbox.github.container import path_in_image, translated
+from sandbox.tools.podman import run
 from tests.real.images import ROOT
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox import Sandbox
-    from sandbox.engine import Engine
-    from sandbox.runner import Places
+    from sandbox.github.runner import Places
+    from sandbox.tools.podman import Engine
 
 REPOSITORY = "batch/batch"
 """The last two folders of the runner's workspace."""
@@ -133,7 +134,7 @@ def test_a_press_creates_the_job_and_leaves_outputs_and_summary(world: Sandbox, 
     assert run.exit_status == 0, (run.stdout, run.stderr)
     assert run.stderr == b""
     (job,) = world.cluster.list("Job", NAMESPACE)
-    outputs = dict(commands.key_value_pairs(written(pod, "set_output")))
+    outputs = dict(workflow_commands.key_value_pairs(written(pod, "set_output")))
     assert outputs["job-name"] == job["metadata"]["name"]
     assert b"was started in" in written(pod, "step_summary")
 
@@ -142,13 +143,13 @@ def test_a_failure_is_the_scripts_exit_status(world: Sandbox, pod: Pod):
     run = world.run({"cronjob": "nigthly-report"})
 
     assert run.exit_status == 1
-    assert dict(commands.key_value_pairs(written(pod, "set_output")))["reason"] == "CronJobNotFound"
+    assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "CronJobNotFound"
 
 
 def test_values_that_a_shell_would_read_arrive_as_they_are(world: Sandbox, pod: Pod):
     run = world.run({"cronjob": "a\"b$(touch /github/ran)`touch /github/ran`\\c'd"})
 
-    assert dict(commands.key_value_pairs(written(pod, "set_output")))["reason"] == "InvalidInput"
+    assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "InvalidInput"
     assert r"a\"b$(touch" in "\n".join(run.log.shown) or "$(touch" in "\n".join(run.log.shown)
     assert not (pod.github / "ran").exists()
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob.pods import PostMortem, Trouble, View, post_mortem, trouble, waiting
-from sandbox.waiting import until
+from run_cronjob.diagnosis.job_state import PostMortem, Trouble, View, post_mortem, trouble, waiting
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.realcluster import RealCluster
+    from sandbox.control_plane.cluster import RealCluster
 
 Raw = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Place:
     def job(
         self, *, container: Raw | None = None, pod: Raw | None = None, plays: Raw | None = None, **spec: Any
     ) -> None:
-        """Start a Job; `plays` is what kwok is to do with its pods (sandbox/stages.yaml)."""
+        """Start a Job; `plays` is what kwok is to do with its pods (sandbox/control_plane/stages.yaml)."""
         containers = [{"name": "report", "image": IMAGE} | (container or {})]
         template: Raw = {
             "metadata": {"annotations": {f"sandbox/{name}": value for name, value in (plays or {}).items()}},

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import CRONJOB, NAMESPACE, binaries
-from sandbox.controlplane import READS_FILES
-from sandbox.podlogs import ContainerLog, parse_options
-from sandbox.waiting import until
+from sandbox import CRONJOB, NAMESPACE
+from sandbox.control_plane.control_plane import READS_FILES
+from sandbox.emulator.pod_logs import ContainerLog, parse_options
+from sandbox.tools import go_build
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
-    from sandbox.engine import Engine
-    from sandbox.realcluster import RealCluster
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.tools.podman import Engine
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,9 +43,9 @@ def log_of(cluster: RealCluster, name: str, query: str = "") -> bytes:
 def test_the_api_server_is_the_version_that_is_asked_for(cluster: RealCluster):
     told = cluster.ask("GET", "/version").json()
 
-    assert told["gitVersion"] == binaries.kubernetes_version()
+    assert told["gitVersion"] == go_build.kubernetes_version()
     if not os.environ.get("KUBEBUILDER_ASSETS"):
-        assert told["gitVersion"] == binaries.kubernetes(os.environ).version
+        assert told["gitVersion"] == go_build.kubernetes(os.environ).version
     assert f"v{told['major']}.{told['minor']}." in told["gitVersion"]
 
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
-from sandbox.waiting import until
-from sandbox.world import example
+from sandbox.environment import example
+from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
-    from sandbox.realcluster import RealCluster
-    from sandbox.status import Object
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.emulator.errors import Object
 
 
 def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | None:
@@ -26,7 +26,7 @@ def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | No
 
 
 def plays(world: Sandbox, **annotations: str) -> None:
-    """Say in the CronJob's pod template what its pods are to do (sandbox/stages.yaml)."""
+    """Say in the CronJob's pod template what its pods are to do (sandbox/control_plane/stages.yaml)."""
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     template = manifest["spec"]["jobTemplate"]["spec"]["template"]
     told = {f"sandbox/{name.replace('_', '-')}": value for name, value in annotations.items()}

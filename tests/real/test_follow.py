@@ -1,6 +1,6 @@
 """Following a Job where everything is real: API server, controllers, scheduler, pods that run and end, their logs.
 
-What its pods do stands in the CronJob's pod template (sandbox/stages.yaml).
+What its pods do stands in the CronJob's pod template (sandbox/control_plane/stages.yaml).
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from run_cronjob import grants
-from run_cronjob.clock import SystemClock
-from run_cronjob.cluster import Cluster
-from run_cronjob.follow import Follow, Target
-from run_cronjob.model import Access, Result, WaitFor
-from sandbox import CRONJOB_MANIFEST, NAMESPACE, container
-from sandbox.waiting import PATIENCE_SECONDS, until
-from sandbox.world import EXAMPLES
+from run_cronjob.clients.kube_api import Cluster
+from run_cronjob.core.clock import SystemClock
+from run_cronjob.core.models import Access, Result, WaitFor
+from run_cronjob.diagnosis import snippets
+from run_cronjob.jobs.follow import Follow, Target
+from sandbox import CRONJOB_MANIFEST, NAMESPACE
+from sandbox.environment import EXAMPLES
+from sandbox.github import container
+from sandbox.tools.wait import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
-    from run_cronjob.model import Problem
+    from run_cronjob.core.models import Problem
     from sandbox import Run, Sandbox
-    from sandbox.engine import Engine
-    from sandbox.realcluster import RealCluster
-    from sandbox.runner import Step
+    from sandbox.control_plane.cluster import RealCluster
+    from sandbox.github.runner import Step
+    from sandbox.tools.podman import Engine
 
 COMPLETED = {"wait-for": "completed"}
 STARTED = {"wait-for": "started"}
@@ -51,7 +52,7 @@ def plays(world: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100,
 
 def may_delete_jobs(world: Sandbox) -> None:
     """Add the rule that the action asks for to the role that examples/rbac.yaml gives."""
-    rule = grants.rule("jobs.batch", "delete")
+    rule = snippets.rule("jobs.batch", "delete")
     world.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
 
 
@@ -301,7 +302,7 @@ def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_f
     assert (refused.exit_status, refused.outputs["result"]) == (1, "error"), said(refused)
     assert not jobs(world)
     assert refused.outputs["reason"] == "CannotFollow"
-    assert grants.rule("jobs.batch", "watch") in refused.summary
+    assert snippets.rule("jobs.batch", "watch") in refused.summary
 
     run = world.run()
     assert (run.exit_status, run.outputs["result"]) == (0, "created"), said(run)

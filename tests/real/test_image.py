@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import images
+from sandbox.tools import images
 from tests.real.images import ENTRYPOINT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sandbox.engine import Engine
+    from sandbox.tools.podman import Engine
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MEGABYTE = 1_000_000
@@ -123,8 +123,8 @@ def test_nothing_came_along_from_the_machine_that_built_it(root: Path):
 
     assert {path for path in bytecode if "__pycache__" in path and ".cpython-313." not in path} == set()
     assert {path for path in files(root) if path.startswith("app/src/")} <= {
-        f"app/src/run_cronjob/{prefix}{module.stem}{suffix}"
-        for module in (ROOT / "src/run_cronjob").glob("*.py")
+        f"app/{module.parent.relative_to(ROOT)}/{prefix}{module.stem}{suffix}"
+        for module in (ROOT / "src/run_cronjob").rglob("*.py")
         for prefix, suffix in (("", ".py"), ("__pycache__/", ".cpython-313.pyc"))
     }
 
@@ -254,7 +254,7 @@ def test_every_import_statement_in_it_finds_its_module_but_for_what_is_optional(
         "/imports.py",
         "run_cronjob.main",
         "run_cronjob.supervisor",
-        "run_cronjob.after_cancel",
+        "run_cronjob.post",
     )
     told = engine.podman("run", "--rm", "--label", engine.label, f"--volume={script}:/imports.py:ro", *python)
     found, missing = json.loads(told)
@@ -280,7 +280,7 @@ for library in sorted(pathlib.Path('/usr/lib').rglob('*.so*')) + sorted(pathlib.
 
 
 def test_it_trusts_the_systems_authorities(engine: Engine, image: str):
-    said = in_image(engine, image, "from run_cronjob import network; print(len(network.trust().get_ca_certs()))")
+    said = in_image(engine, image, "from run_cronjob.clients import http; print(len(http.trust().get_ca_certs()))")
 
     assert int(said) > 100
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from release import CannotRelease, image
-from sandbox.keeper import Keeper, is_alive
-from tests.unit.test_release_image import ENTRYPOINT, SLSA, Content
+from sandbox.tools.processes import Keeper, is_alive
+from tests.unit.release.test_image import ENTRYPOINT, SLSA, Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

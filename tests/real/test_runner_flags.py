@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import CRONJOB, NAMESPACE, container
-from sandbox.container import run_command, translated
-from sandbox.runner import Places
+from sandbox import CRONJOB, NAMESPACE
+from sandbox.github import container
+from sandbox.github.container import run_command, translated
+from sandbox.github.runner import Places
 from tests.real.images import ENTRYPOINT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox import Run, Sandbox
-    from sandbox.engine import Engine
-    from sandbox.faults import FaultProxy
-    from sandbox.runner import Launch, Step
+    from sandbox.github.runner import Launch, Step
+    from sandbox.net.fault_proxy import FaultProxy
+    from sandbox.tools.podman import Engine
 
 UNTIL_SIGTERM = 7.5
 UNTIL_KILL = 2.5

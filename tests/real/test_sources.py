@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.wrappers import Response
 
-from sandbox import images
-from sandbox.engine import CommandError
-from sandbox.serving import Server
+from sandbox.net.server import Server
+from sandbox.tools import images
+from sandbox.tools.podman import CommandError
 from tests.real.images import ROOT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from sandbox.engine import Engine
+    from sandbox.tools.podman import Engine
 
 NOWHERE = "http://127.0.0.1:9/debian"
 STAMP = "20261005T000000Z"

@@ -11,13 +11,14 @@ from botocore.auth import SigV4QueryAuth  # noqa: TID251  AWS's own signer
 from botocore.awsrequest import AWSRequest  # noqa: TID251  likewise
 from botocore.credentials import Credentials  # noqa: TID251  likewise
 
-from sandbox import CLUSTER, REGION, eks_token
+from sandbox import CLUSTER, REGION
+from sandbox.aws import eks_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox import Sandbox
-    from sandbox.realcluster import RealCluster
+    from sandbox.control_plane.cluster import RealCluster
 
 HOST = f"sts.{REGION}.amazonaws.com"
 USER = "arn:aws:iam::123456789012:user/ops"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import binaries
+from sandbox.tools import go_build
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def complaints(project: Path) -> str:
     """What actionlint says of a project's workflows."""
     # Without the checkers of scripts that some machines have and others don't.
-    command = [str(binaries.find("actionlint")), "-no-color", "-shellcheck=", "-pyflakes="]
+    command = [str(go_build.find("actionlint")), "-no-color", "-shellcheck=", "-pyflakes="]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout

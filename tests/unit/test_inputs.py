@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob import inputs
-from run_cronjob.model import IfRunning, TokenRequest
-from tests.unit.samples import HOSTILE, INPUT_NAMES, ROLE
+from run_cronjob.core.models import IfRunning, TokenRequest
+from tests.builders import HOSTILE, INPUT_NAMES, ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from run_cronjob.attempt import conclude
-from run_cronjob.model import Creation, Outcome, Problem, Result
+from run_cronjob.core.models import Creation, Outcome, Problem, Result
+from run_cronjob.outcome import conclude
 from run_cronjob.supervisor import Event
-from tests.unit.samples import outcome, tell
+from tests.builders import outcome, tell
 
 BEGAN = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 LATER = BEGAN + timedelta(seconds=90)

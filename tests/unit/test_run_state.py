@@ -8,10 +8,10 @@ from itertools import repeat
 
 import pytest
 
-from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation, Result
-from run_cronjob.progress import Progress
-from tests.unit.samples import outcome
+from run_cronjob.core.errors import Interrupted
+from run_cronjob.core.models import Creation, Result
+from run_cronjob.run_state import Progress
+from tests.builders import outcome
 
 
 def progress(*, dry_run: bool = False) -> Progress:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from run_cronjob import supervisor
-from run_cronjob.errors import Interrupted
-from run_cronjob.model import Creation, Result
-from run_cronjob.progress import Progress
+from run_cronjob.core.errors import Interrupted
+from run_cronjob.core.models import Creation, Result
+from run_cronjob.run_state import Progress
 from run_cronjob.supervisor import Event
-from tests.unit.samples import outcome
+from tests.builders import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

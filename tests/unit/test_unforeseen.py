@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from run_cronjob.attempt import attempt
-from run_cronjob.model import Outcome
-from run_cronjob.progress import Progress
+from run_cronjob.core.models import Outcome
+from run_cronjob.outcome import attempt
+from run_cronjob.run_state import Progress
 
 
 @pytest.mark.parametrize(("name", "reason"), [("", "Unexpected"), ("a-job", "CreationUncertain")])

@@ -21,15 +21,16 @@ from botocore.config import Config
 from botocore.loaders import Loader
 from urllib3.exceptions import HTTPError
 
-from run_cronjob import __version__, network
-from run_cronjob.errors import AwsError, NoAnswer
-from run_cronjob.model import Endpoint
-from run_cronjob.patience import Budget, persist
+from run_cronjob import __version__
+from run_cronjob.clients import http
+from run_cronjob.core.errors import AwsError, NoAnswer
+from run_cronjob.core.models import Endpoint
+from run_cronjob.core.retry import Budget, persist
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.clock import Clock
+    from run_cronjob.core.clock import Clock
 
 STS_BUDGET_SECONDS = 20
 EKS_BUDGET_SECONDS = 15
@@ -193,8 +194,8 @@ class Aws:
 
     def _client(self, service: str, **options: Any) -> Any:  # noqa: ANN401  botocore's, made at run time
         config = Config(
-            connect_timeout=network.CONNECT_SECONDS,
-            read_timeout=network.READ_SECONDS,
+            connect_timeout=http.CONNECT_SECONDS,
+            read_timeout=http.READ_SECONDS,
             retries={"total_max_attempts": 1},
             user_agent_extra=f"run-cronjob/{__version__}",
             **options,
@@ -209,7 +210,7 @@ class Aws:
 
 def _send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
     """Send in botocore's place: each of its clients would read the authorities anew."""
-    answer = network.pool(request.url, network.outside()).request(
+    answer = http.pool(request.url, http.outside()).request(
         request.method, request.url, body=request.body, headers=request.headers, redirect=False, preload_content=False
     )
     response = AWSResponse(request.url, answer.status, answer.headers, answer)
@@ -253,7 +254,7 @@ def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # 
         raise AwsError(operation, NO_CREDENTIALS, str(error), 0) from error
     if isinstance(error, _UNREACHED):
         service = client.meta.service_model.service_id.upper()
-        raise network.no_answer(f"AWS {service}", client.meta.endpoint_url, error) from error
+        raise http.no_answer(f"AWS {service}", client.meta.endpoint_url, error) from error
     raise AwsError(operation, type(error).__name__, str(error), 0) from error
 
 

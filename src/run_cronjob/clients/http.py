@@ -17,7 +17,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from run_cronjob.errors import Cause, NoAnswer
+from run_cronjob.core.errors import Cause, NoAnswer
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager

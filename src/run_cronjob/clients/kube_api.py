@@ -14,12 +14,12 @@ from urllib.parse import quote, urlsplit
 
 from urllib3.exceptions import HTTPError, SSLError
 
-from run_cronjob import network
-from run_cronjob.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
-from run_cronjob.kubernetes_parts import ApiClient, ApiException, Configuration, config
-from run_cronjob.patience import Budget, persist
-from run_cronjob.renewal import Renewal
-from run_cronjob.streaming import arrived
+from run_cronjob.clients import http
+from run_cronjob.clients.chunked import arrived
+from run_cronjob.clients.kubernetes_parts import ApiClient, ApiException, Configuration, config
+from run_cronjob.clients.token_refresh import Renewal
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.retry import Budget, persist
 
 if TYPE_CHECKING:
     import ssl
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import urllib3
 
-    from run_cronjob.clock import Clock
-    from run_cronjob.model import Access, Json
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Access, Json
 
 READ_BUDGET_SECONDS = 20
 WATCH_SECONDS = 50
@@ -42,7 +42,7 @@ FIELD_MANAGER = "run-cronjob"
 _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
-_TIMEOUT = (network.CONNECT_SECONDS, network.READ_SECONDS)
+_TIMEOUT = (http.CONNECT_SECONDS, http.READ_SECONDS)
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -76,7 +76,7 @@ class Cluster:
         self._api = ApiClient(configuration)
         # The package's own pool ignores NO_PROXY, lets HTTP_PROXY beat HTTPS_PROXY and has no switch for
         # VERIFY_X509_STRICT (field by field: kubernetes-client/python#2460, #2394).
-        self._api.rest_client.pool_manager = network.pool(
+        self._api.rest_client.pool_manager = http.pool(
             configuration.host,
             context,
             proxy=access.proxy_url,
@@ -175,7 +175,7 @@ class Cluster:
             ("resourceVersion", version),
             ("timeoutSeconds", str(WATCH_SECONDS)),
         ]
-        response = self._send("GET", selection.path, query, timeout=(network.CONNECT_SECONDS, STALLED_SECONDS))
+        response = self._send("GET", selection.path, query, timeout=(http.CONNECT_SECONDS, STALLED_SECONDS))
         unread = b""
         for chunk in self._stream(response):
             *lines, unread = (unread + chunk).split(b"\n")
@@ -193,7 +193,7 @@ class Cluster:
         query = [("container", container), ("timestamps", "true")]
         query += [("sinceTime", since)] if since else []
         query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
-        response = self._send("GET", path, query, timeout=(network.CONNECT_SECONDS, SILENT_SECONDS))
+        response = self._send("GET", path, query, timeout=(http.CONNECT_SECONDS, SILENT_SECONDS))
         return self._stream(response)
 
     def _stream(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -202,7 +202,7 @@ class Cluster:
         except TimeoutError as error:  # of the socket itself
             raise NoAnswer(SERVICE, urlsplit(self.host).netloc, Cause.READ_TIMEOUT, str(error)) from error
         except (HTTPError, SSLError, OSError) as error:
-            raise network.no_answer(SERVICE, self.host, error) from error
+            raise http.no_answer(SERVICE, self.host, error) from error
         finally:
             response.close()
 
@@ -262,7 +262,7 @@ class Cluster:
         try:
             content = response.data
         except (HTTPError, SSLError) as error:
-            raise network.no_answer(SERVICE, self.host, error) from error
+            raise http.no_answer(SERVICE, self.host, error) from error
         return self._object(content), _warnings(response.headers.getlist("Warning"))
 
     def _send(
@@ -301,10 +301,10 @@ class Cluster:
         except ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
             if not error.status:
-                raise network.no_answer(SERVICE, self.host, error.__context__ or error) from error
+                raise http.no_answer(SERVICE, self.host, error.__context__ or error) from error
             raise _api_error(error) from error
         except (HTTPError, SSLError) as error:
-            raise network.no_answer(SERVICE, self.host, error) from error
+            raise http.no_answer(SERVICE, self.host, error) from error
         return response
 
     def _object(self, body: bytes) -> Json:
@@ -328,7 +328,7 @@ def _load(access: Access, configuration: Configuration) -> ssl.SSLContext:
         config.load_kube_config_from_dict(
             access.kubeconfig, client_configuration=configuration, persist_config=False, temp_file_path=folder
         )
-        context = network.trust(configuration.ssl_ca_cert)
+        context = http.trust(configuration.ssl_ca_cert)
         if configuration.cert_file:
             # An empty password keeps OpenSSL from asking for one.
             context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")

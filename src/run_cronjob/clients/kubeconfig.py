@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from run_cronjob.errors import ActionError
-from run_cronjob.model import Access, Concerns, Problem
-from run_cronjob.text import quoted
+from run_cronjob.core.errors import ActionError
+from run_cronjob.core.models import Access, Concerns, Problem
+from run_cronjob.core.text import quoted
 
 if TYPE_CHECKING:
     from pathlib import PurePath
 
-    from run_cronjob.model import Endpoint, Json
+    from run_cronjob.core.models import Endpoint, Json
 
 _CLUSTER_KEYS = (
     "server",

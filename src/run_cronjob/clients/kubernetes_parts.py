@@ -1,4 +1,4 @@
-"""The parts of the kubernetes package that cluster.py uses, without the rest.
+"""The parts of the kubernetes package that kube_api.py uses, without the rest.
 
 Importing the package imports 800 modules of models and API groups, which take longer than all our requests together.
 We use none: objects pass as raw JSON. Its `__init__` modules import them, so these are not run: the packages are put

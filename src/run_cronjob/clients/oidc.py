@@ -13,17 +13,17 @@ from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError
 
-from run_cronjob import network
-from run_cronjob.errors import GitHubError, NoAnswer
-from run_cronjob.patience import Budget, persist
+from run_cronjob.clients import http
+from run_cronjob.core.errors import GitHubError, NoAnswer
+from run_cronjob.core.retry import Budget, persist
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import urllib3
 
-    from run_cronjob.clock import Clock
-    from run_cronjob.model import TokenRequest
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import TokenRequest
 
 BUDGET_SECONDS = 15
 SERVICE = "GitHub's OIDC endpoint"
@@ -36,7 +36,7 @@ def id_token(request: TokenRequest, audience: str, clock: Clock) -> str:
     Raises GitHubError or NoAnswer.
     """
     url = f"{request.url}&audience={quote(audience, safe='')}"
-    pool = network.pool(url, network.outside())
+    pool = http.pool(url, http.outside())
     return persist(lambda: _ask(pool, url, request.bearer), Budget(BUDGET_SECONDS, clock), _is_passing)
 
 
@@ -47,7 +47,7 @@ def _ask(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
         body = response.read(_LARGEST_ANSWER, decode_content=True)
         response.close()
     except HTTPError as error:
-        raise network.no_answer(SERVICE, url, error) from error
+        raise http.no_answer(SERVICE, url, error) from error
     try:
         answer = json.loads(body)
     except ValueError:

@@ -6,12 +6,12 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from run_cronjob.errors import ActionError, AwsError, GitHubError, NoAnswer
+from run_cronjob.core.errors import ActionError, AwsError, GitHubError, NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.clock import Clock
+    from run_cronjob.core.clock import Clock
 
 RENEW_AFTER_SECONDS = 600
 RENEW_AGAIN_SECONDS = 20

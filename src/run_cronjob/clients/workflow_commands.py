@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from actions_toolkit import core
 
-from run_cronjob.text import clean_indented, cut, inert, inert_text
+from run_cronjob.core.text import clean_indented, cut, inert, inert_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

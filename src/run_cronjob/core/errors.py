@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from run_cronjob.model import Problem
+    from run_cronjob.core.models import Problem
 
 
 class ActionError(Exception):

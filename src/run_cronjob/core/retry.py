@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.clock import Clock
+    from run_cronjob.core.clock import Clock
 
 Answer = TypeVar("Answer")
 

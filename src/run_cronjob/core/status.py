@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from run_cronjob.model import Json
+    from run_cronjob.core.models import Json
 
 _DEFAULT_BACKOFF_LIMIT = 6
 

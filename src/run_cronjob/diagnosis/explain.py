@@ -11,15 +11,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import grants
-from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.model import Concerns, Problem, WaitFor
-from run_cronjob.text import clean, command_line, duration, kubectl, quoted, redact
+from run_cronjob.core.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.models import Concerns, Problem, WaitFor
+from run_cronjob.core.text import clean, command_line, duration, kubectl, quoted, redact
+from run_cronjob.diagnosis import snippets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from run_cronjob.model import Inputs, Outcome, RunningJob
+    from run_cronjob.core.models import Inputs, Outcome, RunningJob
 
 _OUR_POLICY = "run-cronjob-template"
 """The one in examples/admission-policy.yaml that compares a Job with its CronJob."""
@@ -253,7 +253,7 @@ def _aws(error: AwsError, at: Situation) -> Problem:
 
 def _assume_role(error: AwsError, at: Situation) -> Problem:
     role = quoted(at.inputs.role_to_assume)
-    issuer = grants.issuer(at.claims)
+    issuer = snippets.issuer(at.claims)
     if error.code == "AccessDenied":
         return Problem(
             reason="RoleRefused",
@@ -265,7 +265,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             fix="Is the ARN right (account, path, spelling)? If so, and runs like this one should get in, the role's "
             "trust policy needs this statement:",
             said=_said(error),
-            paste=grants.trust_statement(at.inputs.role_to_assume, at.claims),
+            paste=snippets.trust_statement(at.inputs.role_to_assume, at.claims),
             paste_language="json",
         )
     if error.code == "InvalidIdentityToken" and "No OpenIDConnect provider" in error.message:
@@ -294,7 +294,7 @@ def _assume_role(error: AwsError, at: Situation) -> Problem:
             paste=command_line(
                 "aws iam add-client-id-to-open-id-connect-provider",
                 "--open-id-connect-provider-arn",
-                grants.provider_arn(at.inputs.role_to_assume, issuer),
+                snippets.provider_arn(at.inputs.role_to_assume, issuer),
                 "--client-id",
                 at.inputs.audience,
             ),
@@ -370,7 +370,7 @@ def _describe_cluster(error: AwsError, at: Situation) -> Problem:
             fix="Attach a policy with this statement to the role (a wildcard such as `cluster/staging-*` covers a "
             "successor too):",
             said=_said(error),
-            paste=grants.describe_cluster_statement(at.inputs),
+            paste=snippets.describe_cluster_statement(at.inputs),
             paste_language="json",
         )
     return _aws_failed(error, at)
@@ -567,7 +567,7 @@ def _unauthorized(said: str, at: Situation) -> Problem:
         fix="Add one of the two, whichever this cluster uses (`aws eks describe-cluster` shows its "
         "authentication mode). Give the role's ARN with its path, if it has one.",
         said=said,
-        paste=grants.cluster_entry(at.inputs, at.caller),
+        paste=snippets.cluster_entry(at.inputs, at.caller),
         paste_language="sh",
     )
 
@@ -588,7 +588,7 @@ def _forbidden(message: str, said: str, at: Situation) -> Problem:
     # A kubeconfig's user stays the same; on EKS each session is another user, and the group is what lasts.
     user = named[1] if named and not at.inputs.cluster else ""
     # In another namespace the ClusterRole may serve a workflow that needs more of it.
-    alone = f"; where the ClusterRole `{grants.GROUP}` exists already, the RoleBinding alone" if is_first else ""
+    alone = f"; where the ClusterRole `{snippets.GROUP}` exists already, the RoleBinding alone" if is_first else ""
     who = f"the kubeconfig's user {quoted(user)}" if user else "this role"
     return Problem(
         reason="Forbidden",
@@ -598,10 +598,10 @@ def _forbidden(message: str, said: str, at: Situation) -> Problem:
         first=f"Is {quoted(at.namespace)} the namespace you meant? If not, correct it in the form." if is_first else "",
         fix="Apply these rights:"
         if user
-        else f"Apply these rights{alone}. The role must be in the group `{grants.GROUP}`; if it is not, bind them to "
+        else f"Apply these rights{alone}. The role must be in the group `{snippets.GROUP}`; if it is not, bind them to "
         "the user that the message names:",
         said=said,
-        paste=grants.rbac(at.namespace, user=user, follow=at.inputs.wait_for is not WaitFor.CREATED),
+        paste=snippets.rbac(at.namespace, user=user, follow=at.inputs.wait_for is not WaitFor.CREATED),
     )
 
 
@@ -676,7 +676,7 @@ def guard_is_blind(namespace: str, setting: str) -> Problem:
         why=f"`if-running: {setting}` must be certain before it starts another run, and the CronJob's own "
         "status does not list the runs that people started. Nothing was started.",
         fix="Bind this rule there, or set `if-running` to `warn` or `allow`:",
-        paste=grants.rule("jobs.batch", "list"),
+        paste=snippets.rule("jobs.batch", "list"),
     )
 
 
@@ -689,7 +689,7 @@ def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem
         why=f"`wait-for: {setting}` has to see the Job until it is decided. Nothing was started: a run whose end "
         "nobody sees is not what was asked for.",
         fix="Add this rule to the role that is bound there, or set `wait-for: created`:",
-        paste=grants.rule("jobs.batch", *verbs),
+        paste=snippets.rule("jobs.batch", *verbs),
     )
 
 
@@ -771,7 +771,7 @@ def not_deleted(namespace: str, name: str) -> Problem:
         what=f"The Job {quoted(name)} of the cancelled run could not be deleted.",
         why="The cluster refused, or did not answer: the role may lack the right to delete Jobs. The Job goes on.",
         fix="Stop it by hand, as below. For the next time, add the rule "
-        f"{quoted(grants.rule('jobs.batch', 'delete'))} to the role, or leave `on-cancel` out.",
+        f"{quoted(snippets.rule('jobs.batch', 'delete'))} to the role, or leave `on-cancel` out.",
         paste=kubectl(namespace, "delete job", name),
         paste_language="sh",
     )

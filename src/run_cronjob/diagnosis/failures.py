@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import causes
-from run_cronjob.observed import Role
+from run_cronjob.core.status import Role
+from run_cronjob.diagnosis import pod_creation
 
 if TYPE_CHECKING:
-    from run_cronjob.model import Problem
-    from run_cronjob.observed import Container, Ended, Job, Pod
+    from run_cronjob.core.models import Problem
+    from run_cronjob.core.status import Container, Ended, Job, Pod
 
 _STOPPED = {137, 143}
 """What a container ends with that is stopped together with its pod."""
@@ -51,7 +51,7 @@ def of_pod(job: Job, pod: Pod) -> Ending | None:
         if found:
             return found if first or len(mains) == 1 else replace(found, exit_code=None)
     if pod.phase == "Failed" and (pod.reason or pod.message):
-        return Ending(causes.disrupted(pod.reason, pod.message), pod.name, only(pod))
+        return Ending(pod_creation.disrupted(pod.reason, pod.message), pod.name, only(pod))
     return None
 
 
@@ -63,17 +63,17 @@ def of_container(job: Job, pod: Pod, container: Container) -> Ending | None:
     code = end.exit_code or 128 + end.signal
     said = end.message
     if container.is_lost:
-        return Ending(causes.node_lost(pod.node, said), pod.name, container.name)
+        return Ending(pod_creation.node_lost(pod.node, said), pod.name, container.name)
     if end.reason in {"StartError", "ContainerCannotRun"}:
-        problem = causes.start_failed(container, said)
+        problem = pod_creation.start_failed(container, said)
     elif end.reason == "OOMKilled":
-        problem = causes.oom_killed(container, said)
+        problem = pod_creation.oom_killed(container, said)
     elif code in _STOPPED:
-        problem = causes.container_killed(job, pod, container, code, said)
+        problem = pod_creation.container_killed(job, pod, container, code, said)
     elif container.role is Role.INIT:
-        problem = causes.init_container_failed(job, pod, container, code, said)
+        problem = pod_creation.init_container_failed(job, pod, container, code, said)
     else:
-        problem = causes.container_failed(job, pod, container, code, said)
+        problem = pod_creation.container_failed(job, pod, container, code, said)
     return Ending(problem, pod.name, container.name, code)
 
 
@@ -108,19 +108,19 @@ def _put_out(job: Job, pod: Pod) -> Problem | None:
     by = disruption.reason if disruption and disruption.true else ""
     said = pod.message or (disruption.message if disruption else "")
     if pod.reason == "Evicted":
-        return causes.evicted(said)
+        return pod_creation.evicted(said)
     if pod.reason == "DeadlineExceeded":
-        return causes.deadline_exceeded(job, pod.deadline, said, of_pod=True)
+        return pod_creation.deadline_exceeded(job, pod.deadline, said, of_pod=True)
     if pod.reason == "Preempting" or by == "PreemptionByScheduler":
-        return causes.preempted(said)
+        return pod_creation.preempted(said)
     if pod.reason in {"NodeLost", "NodeShutdown", "Shutdown", "Terminated"} or by in _NODE_GONE:
-        return causes.node_lost(pod.node, said)
+        return pod_creation.node_lost(pod.node, said)
     if by == "EvictionByEvictionAPI":
-        return causes.drained(pod.node, said)
+        return pod_creation.drained(pod.node, said)
     if by:
-        return causes.disrupted(by, said)
+        return pod_creation.disrupted(by, said)
     if pod.phase == "Failed" and pod.reason and not pod.has_run:
-        return causes.node_refused(pod, said)
+        return pod_creation.node_refused(pod, said)
     return None
 
 

@@ -1,7 +1,7 @@
 """Pure: Job, pods and events as they are now -> what the Job waits for, why it does not run, why it failed.
 
-obstacles.py knows what keeps a pod from running, endings.py how a pod failed, causes.py the words; here is what the
-Job as a whole makes of it.
+startup.py knows what keeps a pod from running, failures.py how a pod failed, pod_creation.py the words; here is what
+the Job as a whole makes of it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from run_cronjob import causes, endings, observed, obstacles
-from run_cronjob.observed import Container, Role
-from run_cronjob.obstacles import Trouble
-from run_cronjob.text import clean, quoted, redact
+from run_cronjob.core import status
+from run_cronjob.core.status import Container, Role
+from run_cronjob.core.text import clean, quoted, redact
+from run_cronjob.diagnosis import failures, pod_creation, startup
+from run_cronjob.diagnosis.startup import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from run_cronjob.endings import Ending
-    from run_cronjob.model import Json, Problem
-    from run_cronjob.observed import Condition, Event, Job, Pod
+    from run_cronjob.core.models import Json, Problem
+    from run_cronjob.core.status import Condition, Event, Job, Pod
+    from run_cronjob.diagnosis.failures import Ending
 
 __all__ = ["PostMortem", "Trouble", "View", "post_mortem", "trouble", "waiting"]
 
@@ -88,11 +89,11 @@ class _Seen:
 
 
 def _see(view: View) -> _Seen:
-    pods = [observed.pod(raw, shows_output=view.shows_output) for raw in view.pods]
+    pods = [status.pod(raw, shows_output=view.shows_output) for raw in view.pods]
     return _Seen(
-        job=observed.job(view.job),
+        job=status.job(view.job),
         pods=tuple(sorted(pods, key=lambda pod: (pod.created or _LONG_AGO, pod.name))),
-        events=tuple(map(observed.event, view.events)),
+        events=tuple(map(status.event, view.events)),
     )
 
 
@@ -134,17 +135,17 @@ def _middle(problem: Problem) -> str:
 
 def _between_pods(seen: _Seen, now: datetime) -> str:
     job = seen.job
-    if refusal := obstacles.of_creation(job, seen.pods, seen.events, now):
+    if refusal := startup.of_creation(job, seen.pods, seen.events, now):
         return f"{_held_up(refusal)}."
     if seen.pods and seen.pods[-1].phase == "Succeeded":
         return _many(seen, now) if _is_many(job) else "The Job's pod has ended; the cluster is working out the result."
-    failures = _failures(seen)
-    if failures:
+    failed = _failures(seen)
+    if failed:
         how = _how_it_ended(seen)
-        if job.backoff_limit_per_index is None and failures > job.backoff_limit:
-            return f"Attempt {failures} has failed{how}; the cluster is working out the result."
-        pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
-        return f"Attempt {failures} has failed{how}; the next one{_most(job)} comes after a pause of about {pause} s."
+        if job.backoff_limit_per_index is None and failed > job.backoff_limit:
+            return f"Attempt {failed} has failed{how}; the cluster is working out the result."
+        pause = min(_FIRST_PAUSE * 2 ** min(failed - 1, 10), _LONGEST_PAUSE)
+        return f"Attempt {failed} has failed{how}; the next one{_most(job)} comes after a pause of about {pause} s."
     return "The Job is created; the cluster has not made its pod yet."
 
 
@@ -155,9 +156,9 @@ def _many(seen: _Seen, now: datetime) -> str:
     others = [pod for pod in seen.alive if pod not in running]
     done = f"{job.succeeded} of {job.completions} done" if job.completions else f"{job.succeeded} done"
     parts = [done, f"{len(running)} running"]
-    failures = _failures(seen)
-    if failures:
-        parts.append(f"{failures} failed")
+    failed = _failures(seen)
+    if failed:
+        parts.append(f"{failed} failed")
     stages = Counter(_doing(seen, pod, now) for pod in others)
     if len(stages) == 1 and len(others) == 1:
         return f"{', '.join(parts)}, 1 not yet: {next(iter(stages))}."
@@ -173,11 +174,11 @@ def _failures(seen: _Seen) -> int:
 
 
 def _attempt(seen: _Seen) -> str:
-    job, failures = seen.job, _failures(seen)
+    job, failed = seen.job, _failures(seen)
     if job.restarts_in_place:
         restarts = sum(container.restarts for pod in seen.alive for container in pod.containers)
         return f" (restart {restarts} of at most {job.backoff_limit})" if restarts else ""
-    return f" (attempt {failures + 1}{_most(job)})" if failures else ""
+    return f" (attempt {failed + 1}{_most(job)})" if failed else ""
 
 
 def _most(job: Job) -> str:
@@ -200,9 +201,9 @@ def _doing(seen: _Seen, pod: Pod, now: datetime) -> str:
         return _looking_for_a_node(seen.job, pod, events, now)
     waits = [container for container in pod.containers if container.waiting]
     for container in waits:
-        if container.reason == "CrashLoopBackOff" and (ending := endings.of_container(seen.job, pod, container)):
+        if container.reason == "CrashLoopBackOff" and (ending := failures.of_container(seen.job, pod, container)):
             return f"{_middle(ending.problem)}; it is started again after a pause"
-    if obstacle := obstacles.of_pod(seen.job, pod, events, now):
+    if obstacle := startup.of_pod(seen.job, pod, events, now):
         return _held_up(obstacle)
     running = [container for container in pod.containers if container.running]
     preparing = [container for container in pod.containers if container.role is Role.INIT]
@@ -224,15 +225,15 @@ def _since(container: Container) -> str:
 
 def _looking_for_a_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
     if pod.gates:
-        return _middle(causes.scheduling_gated(pod))
-    if obstacles.being_helped(events, now):
+        return _middle(pod_creation.scheduling_gated(pod))
+    if startup.being_helped(events, now):
         return "It waits for a new node, which is being started for it"
-    obstacle = obstacles.of_pod(job, pod, events, now)
+    obstacle = startup.of_pod(job, pod, events, now)
     return _held_up(obstacle) if obstacle else "It waits for a node to run on"
 
 
 def _being_set_up(pod: Pod, events: Sequence[Event]) -> str:
-    latest = obstacles.last(event for event in events if event.reason in _STEPS)
+    latest = startup.last(event for event in events if event.reason in _STEPS)
     if latest and latest.reason == "Pulling":
         images = [each.image for each in pod.containers if f'"{each.image}"' in latest.message]
         return f"The image {quoted(images[0])} is being pulled to its node" if images else "An image is being pulled"
@@ -253,7 +254,7 @@ def trouble(view: View, now: datetime) -> tuple[Trouble, ...]:
     if any(seen.job.condition(kind) for kind in ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")):
         return ()
     if seen.job.suspended:
-        return (Trouble(_told(view, causes.suspended(seen.job)), lasting=True),)
+        return (Trouble(_told(view, pod_creation.suspended(seen.job)), lasting=True),)
     found = list(_obstacles(seen, now))
     if not any(pod.has_run for pod in seen.alive) and (ending := _last_ending(seen)):
         found.append(Trouble(ending.problem, lasting=ending.is_certain_again))
@@ -264,16 +265,16 @@ def trouble(view: View, now: datetime) -> tuple[Trouble, ...]:
 
 
 def _obstacles(seen: _Seen, now: datetime) -> Iterable[Trouble]:
-    if refusal := obstacles.of_creation(seen.job, seen.pods, seen.events, now):
+    if refusal := startup.of_creation(seen.job, seen.pods, seen.events, now):
         yield refusal
     for pod in seen.alive:
-        if found := obstacles.of_pod(seen.job, pod, seen.about(pod), now):
+        if found := startup.of_pod(seen.job, pod, seen.about(pod), now):
             yield found
 
 
 def _last_ending(seen: _Seen) -> Ending | None:
     failed = [pod for pod in seen.pods if pod.phase == "Failed"]
-    return endings.of_pod(seen.job, max(failed, key=_end_of)) if failed else None
+    return failures.of_pod(seen.job, max(failed, key=_end_of)) if failed else None
 
 
 def _end_of(pod: Pod) -> datetime:
@@ -298,21 +299,21 @@ def _judged(seen: _Seen, reason: str, said: str) -> PostMortem:
         return _at_deadline(seen, said)
     if reason == "PodFailurePolicy":
         ending = _met_by_policy(seen, said)
-        return _because(ending, _finally(said)) if ending else PostMortem(causes.pod_failure_policy(job, said))
+        return _because(ending, _finally(said)) if ending else PostMortem(pod_creation.pod_failure_policy(job, said))
     failed = _failed(seen)
     ending = failed[-1] if failed else None
     if reason in {"FailedIndexes", "MaxFailedIndexesExceeded"}:
         differ = len({each.problem.reason for each in failed}) != 1
         if ending is None or differ:
-            general = causes.failed_indexes(job, said, too_many=reason == "MaxFailedIndexesExceeded")
+            general = pod_creation.failed_indexes(job, said, too_many=reason == "MaxFailedIndexesExceeded")
             return PostMortem(general, ending.pod if ending else "", ending.container if ending else "")
         alone = replace(ending, exit_code=None) if len(failed) > 1 else ending
         return _because(alone, _of_indexes(job, reason))
     if ending:
         return _because(ending, _tried(seen) if reason == "BackoffLimitExceeded" else _by_job(reason))
     if reason == "BackoffLimitExceeded":
-        return PostMortem(causes.backoff_limit_exceeded(job, said))
-    return PostMortem(causes.job_failed(job, reason, said))
+        return PostMortem(pod_creation.backoff_limit_exceeded(job, said))
+    return PostMortem(pod_creation.job_failed(job, reason, said))
 
 
 def _because(ending: Ending, then: str) -> PostMortem:
@@ -324,7 +325,7 @@ def _failed(seen: _Seen) -> list[Ending]:
     """The endings of all pods that failed of themselves, the latest last; of an index, its last attempt only."""
     latest: dict[str, Ending] = {}
     for pod in sorted(seen.pods, key=_end_of):
-        ending = None if endings.was_stopped(seen.job, pod) else endings.of_pod(seen.job, pod)
+        ending = None if failures.was_stopped(seen.job, pod) else failures.of_pod(seen.job, pod)
         if ending:
             place = pod.index if seen.job.backoff_limit_per_index is not None else pod.name
             latest.pop(place, None)
@@ -365,10 +366,10 @@ def _met_by_policy(seen: _Seen, said: str) -> Ending | None:
     named = found[2] if found else _named_pod(said)
     pod = next((pod for pod in seen.pods if pod.name == named), None)
     if not found:
-        return endings.of_pod(seen.job, pod) if pod else None
+        return failures.of_pod(seen.job, pod) if pod else None
     known = next((each for each in pod.containers if each.name == found[1]), None) if pod else None
-    blamed = known or Container(found[1], ended=observed.Ended(int(found[3])))
-    return endings.of_container(seen.job, pod or observed.Pod(named), blamed)
+    blamed = known or Container(found[1], ended=status.Ended(int(found[3])))
+    return failures.of_container(seen.job, pod or status.Pod(named), blamed)
 
 
 def _named_pod(said: str) -> str:
@@ -385,15 +386,15 @@ def _at_deadline(seen: _Seen, said: str) -> PostMortem:
         for pod in seen.pods:
             if not pod.is_over or pod.leaving:
                 events = seen.about(pod)
-                if found := obstacles.of_pod(job, obstacles.as_it_waited(pod, events), events, _IN_THE_END):
+                if found := startup.of_pod(job, startup.as_it_waited(pod, events), events, _IN_THE_END):
                     return PostMortem(_until_deadline(found.problem, bound))
-        if not seen.pods and (refusal := obstacles.of_creation(job, seen.pods, seen.events, _IN_THE_END)):
+        if not seen.pods and (refusal := startup.of_creation(job, seen.pods, seen.events, _IN_THE_END)):
             return PostMortem(_until_deadline(refusal.problem, bound))
         if failed := _failed(seen):
             then = f"Before a further attempt could do better, the Job's deadline{bound} was over."
             return _because(failed[-1], then)
-    problem = causes.deadline_exceeded(job, job.deadline, said)
-    return PostMortem(problem, cut_short[-1].name, endings.only(cut_short[-1])) if cut_short else PostMortem(problem)
+    problem = pod_creation.deadline_exceeded(job, job.deadline, said)
+    return PostMortem(problem, cut_short[-1].name, failures.only(cut_short[-1])) if cut_short else PostMortem(problem)
 
 
 def _was_at_work(job: Job, pod: Pod) -> bool:
@@ -401,7 +402,7 @@ def _was_at_work(job: Job, pod: Pod) -> bool:
     if pod.is_over and not pod.leaving:
         return False
     ended = [each for each in pod.containers if each.ended and not each.is_lost]
-    return any(each.running for each in pod.containers) or (bool(ended) and endings.was_stopped(job, pod))
+    return any(each.running for each in pod.containers) or (bool(ended) and failures.was_stopped(job, pod))
 
 
 def _until_deadline(problem: Problem, bound: str) -> Problem:
@@ -411,6 +412,6 @@ def _until_deadline(problem: Problem, bound: str) -> Problem:
 
 def _told(view: View, problem: Problem) -> Problem:
     """`problem` without the env values that the cluster may have quoted."""
-    job = observed.job(view.job)
+    job = status.job(view.job)
     lines = [clean(line) for line in problem.said.splitlines() if line.strip()]
     return replace(problem, said=redact("\n".join(lines), view.env_values, known=(job.name, job.namespace)))

@@ -2,7 +2,7 @@
 
 One function for each failure; its `reason` is the heading in docs/troubleshooting.md. Names in sentences are
 `quoted`, what others wrote stands in `said`, what is to be copied in `paste`. Which of them applies is decided in
-pods.py.
+job_state.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob.model import Concerns, Problem
-from run_cronjob.text import kubectl, quoted
+from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.text import kubectl, quoted
 
 if TYPE_CHECKING:
-    from run_cronjob.observed import Container, Job, Pod
-    from run_cronjob.scheduling import Verdict
+    from run_cronjob.core.status import Container, Job, Pod
+    from run_cronjob.diagnosis.scheduling import Verdict
 
 _ANEW = "A Job that still waits keeps the old template: delete it, and run the workflow again."
 _GOES_ON = "A Job that still waits goes on by itself then; only if the template was changed, delete it and run again."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from run_cronjob.text import quoted
+from run_cronjob.core.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

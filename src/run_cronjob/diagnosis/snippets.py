@@ -14,7 +14,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.model import Inputs, Json
+    from run_cronjob.core.models import Inputs, Json
 
 GROUP = "run-cronjob"
 """The Kubernetes group of docs/setup.md: what the role is mapped to, and the rights are bound to."""

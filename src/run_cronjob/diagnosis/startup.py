@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob import causes, endings, scheduling
-from run_cronjob.observed import Role
-from run_cronjob.text import quoted
+from run_cronjob.core.status import Role
+from run_cronjob.core.text import quoted
+from run_cronjob.diagnosis import failures, pod_creation, scheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from run_cronjob.model import Problem
-    from run_cronjob.observed import Container, Event, Job, Pod
+    from run_cronjob.core.models import Problem
+    from run_cronjob.core.status import Container, Event, Job, Pod
 
 GRACE = timedelta(minutes=2)
 """So long may be missing what others are just making: a Secret, a ServiceAccount, an image that is being pushed."""
@@ -72,25 +72,25 @@ def _refusal(job: Job, said: str, waited: timedelta) -> Trouble:
     is_patient = waited < GRACE
     if found := re.search(r"exceeded quota: (\S+), requested: (.*?), used: (.*?), limited: (.*)", said):
         asks, never = _quota(found[2], found[3], found[4])
-        return Trouble(causes.quota_exceeded(job, said, found[1], asks, never_fits=never), lasting=never)
+        return Trouble(pod_creation.quota_exceeded(job, said, found[1], asks, never_fits=never), lasting=never)
     if found := re.search(r"failed quota: (\S+): must specify (.*)", said):
         resources = ", ".join(dict.fromkeys(re.findall(r"([\w./-]+) for: ", found[2]))) or found[2]
-        return Trouble(causes.quota_wants_amounts(job, said, found[1], resources), lasting=True)
+        return Trouble(pod_creation.quota_wants_amounts(job, said, found[1], resources), lasting=True)
     if found := re.search(r'violates PodSecurity "([^":]+)', said):
-        return Trouble(causes.pod_security_refused(job, said, found[1], _secure_settings(said)), lasting=True)
+        return Trouble(pod_creation.pod_security_refused(job, said, found[1], _secure_settings(said)), lasting=True)
     if found := re.search(r"(?:(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio) per \w+ is [^\],]+", said):
-        return Trouble(causes.outside_limit_range(job, said, quoted(found[0])), lasting=True)
+        return Trouble(pod_creation.outside_limit_range(job, said, quoted(found[0])), lasting=True)
     if found := re.search(r"error looking up service account [^\s/]+/([^\s:]+)", said):
-        return Trouble(causes.service_account_missing(job, said, found[1]), lasting=not is_patient)
+        return Trouble(pod_creation.service_account_missing(job, said, found[1]), lasting=not is_patient)
     if found := re.search(r"no PriorityClass with name (\S+) was found", said):
-        return Trouble(causes.priority_class_missing(said, found[1]), lasting=not is_patient)
+        return Trouble(pod_creation.priority_class_missing(said, found[1]), lasting=not is_patient)
     if found := re.search(r'RuntimeClass "([^"]+)" not found', said):
-        return Trouble(causes.runtime_class_missing(said, found[1]), lasting=not is_patient)
+        return Trouble(pod_creation.runtime_class_missing(said, found[1]), lasting=not is_patient)
     if found := re.search(r'failed calling webhook "([^"]+)"', said):
-        return Trouble(causes.pod_webhook_failed(said, found[1]), lasting=False)
+        return Trouble(pod_creation.pod_webhook_failed(said, found[1]), lasting=False)
     if found := re.search(r"""(?:webhook|[Pp]olicy) ['"]([^'"]+)['"].* denied (?:the )?request""", said):
-        return Trouble(causes.pod_denied(said, found[1]), lasting=True)
-    return Trouble(causes.pod_not_created(said), lasting="is forbidden:" in said or "is invalid:" in said)
+        return Trouble(pod_creation.pod_denied(said, found[1]), lasting=True)
+    return Trouble(pod_creation.pod_not_created(said), lasting="is forbidden:" in said or "is invalid:" in said)
 
 
 def _quota(requested: str, used: str, limited: str) -> tuple[str, bool]:
@@ -189,20 +189,20 @@ def _unplaced(pod: Pod) -> bool:
 def _without_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Trouble | None:
     placed = pod.conditions.get("PodScheduled")
     if pod.gates or (placed and placed.reason == "SchedulingGated"):
-        return Trouble(causes.scheduling_gated(pod), lasting=False)
+        return Trouble(pod_creation.scheduling_gated(pod), lasting=False)
     said = _refused_by_scheduler(pod, events)
     waited = _waited(pod.created, now)
     if not said or waited < SETTLING or being_helped(events, now):
         return None
     verdict = scheduling.read(said, _asked_for(pod), pod.selector)
     if verdict.missing_claim:
-        return Trouble(causes.volume_claim_missing(job, said, verdict.missing_claim), lasting=waited >= GRACE)
+        return Trouble(pod_creation.volume_claim_missing(job, said, verdict.missing_claim), lasting=waited >= GRACE)
     if verdict.is_about_volumes:
-        return Trouble(causes.volume_unavailable(job, verdict, said), lasting=waited >= NODE_GRACE)
+        return Trouble(pod_creation.volume_unavailable(job, verdict, said), lasting=waited >= NODE_GRACE)
     declined = last(event for event in events if _declines(event))
     hopeless = declined is not None and not scheduling.may_help_later(declined.message) and waited >= GRACE
     return Trouble(
-        causes.unschedulable(
+        pod_creation.unschedulable(
             job, pod, verdict, f"{said}\n{declined.message}" if declined else said, declined=declined is not None
         ),
         lasting=hopeless or (verdict.needs_change and waited >= NODE_GRACE),
@@ -254,7 +254,9 @@ def _waiting(job: Job, pod: Pod, container: Container, events: Sequence[Event], 
         return _configuration(job, pod, container, said, waited)
     if waited < GRACE:
         return None
-    return Trouble(causes.container_not_created(job, pod, container, f"{reason}: {container.message}"), lasting=False)
+    return Trouble(
+        pod_creation.container_not_created(job, pod, container, f"{reason}: {container.message}"), lasting=False
+    )
 
 
 _ORDINARY = {"", "ContainerCreating", "PodInitializing"}
@@ -277,15 +279,15 @@ def _image(container: Container, events: Sequence[Event], waited: timedelta) -> 
     said = noted.message if noted and "Back-off" in container.message else container.message
     said = said or container.reason
     if container.reason == "InvalidImageName":
-        return Trouble(causes.image_name_invalid(container, said), lasting=True)
+        return Trouble(pod_creation.image_name_invalid(container, said), lasting=True)
     if container.reason == "ErrImageNeverPull":
-        return Trouble(causes.image_never_pulled(container, said), lasting=True)
+        return Trouble(pod_creation.image_never_pulled(container, said), lasting=True)
     tried = waited >= GRACE or sum(event.count for event in failed) >= _TRIES
     known = f"{container.reason} {container.message} {said}"
     for pattern, cause, heals in _PULL_FAILURES:
         if re.search(pattern, known, re.IGNORECASE):
             return Trouble(cause(container, said), lasting=tried and not heals)
-    return Trouble(causes.image_pull_failed(container, said), lasting=False)
+    return Trouble(pod_creation.image_pull_failed(container, said), lasting=False)
 
 
 _UNREACHABLE = (
@@ -298,12 +300,12 @@ _DENIED = (
 )
 _PULL_FAILURES = (
     # The message repeats the image's name, so these are words that no name holds.
-    (r"no match for platform|no matching manifest", causes.image_platform_missing, False),
-    (r"toomanyrequests|too many requests|rate limit", causes.image_pull_throttled, True),
-    (r"no such host|x509: ", causes.image_registry_unreachable, False),
-    (_UNREACHABLE, causes.image_registry_unreachable, True),
-    (_DENIED, causes.image_pull_denied, False),
-    (r": not found|manifest unknown|name unknown|code = NotFound|404 Not Found", causes.image_not_found, False),
+    (r"no match for platform|no matching manifest", pod_creation.image_platform_missing, False),
+    (r"toomanyrequests|too many requests|rate limit", pod_creation.image_pull_throttled, True),
+    (r"no such host|x509: ", pod_creation.image_registry_unreachable, False),
+    (_UNREACHABLE, pod_creation.image_registry_unreachable, True),
+    (_DENIED, pod_creation.image_pull_denied, False),
+    (r": not found|manifest unknown|name unknown|code = NotFound|404 Not Found", pod_creation.image_not_found, False),
 )
 """What the text says, the cause, and whether trying again may help. The first that fits counts."""
 
@@ -311,8 +313,8 @@ _PULL_FAILURES = (
 def _crashing(job: Job, pod: Pod, container: Container, said: str) -> Trouble | None:
     """Started again and again; the Job counts that, and ends it some time, but not where it is a sidecar."""
     if container.reason == "RunContainerError":
-        return Trouble(causes.start_failed(container, said), lasting=True)
-    ending = endings.of_container(job, pod, container)
+        return Trouble(pod_creation.start_failed(container, said), lasting=True)
+    ending = failures.of_container(job, pod, container)
     if not ending:
         return None
     is_stuck = container.role is Role.SIDECAR and container.restarts >= _CRASHES
@@ -323,21 +325,21 @@ def _configuration(job: Job, pod: Pod, container: Container, said: str, waited: 
     if missing := _missing(job, said):
         return Trouble(missing, lasting=waited >= GRACE)
     if "runAsNonRoot" in said or "non-root" in said:
-        return Trouble(causes.runs_as_root(container, said), lasting=True)
+        return Trouble(pod_creation.runs_as_root(container, said), lasting=True)
     if "no command specified" in said:
-        return Trouble(causes.start_failed(container, said), lasting=True)
-    return Trouble(causes.container_not_created(job, pod, container, said), lasting=waited >= NODE_GRACE)
+        return Trouble(pod_creation.start_failed(container, said), lasting=True)
+    return Trouble(pod_creation.container_not_created(job, pod, container, said), lasting=waited >= NODE_GRACE)
 
 
 def _missing(job: Job, said: str) -> Problem | None:
     if found := re.search(r"""couldn't find key (\S+) in (ConfigMap|Secret) [^\s/]+/(\S+)""", said):
-        return causes.config_missing(job, found[2], found[3], found[1], said)
+        return pod_creation.config_missing(job, found[2], found[3], found[1], said)
     if found := re.search(r'\b(configmap|secret)s? "([^"]+)" not found', said):
-        return causes.config_missing(job, _KINDS[found[1]], found[2], "", said)
+        return pod_creation.config_missing(job, _KINDS[found[1]], found[2], "", said)
     if found := re.search(r"references non-existent (config|secret) key: (\S+)", said):
-        return causes.config_missing(job, _KINDS[found[1]], "", found[2], said)
+        return pod_creation.config_missing(job, _KINDS[found[1]], "", found[2], said)
     if found := re.search(r'persistentvolumeclaim "([^"]+)" not found', said):
-        return causes.volume_claim_missing(job, said, found[1])
+        return pod_creation.volume_claim_missing(job, said, found[1])
     return None
 
 
@@ -356,16 +358,18 @@ def _surroundings(job: Job, pod: Pod, events: Sequence[Event], now: datetime) ->
     said = noted.message
     if noted.reason == "FailedCreatePodSandBox":
         if found := re.search(r'no runtime for "([^"]+)" is configured', said):
-            return Trouble(causes.runtime_class_missing(said, found[1]), lasting=waited >= GRACE)
+            return Trouble(pod_creation.runtime_class_missing(said, found[1]), lasting=waited >= GRACE)
         # With the VPC CNI the first try often fails, while addresses are being attached.
-        return Trouble(causes.sandbox_failed(job, pod, said), lasting=False) if waited >= SETTLING else None
+        return Trouble(pod_creation.sandbox_failed(job, pod, said), lasting=False) if waited >= SETTLING else None
     # "timed out waiting for the condition" says nothing; the volume's own event does.
     telling = last(event for event in events if event.reason in _FAILURES and not event.message.startswith(_UNTELLING))
     said = telling.message if telling else said
     if missing := _missing(job, said):
         return Trouble(missing, lasting=waited >= GRACE)
     in_use = "Multi-Attach error" in said
-    return Trouble(causes.volume_failed(job, pod, said, in_use=in_use), lasting=waited >= NODE_GRACE and not in_use)
+    return Trouble(
+        pod_creation.volume_failed(job, pod, said, in_use=in_use), lasting=waited >= NODE_GRACE and not in_use
+    )
 
 
 _FAILURES = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"}

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
-from run_cronjob import diagnosis, job
-from run_cronjob.errors import ActionError, ApiError, Cause, NoAnswer
-from run_cronjob.model import CreatedJob, Creation
-from run_cronjob.text import redact
+from run_cronjob.core.errors import ActionError, ApiError, Cause, NoAnswer
+from run_cronjob.core.models import CreatedJob, Creation
+from run_cronjob.core.text import redact
+from run_cronjob.diagnosis import explain
+from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.model import Json
-    from run_cronjob.patience import Budget
+    from run_cronjob.core.models import Json
+    from run_cronjob.core.retry import Budget
 
 BUDGET_SECONDS = 40
 MOST_NAMES = 5
@@ -130,15 +131,15 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
 
     Raises ActionError, Interrupted, or the ApiError or NoAnswer of a POST after which there is no Job.
     """
-    may_be_gone = job.may_be_pruned_within(plan.cronjob, BUDGET_SECONDS)
-    manifest = plan.manifest("")
+    may_be_gone = manifest.may_be_pruned_within(plan.cronjob, BUDGET_SECONDS)
+    wanted = plan.manifest("")
     names = 1
     lost = False
     while True:
-        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         record.posting(name)
         try:
-            return _post(api, manifest, dry_run=plan.dry_run)
+            return _post(api, wanted, dry_run=plan.dry_run)
         except (ApiError, NoAnswer) as failure:
             error = failure
 
@@ -162,17 +163,17 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
             case Next.STAY_UNCERTAIN:
                 said = _said(error, plan, namespace)
-                raise ActionError(diagnosis.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
+                raise ActionError(explain.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case Next.FAIL:
                 record.known(Creation.NONE)
                 raise error
             case Next.RENAME:
                 record.known(Creation.NONE)
                 if plan.name_is_fixed or names == MOST_NAMES:
-                    raise ActionError(diagnosis.name_taken(namespace, name, fixed=plan.name_is_fixed))
+                    raise ActionError(explain.name_taken(namespace, name, fixed=plan.name_is_fixed))
                 names += 1
                 lost = False
-                manifest = plan.manifest(plan.next_suffix())
+                wanted = plan.manifest(plan.next_suffix())
 
 
 def _post(api: Api, manifest: Json, *, dry_run: bool) -> CreatedJob:
@@ -188,13 +189,13 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
         if error.cause.is_final:
             return Post.REFUSED
         return Post.LOST if error.cause.sent and not dry_run else Post.UNREAD
-    if diagnosis.is_denied(error):
+    if explain.is_denied(error):
         return Post.REFUSED
     if error.status == 409:
         return Post.TAKEN if error.reason == "AlreadyExists" else Post.UNREAD
     if error.status == 429:
         return Post.UNREAD
-    if error.status >= 500 and not diagnosis.is_webhook_failure(error):
+    if error.status >= 500 and not explain.is_webhook_failure(error):
         return Post.UNREAD if dry_run else Post.LOST
     return Post.REFUSED
 
@@ -202,7 +203,7 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
 def _said(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
     if isinstance(error, NoAnswer):
         return error.detail
-    return redact(error.message, job.env_values(plan.cronjob), known=(plan.cronjob["metadata"]["name"], namespace))
+    return redact(error.message, manifest.env_values(plan.cronjob), known=(plan.cronjob["metadata"]["name"], namespace))
 
 
 def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
@@ -212,7 +213,7 @@ def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
         return {404: Seen.ABSENT, 403: Seen.HIDDEN}.get(error.status, Seen.UNKNOWN), ""
     except NoAnswer:
         return Seen.UNKNOWN, ""
-    if job.is_ours(found, plan.request_id):
+    if manifest.is_ours(found, plan.request_id):
         return Seen.OURS, str(found["metadata"].get("uid", ""))
     # By no request of this action, it seems: but a webhook may have stripped our annotations.
-    return (Seen.STRANGERS if job.request_of(found) else Seen.UNKNOWN), ""
+    return (Seen.STRANGERS if manifest.request_of(found) else Seen.UNKNOWN), ""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from run_cronjob import job as jobs
-from run_cronjob.errors import ApiError, NoAnswer
-from run_cronjob.model import Deletion, Left
+from run_cronjob.core.errors import ApiError, NoAnswer
+from run_cronjob.core.models import Deletion, Left
+from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.model import Json
+    from run_cronjob.core.models import Json
 
 NOTHING_LEFT: Mapping[str, str] = {"job": ""}
 
@@ -41,10 +41,10 @@ def stop(api: Api, left: Left) -> tuple[Deletion, str]:
     try:
         if not uid:
             found = api.get_job(left.namespace, left.name)
-            if not jobs.is_ours(found, left.request_id) or left.run_id not in {"", jobs.run_of(found)}:
+            if not manifest.is_ours(found, left.request_id) or left.run_id not in {"", manifest.run_of(found)}:
                 return Deletion.GONE, ""
             uid = str(found["metadata"]["uid"])
-            if jobs.verdict(found):
+            if manifest.verdict(found):
                 return Deletion.ENDED, uid
         api.delete_job(left.namespace, left.name, uid)
     except ApiError as error:

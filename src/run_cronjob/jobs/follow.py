@@ -15,20 +15,20 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from run_cronjob import job as jobs
-from run_cronjob import pods
-from run_cronjob.errors import ApiError, NoAnswer
-from run_cronjob.model import Result, WaitFor
-from run_cronjob.pods import View
-from run_cronjob.watching import Changed, Listed, Lost, Watch
+from run_cronjob.core.errors import ApiError, NoAnswer
+from run_cronjob.core.models import Result, WaitFor
+from run_cronjob.diagnosis import job_state
+from run_cronjob.diagnosis.job_state import View
+from run_cronjob.jobs import manifest
+from run_cronjob.jobs.watch import Changed, Listed, Lost, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from run_cronjob.clock import Clock
-    from run_cronjob.cluster import Selection
-    from run_cronjob.model import Json, Problem, Verdict
-    from run_cronjob.watching import News
+    from run_cronjob.clients.kube_api import Selection
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Json, Problem, Verdict
+    from run_cronjob.jobs.watch import News
 
 SIGN_OF_LIFE_SECONDS = 30
 HOPELESS_SECONDS = 300
@@ -176,12 +176,12 @@ class Known:
             case About.JOB, Changed(found, gone):
                 self._see_job(found, gone=gone)
             case About.PODS, Listed(objects):
-                ours = [pod for pod in objects if jobs.owns(self.uid, pod)]
+                ours = [pod for pod in objects if manifest.owns(self.uid, pod)]
                 before, self._present = self._present, {_uid(pod) for pod in ours}
                 missed = [(self._pods[uid], True) for uid in before - self._present]
                 self._remember(ours)
                 return [*missed, *((pod, False) for pod in ours)]
-            case About.PODS, Changed(found, gone) if jobs.owns(self.uid, found):
+            case About.PODS, Changed(found, gone) if manifest.owns(self.uid, found):
                 (self._present.discard if gone else self._present.add)(_uid(found))
                 self._remember([found])
                 return [(found, gone)]
@@ -206,19 +206,19 @@ class Known:
 
     @property
     def view(self) -> View:
-        """For pods.py; those that are gone tell what happened to them."""
+        """For diagnosis; those that are gone tell what happened to them."""
         pods, events = tuple(self._pods.values()), tuple(self._events.values())
         return View(self.job, pods, events, self._target.env_values, self._target.shows_output)
 
     def verdict(self, wait_for: WaitFor) -> tuple[Result, Verdict | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
-        ended = jobs.verdict(self.job)
+        ended = manifest.verdict(self.job)
         if ended:
             good = Result.STARTED if wait_for is WaitFor.STARTED else Result.SUCCEEDED
             return (good if ended.succeeded else Result.FAILED), ended
         if self.gone:
             return Result.DELETED, None
-        if wait_for is WaitFor.STARTED and jobs.has_started(self.job, self._pods.values()):
+        if wait_for is WaitFor.STARTED and manifest.has_started(self.job, self._pods.values()):
             return Result.STARTED, None
         return None
 
@@ -327,7 +327,7 @@ class Follow:
         A watch may lag behind another.
         """
         if self._known.job and Right.PODS not in self._rights.missing:
-            selection = self._api.the_pods(self._target.namespace, jobs.pod_selector(self._known.job))
+            selection = self._api.the_pods(self._target.namespace, manifest.pod_selector(self._known.job))
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._known.uid, *self._known.failed_pods):
@@ -369,7 +369,7 @@ class Follow:
     def _watch_pods(self) -> None:
         if About.PODS in self._watches:
             return
-        labels = jobs.pod_selector(self._known.job)
+        labels = manifest.pod_selector(self._known.job)
         self._start(About.PODS, self._api.the_pods(self._target.namespace, labels))
         self._looker = _EventLooker(
             lambda uid: self._api.events_about(self._target.namespace, uid),
@@ -381,7 +381,7 @@ class Follow:
     def _report(self) -> None:
         now = self._clock.now()
         view = self._known.view
-        sentence = pods.waiting(view, now)
+        sentence = job_state.waiting(view, now)
         if self._known.lost and self._lost_for() >= SIGN_OF_LIFE_SECONDS:
             sentence = f"The cluster does not answer for now. The last that is known: {sentence}"
         if sentence != self._said:
@@ -390,7 +390,7 @@ class Follow:
         elif self._clock.monotonic() - self._said_at >= SIGN_OF_LIFE_SECONDS:
             self._reporter.alive(sentence)
             self._said_at = self._clock.monotonic()
-        lasting = [each.problem for each in pods.trouble(view, now) if each.lasting]
+        lasting = [each.problem for each in job_state.trouble(view, now) if each.lasting]
         self._reporter.held_up(lasting[0] if lasting else None)
         for problem in lasting:
             key = (problem.reason, problem.what)

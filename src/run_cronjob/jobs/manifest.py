@@ -11,13 +11,13 @@ import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from run_cronjob.model import CronJobFacts, Json, RunningJob, Verdict
-from run_cronjob.text import clean, cut, redact
+from run_cronjob.core.models import CronJobFacts, Json, RunningJob, Verdict
+from run_cronjob.core.text import clean, cut, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from run_cronjob.model import Trigger
+    from run_cronjob.core.models import Trigger
 
 PREFIX = "run-cronjob/"
 REQUEST_ID = f"{PREFIX}request-id"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from run_cronjob.model import Json
+    from run_cronjob.core.models import Json
 
 DEFAULT_PATTERN = "{cronjob}-by-gha-{timestamp}"
 PLACEHOLDERS = ("cronjob", "timestamp", "run-id", "run-attempt")

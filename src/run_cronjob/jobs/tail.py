@@ -12,16 +12,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from run_cronjob.errors import ApiError, Cause, NoAnswer
-from run_cronjob.logs import Differs, Log
-from run_cronjob.text import cut, quoted
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.core.text import cut, quoted
+from run_cronjob.jobs.log_resume import Differs, Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from run_cronjob.actions import Actions
-    from run_cronjob.clock import Clock
-    from run_cronjob.model import Json
+    from run_cronjob.clients.workflow_commands import Actions
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Json
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0

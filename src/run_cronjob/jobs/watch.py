@@ -10,14 +10,14 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from run_cronjob.errors import ApiError, Cause, NoAnswer
-from run_cronjob.patience import Pauses
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.core.retry import Pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from run_cronjob.clock import Clock
-    from run_cronjob.model import Json
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Json
 
 _EXPIRED = 410
 """What has happened since that version is forgotten in part: nothing is wrong, list again."""

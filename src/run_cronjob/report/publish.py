@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from run_cronjob import summary
-from run_cronjob.model import Creation
+from run_cronjob.core.models import Creation
+from run_cronjob.report import summary
 
 if TYPE_CHECKING:
-    from run_cronjob.actions import Actions
-    from run_cronjob.model import Outcome
+    from run_cronjob.clients.workflow_commands import Actions
+    from run_cronjob.core.models import Outcome
 
 
 def tell(outcome: Outcome, actions: Actions) -> int:

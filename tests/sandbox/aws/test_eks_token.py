@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sandbox import eks_token
+from sandbox.aws import eks_token
 
 NOW = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 HOST = "sts.eu-central-1.amazonaws.com"

@@ -16,9 +16,9 @@ from botocore.config import Config  # noqa: TID251  likewise
 from botocore.exceptions import ClientError  # noqa: TID251  likewise
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sandbox import eks_token
-from sandbox.aws import AWS
-from sandbox.eks_token import Refused
+from sandbox.aws import eks_token
+from sandbox.aws.eks_token import Refused
+from sandbox.aws.server import AWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import trust
+from sandbox.aws import trust_policy
 
 HOST = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{HOST}"
@@ -36,7 +36,7 @@ def policy(condition: dict[str, Any] | None = None, **elements: Any) -> dict[str
 
 
 def allowed(condition: dict[str, Any], claims: dict[str, Any], provider: str = PROVIDER) -> bool:
-    return trust.decide(policy(condition), claims, provider=provider).allowed
+    return trust_policy.decide(policy(condition), claims, provider=provider).allowed
 
 
 def claim(name: str) -> str:
@@ -157,9 +157,9 @@ def test_another_issuers_tokens_offer_audience_and_subject_only() -> None:
     )
     by_ref = policy({"StringEquals": {f"{ENTERPRISE_HOST}:ref": MAIN["ref"]}}, Principal={"Federated": ENTERPRISE})
 
-    assert trust.decide(by_subject, MAIN, provider=ENTERPRISE).allowed
-    assert not trust.decide(by_subject, MAIN, provider=PROVIDER).allowed
-    assert not trust.decide(by_ref, MAIN, provider=ENTERPRISE).allowed
+    assert trust_policy.decide(by_subject, MAIN, provider=ENTERPRISE).allowed
+    assert not trust_policy.decide(by_subject, MAIN, provider=PROVIDER).allowed
+    assert not trust_policy.decide(by_ref, MAIN, provider=ENTERPRISE).allowed
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_another_issuers_tokens_offer_audience_and_subject_only() -> None:
     ids=["another provider", "an AWS principal", "another action", "a denial"],
 )
 def test_a_statement_about_something_else_allows_nothing(elements: dict[str, Any]) -> None:
-    assert trust.decide(policy(), MAIN, provider=PROVIDER).allowed
-    assert not trust.decide(policy(**elements), MAIN, provider=PROVIDER).allowed
+    assert trust_policy.decide(policy(), MAIN, provider=PROVIDER).allowed
+    assert not trust_policy.decide(policy(**elements), MAIN, provider=PROVIDER).allowed
 
 
 @pytest.mark.parametrize("action", [["sts:TagSession", "sts:AssumeRoleWithWebIdentity"], "sts:Assume*", "STS:*"])
 def test_an_action_may_be_a_list_or_a_pattern(action: object) -> None:
-    assert trust.decide(policy(Action=action), MAIN, provider=PROVIDER).allowed
+    assert trust_policy.decide(policy(Action=action), MAIN, provider=PROVIDER).allowed
 
 
 def test_a_matching_denial_beats_every_allowance() -> None:
@@ -187,23 +187,23 @@ def test_a_matching_denial_beats_every_allowance() -> None:
     (deny,) = policy({"StringNotEquals": {claim("ref"): "refs/heads/main"}}, Effect="Deny", Sid="OnlyMain")["Statement"]
     both = {"Statement": [allow, deny]}
 
-    denied = trust.decide(both, MAIN | {"ref": "refs/heads/dev"}, provider=PROVIDER)
+    denied = trust_policy.decide(both, MAIN | {"ref": "refs/heads/dev"}, provider=PROVIDER)
 
-    assert denied == trust.Decision(allowed=False, reason="OnlyMain denies it")
-    assert trust.decide(both, MAIN, provider=PROVIDER).allowed
+    assert denied == trust_policy.Decision(allowed=False, reason="OnlyMain denies it")
+    assert trust_policy.decide(both, MAIN, provider=PROVIDER).allowed
 
 
 def test_any_one_matching_statement_suffices() -> None:
     (main,) = policy({"StringEquals": {claim("ref"): "refs/heads/main"}})["Statement"]
     (release,) = policy({"StringEquals": {claim("ref"): "refs/heads/release"}})["Statement"]
 
-    assert trust.decide({"Statement": [release, main]}, MAIN, provider=PROVIDER).allowed
-    assert trust.decide({"Statement": main}, MAIN, provider=PROVIDER).allowed
-    assert not trust.decide({"Statement": [release]}, MAIN, provider=PROVIDER).allowed
+    assert trust_policy.decide({"Statement": [release, main]}, MAIN, provider=PROVIDER).allowed
+    assert trust_policy.decide({"Statement": main}, MAIN, provider=PROVIDER).allowed
+    assert not trust_policy.decide({"Statement": [release]}, MAIN, provider=PROVIDER).allowed
 
 
 def test_a_refusal_names_the_claim_what_it_is_and_what_was_asked() -> None:
-    decision = trust.decide(policy({"StringEquals": {claim("ref"): "refs/heads/dev"}}), MAIN, provider=PROVIDER)
+    decision = trust_policy.decide(policy({"StringEquals": {claim("ref"): "refs/heads/dev"}}), MAIN, provider=PROVIDER)
 
     assert decision.reason == (
         f"statement 1: {HOST}:ref is 'refs/heads/main', but must satisfy StringEquals 'refs/heads/dev'"
@@ -211,7 +211,7 @@ def test_a_refusal_names_the_claim_what_it_is_and_what_was_asked() -> None:
 
 
 def test_a_wildcard_stands_for_any_character_at_all() -> None:
-    assert trust.like("first line\nsecond", "first*second")
+    assert trust_policy.like("first line\nsecond", "first*second")
 
 
 @pytest.mark.parametrize(
@@ -227,5 +227,5 @@ def test_a_wildcard_stands_for_any_character_at_all() -> None:
 def test_a_policy_that_cannot_be_understood_is_refused_and_not_guessed_at(
     malformed: dict[str, Any], complaint: str
 ) -> None:
-    with pytest.raises(trust.MalformedPolicyError, match=complaint):
-        trust.decide(malformed, MAIN, provider=PROVIDER)
+    with pytest.raises(trust_policy.MalformedPolicyError, match=complaint):
+        trust_policy.decide(malformed, MAIN, provider=PROVIDER)

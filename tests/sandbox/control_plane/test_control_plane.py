@@ -8,13 +8,13 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.controlplane import free_port
+from sandbox.control_plane.control_plane import free_port
 
 if TYPE_CHECKING:
     import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-OWNER = "from sandbox.controlplane import free_port; print(free_port(), flush=True); input()"
+ROOT = Path(__file__).resolve().parents[3]
+OWNER = "from sandbox.control_plane.control_plane import free_port; print(free_port(), flush=True); input()"
 
 
 def test_no_port_is_given_twice_though_nobody_listens_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.rbac import Decision, User, authorize, refusal, rule_allows
-from sandbox.resources import RequestInfo, parse_request
+from sandbox.emulator.rbac import Decision, User, authorize, refusal, rule_allows
+from sandbox.emulator.resources import RequestInfo, parse_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
 
 OCTOCAT = User("octocat", ("deployers", "system:authenticated"))
 GET_CRONJOB = parse_request("GET", "/apis/batch/v1/namespaces/staging/cronjobs/nightly", {})

@@ -13,17 +13,17 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 
-from sandbox.admission import Failing, Policy, Webhook
-from sandbox.certificates import Authority
-from sandbox.cluster import Cluster
-from sandbox.status import StatusError
+from sandbox.emulator.admission import Failing, Policy, Webhook
+from sandbox.emulator.errors import StatusError
+from sandbox.emulator.server import Cluster
+from sandbox.net.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from sandbox.podlogs import ContainerLog
-    from sandbox.status import Object
+    from sandbox.emulator.errors import Object
+    from sandbox.emulator.pod_logs import ContainerLog
 
 JOBS = "/apis/batch/v1/namespaces/staging/jobs"
 CRONJOBS = "/apis/batch/v1/namespaces/staging/cronjobs"

@@ -9,7 +9,7 @@ import jwt
 import pytest
 import urllib3
 
-from sandbox.github import Defect, Event, GitHub
+from sandbox.github.oidc_provider import Defect, Event, GitHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from sandbox.github import GitHub
-from sandbox.runner import run_step, start_step
+from sandbox.github.oidc_provider import GitHub
+from sandbox.github.runner import run_step, start_step
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandbox.runner import Run
+    from sandbox.github.runner import Run
 
     RunScript: TypeAlias = Callable[..., Run]
 

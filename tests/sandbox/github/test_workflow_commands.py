@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import commands
-from sandbox.commands import Annotation, Command, FileCommandError, StoppedRegion, interpret, key_value_pairs, mask
+from sandbox.github import workflow_commands
+from sandbox.github.workflow_commands import (
+    Annotation,
+    Command,
+    FileCommandError,
+    StoppedRegion,
+    interpret,
+    key_value_pairs,
+    mask,
+)
 
 ERROR = Command("error", {}, "boom")
 
@@ -278,7 +286,7 @@ def test_any_log_can_be_interpreted(log: bytes):
     result = interpret(log)
 
     if not result.commands:
-        assert list(result.shown) == commands.lines(log)
+        assert list(result.shown) == workflow_commands.lines(log)
 
 
 @pytest.mark.parametrize(

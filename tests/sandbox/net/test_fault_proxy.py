@@ -13,10 +13,10 @@ import pytest
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from sandbox.certificates import Authority
-from sandbox.faults import FaultProxy, Rule
-from sandbox.proxying import Client
-from sandbox.serving import Server
+from sandbox.net.certificates import Authority
+from sandbox.net.fault_proxy import FaultProxy, Rule
+from sandbox.net.proxy import Client
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

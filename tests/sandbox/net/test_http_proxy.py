@@ -9,9 +9,9 @@ import pytest
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from sandbox.certificates import Authority
-from sandbox.forwarding import ForwardProxy
-from sandbox.serving import Server
+from sandbox.net.certificates import Authority
+from sandbox.net.http_proxy import ForwardProxy
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import images
-from sandbox.engine import Engine, EngineUnavailableError
+from sandbox.tools import images
+from sandbox.tools.podman import Engine, EngineUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.keeper import Keeper, end_process, is_alive
+from sandbox.tools.processes import Keeper, end_process, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 20
 OWNER = """
 import json, time
-from sandbox.keeper import Keeper
+from sandbox.tools.processes import Keeper
 keeper = Keeper()
 pid = keeper.start("sleep", "600", log=keeper.folder / "log")
 print(json.dumps([str(keeper.folder), pid]), flush=True)

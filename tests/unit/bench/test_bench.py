@@ -19,7 +19,7 @@ from bench.following import Following, LongLog, digest_of_lines
 from bench.measure import Measure, RunFailedError
 from bench.relay import Relay
 from bench.report import Row
-from sandbox.podlogs import LogOptions
+from sandbox.emulator.pod_logs import LogOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
-from run_cronjob.streaming import dechunked
+from run_cronjob.clients.chunked import dechunked
 
 BODIES = st.lists(st.binary(min_size=1, max_size=40) | st.just(b"\r\n0\r\n\r\n"), max_size=12)
 

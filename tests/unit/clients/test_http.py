@@ -24,8 +24,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from run_cronjob import network
-from run_cronjob.errors import Cause, NoAnswer
+from run_cronjob.clients import http
+from run_cronjob.core.errors import Cause, NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +129,7 @@ def closed_port() -> int:
 
 
 def by_urllib3(url: str, **options: str) -> BaseException:
-    pool = network.pool(url, network.trust(options.pop("ca_file", None)), **options)
+    pool = http.pool(url, http.trust(options.pop("ca_file", None)), **options)
     try:
         pool.request("GET", url, timeout=urllib3.Timeout(connect=5, read=SILENCE_SECONDS))
     except urllib3.exceptions.HTTPError as error:
@@ -152,7 +152,7 @@ BOTH = pytest.mark.parametrize("library", [by_urllib3, by_botocore])
 
 
 def told(error: BaseException, url: str = "https://sts.eu-central-1.amazonaws.com/") -> NoAnswer:
-    return network.no_answer("AWS STS", url, error)
+    return http.no_answer("AWS STS", url, error)
 
 
 # --- what a broken connection means -------------------------------------------------------------------------
@@ -279,14 +279,14 @@ def test_an_error_that_names_itself_as_its_cause_does_not_go_round_in_circles() 
 def test_nothing_is_repeated_or_redirected_behind_our_back() -> None:
     with Listener(answering("302 Found")) as listener:
         url = f"http://{LOOPBACK}:{listener.port}/"
-        assert network.pool(url, network.trust()).request("POST", url).status == 302
+        assert http.pool(url, http.trust()).request("POST", url).status == 302
         assert listener.connections == 1
 
     for behaviour in (closing, resetting, answering("503 Busy\r\nRetry-After: 1")):
         with Listener(behaviour) as listener:
             url = f"http://{LOOPBACK}:{listener.port}/"
             with contextlib.suppress(urllib3.exceptions.HTTPError):
-                network.pool(url, network.trust()).request("GET", url)
+                http.pool(url, http.trust()).request("GET", url)
             assert listener.connections == 1
 
 
@@ -358,12 +358,12 @@ def test_an_eks_ca_without_key_identifiers_is_accepted_though_python_is_strict(t
 
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(ssl.create_default_context(cafile=ca_file), server, "api.example")
-    handshake(network.trust(ca_file), server, "api.example")
+    handshake(http.trust(ca_file), server, "api.example")
 
 
 @pytest.mark.usefixtures("_strict_python")
 def test_only_that_one_check_is_left_out(ca_file: str) -> None:
-    strict, ours = ssl.create_default_context(cafile=ca_file), network.trust(ca_file)
+    strict, ours = ssl.create_default_context(cafile=ca_file), http.trust(ca_file)
 
     assert strict.verify_flags ^ ours.verify_flags == ssl.VERIFY_X509_STRICT
     assert ours.verify_mode is ssl.CERT_REQUIRED
@@ -372,45 +372,45 @@ def test_only_that_one_check_is_left_out(ca_file: str) -> None:
 
 
 def test_the_authority_that_is_given_is_trusted(authority: trustme.CA, ca_file: str) -> None:
-    handshake(network.trust(ca_file), server_context(authority.issue_cert("api.example")), "api.example")
+    handshake(http.trust(ca_file), server_context(authority.issue_cert("api.example")), "api.example")
 
 
 def test_another_authority_is_not(ca_file: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
-        handshake(network.trust(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
+        handshake(http.trust(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
 
 
 def test_nor_is_a_private_authority_that_was_not_given(authority: trustme.CA) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(network.trust(), server_context(authority.issue_cert("api.example")), "api.example")
+        handshake(http.trust(), server_context(authority.issue_cert("api.example")), "api.example")
 
 
 def test_host_names_are_checked(authority: trustme.CA, ca_file: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        handshake(network.trust(ca_file), server_context(authority.issue_cert("evil.example")), "api.example")
+        handshake(http.trust(ca_file), server_context(authority.issue_cert("evil.example")), "api.example")
 
 
 def test_so_is_the_certificates_time(authority: trustme.CA, ca_file: str) -> None:
     expired = authority.issue_cert("api.example", not_after=datetime.now(UTC) - timedelta(days=1))
 
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
-        handshake(network.trust(ca_file), server_context(expired), "api.example")
+        handshake(http.trust(ca_file), server_context(expired), "api.example")
 
 
 def test_a_server_name_of_its_own_is_the_one_checked(authority: trustme.CA, ca_file: str) -> None:
     with Listener(encrypted(authority.issue_cert("api.internal"))) as listener:
         url = f"https://{LOOPBACK}:{listener.port}/"
-        pool = network.pool(url, network.trust(ca_file), server_name="api.internal")
+        pool = http.pool(url, http.trust(ca_file), server_name="api.internal")
         assert pool.request("GET", url).status == 200
 
 
 def test_additional_trust_is_the_first_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert network.ca_bundle() is None
+    assert http.ca_bundle() is None
     for name in reversed(CA_VARIABLES):
         monkeypatch.setenv(name, f"/{name}.pem")
-        assert network.ca_bundle() == f"/{name}.pem"
+        assert http.ca_bundle() == f"/{name}.pem"
     monkeypatch.setenv("AWS_CA_BUNDLE", "")
-    assert network.ca_bundle() == "/REQUESTS_CA_BUNDLE.pem"
+    assert http.ca_bundle() == "/REQUESTS_CA_BUNDLE.pem"
 
 
 # --- proxies ------------------------------------------------------------------------------------------------
@@ -445,8 +445,8 @@ def test_the_environments_proxy_for_a_url(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert network.proxy_for(url) == proxy
-    pool = network.pool(url, network.trust())
+    assert http.proxy_for(url) == proxy
+    pool = http.pool(url, http.trust())
     assert (str(pool.proxy) if pool.proxy else "").rstrip("/") == proxy
 
 
@@ -454,7 +454,7 @@ def test_a_kubeconfigs_own_proxy_goes_before_the_environments(monkeypatch: pytes
     monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
     monkeypatch.setenv("NO_PROXY", "*")
 
-    pool = network.pool(API, network.trust(), proxy="http://own:2")
+    pool = http.pool(API, http.trust(), proxy="http://own:2")
 
     assert str(pool.proxy) == "http://own:2"
 
@@ -476,12 +476,12 @@ def test_the_login_in_a_proxys_url_is_sent_to_the_proxy(written: str) -> None:
 
 
 def test_a_proxy_without_a_login_gets_none() -> None:
-    pool = network.pool(API, network.trust(), proxy="http://p:1")
+    pool = http.pool(API, http.trust(), proxy="http://p:1")
 
     assert "proxy-authorization" not in dict(getattr(pool, "proxy_headers", {}))
 
 
 def test_every_request_has_bounds() -> None:
-    assert network.timeout().connect_timeout == network.CONNECT_SECONDS
-    assert network.timeout().read_timeout == network.READ_SECONDS
-    assert network.pool(API, network.trust()).connection_pool_kw["timeout"].connect_timeout == network.CONNECT_SECONDS
+    assert http.timeout().connect_timeout == http.CONNECT_SECONDS
+    assert http.timeout().read_timeout == http.READ_SECONDS
+    assert http.pool(API, http.trust()).connection_pool_kw["timeout"].connect_timeout == http.CONNECT_SECONDS

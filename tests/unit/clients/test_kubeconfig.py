@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import kubeconfig
-from run_cronjob.errors import ActionError
-from run_cronjob.model import Access, Endpoint
-from tests.unit.samples import HOSTILE
+from run_cronjob.clients import kubeconfig
+from run_cronjob.core.errors import ActionError
+from run_cronjob.core.models import Access, Endpoint
+from tests.builders import HOSTILE
 
 FOLDER = PurePosixPath("/github/workspace/deploy")
 TOKEN = "t0ken-of-the-robot"

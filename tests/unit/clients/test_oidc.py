@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import oidc
-from tests.unit.samples import CLAIMS
+from run_cronjob.clients import oidc
+from tests.builders import CLAIMS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from run_cronjob.errors import ActionError, ApiError, AwsError, Cause, GitHubError, NoAnswer
-from run_cronjob.model import Problem
-from run_cronjob.renewal import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, Renewal
-from tests.unit.samples import FakeClock
+from run_cronjob.clients.token_refresh import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, Renewal
+from run_cronjob.core.errors import ActionError, ApiError, AwsError, Cause, GitHubError, NoAnswer
+from run_cronjob.core.models import Problem
+from tests.builders import FakeClock
 
 EKS_TOKEN_SECONDS = 15 * 60
 

@@ -1,6 +1,6 @@
 """One writer: what it says arrives, and no foreign line becomes a workflow command.
 
-A model of the runner's parser (sandbox/commands.py) is the judge.
+A model of the runner's parser (sandbox/github/workflow_commands.py) is the judge.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from run_cronjob.actions import Actions
-from sandbox.commands import Interpretation, interpret, key_value_pairs
-from tests.unit.samples import HOSTILE
+from run_cronjob.clients.workflow_commands import Actions
+from sandbox.github.workflow_commands import Interpretation, interpret, key_value_pairs
+from tests.builders import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 
 # Pieces that a command is made of, and what the runner's comparison skips or trims.
@@ -250,7 +250,7 @@ def test_no_line_of_a_container_is_a_command_or_ends_the_region(
 def test_the_end_of_the_region_can_be_neither_guessed_nor_echoed(
     actions: Actions, log: Callable[[], Interpretation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("run_cronjob.actions.token_hex", lambda _: "0123456789abcdef")
+    monkeypatch.setattr("run_cronjob.clients.workflow_commands.token_hex", lambda _: "0123456789abcdef")
     guesses = ["::0123456789abcdef::", "  ::0123456789abcdef::", "x ##[0123456789abcdef]", "\u200b::0123456789abcdef::"]
 
     actions.others([*guesses, "::error::no"])
@@ -333,7 +333,7 @@ def test_every_line_bears_the_prefix(actions: Actions, log: Callable[[], Interpr
 HELD_UP = """
 import os, select, sys, threading
 sys.path.insert(0, "src")
-from run_cronjob import actions
+from run_cronjob.clients import workflow_commands as actions
 writer = actions.Actions()
 def work():
     writer.others(["first"])
@@ -362,7 +362,7 @@ def test_a_slow_reader_loses_nothing() -> None:
     script = """
 import sys
 sys.path.insert(0, "src")
-from run_cronjob.actions import Actions
+from run_cronjob.clients.workflow_commands import Actions
 actions = Actions()
 for number in range(5000):
     actions.others([f"line {number} " + "x" * 50])

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from run_cronjob.ahead import Ahead
+from run_cronjob.core.prefetch import Ahead
 
 
 def test_asks_before_the_answer_is_wanted():

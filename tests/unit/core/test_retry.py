@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob.patience import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Budget, persist
-from tests.unit.samples import FakeClock
+from run_cronjob.core.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Budget, persist
+from tests.builders import FakeClock
 
 CHANCE = st.floats(0, 1)
 

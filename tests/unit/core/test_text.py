@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from run_cronjob import text
-from tests.unit.samples import HOSTILE
+from run_cronjob.core import text
+from tests.builders import HOSTILE
 
 # Characters that mean something to the runner, to Markdown or to a terminal, more often than chance offers them.
 NASTY = st.text(alphabet="ab `~|<>[]()*_#:\\&\n\r\t\x0b\x1b\x85\u2028\u200b\u202e\ufe0f%=,") | st.text()

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from run_cronjob.pods import View, post_mortem, trouble, waiting
-from tests.unit.job_samples import (
+from run_cronjob.diagnosis.job_state import View, post_mortem, trouble, waiting
+from tests.builders import HOSTILE
+from tests.job_builders import (
     BACKOFF,
     DEADLINE,
     FULL_QUOTA,
@@ -35,10 +36,9 @@ from tests.unit.job_samples import (
     view,
     waits,
 )
-from tests.unit.samples import HOSTILE
 
 if TYPE_CHECKING:
-    from run_cronjob.model import Problem
+    from run_cronjob.core.models import Problem
 
 Raw = dict[str, Any]
 

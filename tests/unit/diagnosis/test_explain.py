@@ -14,12 +14,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import diagnosis
-from run_cronjob.diagnosis import Situation, explain
-from run_cronjob.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.model import Concerns, Problem, RunningJob
-from run_cronjob.text import kubectl, quoted
-from tests.unit.samples import CLAIMS, HOSTILE, ROLE, inputs, outcome
+from run_cronjob.core.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.models import Concerns, Problem, RunningJob
+from run_cronjob.core.text import kubectl, quoted
+from run_cronjob.diagnosis import explain as messages
+from run_cronjob.diagnosis.explain import Situation, explain
+from tests.builders import CLAIMS, HOSTILE, ROLE, inputs, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +55,11 @@ def scenarios(foreign: str) -> dict[str, Problem]:
 
     kubernetes, github = "the Kubernetes API", "GitHub's OIDC endpoint"
     return {
-        "invalid input": diagnosis.invalid_inputs(["Input `cronjob` is missing."]),
-        "invalid inputs": diagnosis.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
-        "no id-token permission": diagnosis.no_id_token_permission(),
-        "kubeconfig unreadable": diagnosis.kubeconfig_unreadable(foreign),
-        "ca bundle unreadable": diagnosis.ca_bundle_unreadable(foreign, foreign),
+        "invalid input": messages.invalid_inputs(["Input `cronjob` is missing."]),
+        "invalid inputs": messages.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
+        "no id-token permission": messages.no_id_token_permission(),
+        "kubeconfig unreadable": messages.kubeconfig_unreadable(foreign),
+        "ca bundle unreadable": messages.ca_bundle_unreadable(foreign, foreign),
         "github: no answer": explain(silence(Cause.CONNECT_TIMEOUT, github), at),
         "github: proxy": explain(silence(Cause.PROXY, github), at),
         "github: tls": explain(silence(Cause.TLS, github), at),
@@ -85,7 +85,7 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         "aws: credentials rejected": explain(aws("DescribeCluster", "UnrecognizedClientException", foreign), at),
         "aws: other credentials rejected": explain(aws("DescribeCluster", "ExpiredTokenException"), by_environment),
         "aws: unknown error": explain(aws("DescribeCluster", foreign, foreign), at),
-        "cluster not ready": diagnosis.cluster_not_ready(at, foreign),
+        "cluster not ready": messages.cluster_not_ready(at, foreign),
         "api: no answer": explain(silence(Cause.CONNECT_TIMEOUT, kubernetes), at),
         "api: no answer, kubeconfig": explain(silence(Cause.NAME, kubernetes), by_kubeconfig),
         "api: an answer cut off": explain(silence(Cause.READ_TIMEOUT, kubernetes), at),
@@ -124,25 +124,25 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         ),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
         "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
-        "already running": diagnosis.already_running(foreign, "staging", running, "Because."),
-        "guard is blind": diagnosis.guard_is_blind("staging", "refuse"),
-        "cannot follow": diagnosis.cannot_follow("staging", ["get", "watch"], "completed"),
-        "still running": diagnosis.still_running(
+        "already running": messages.already_running(foreign, "staging", running, "Because."),
+        "guard is blind": messages.guard_is_blind("staging", "refuse"),
+        "cannot follow": messages.cannot_follow("staging", ["get", "watch"], "completed"),
+        "still running": messages.still_running(
             outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")
         ),
-        "still running, in trouble": diagnosis.still_running(
-            outcome(job_name=foreign, timeout=90, trouble=diagnosis.name_taken("staging", foreign, fixed=True))
+        "still running, in trouble": messages.still_running(
+            outcome(job_name=foreign, timeout=90, trouble=messages.name_taken("staging", foreign, fixed=True))
         ),
-        "deleted": diagnosis.deleted("staging", foreign),
-        "not deleted": diagnosis.not_deleted("staging", foreign),
-        "lost sight": diagnosis.lost_sight("staging", foreign, explain(api(403, foreign), at)),
-        "lost sight, nothing to paste": diagnosis.lost_sight("staging", foreign, explain(api(429, foreign), at)),
-        "name taken": diagnosis.name_taken("staging", foreign, fixed=False),
-        "fixed name taken": diagnosis.name_taken("staging", foreign, fixed=True),
-        "uncertain": diagnosis.creation_uncertain("staging", foreign, foreign),
-        "uncertain, pruned": diagnosis.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
-        "cancelled": diagnosis.cancelled(),
-        "too long": diagnosis.took_too_long("reading the CronJob", 110),
+        "deleted": messages.deleted("staging", foreign),
+        "not deleted": messages.not_deleted("staging", foreign),
+        "lost sight": messages.lost_sight("staging", foreign, explain(api(403, foreign), at)),
+        "lost sight, nothing to paste": messages.lost_sight("staging", foreign, explain(api(429, foreign), at)),
+        "name taken": messages.name_taken("staging", foreign, fixed=False),
+        "fixed name taken": messages.name_taken("staging", foreign, fixed=True),
+        "uncertain": messages.creation_uncertain("staging", foreign, foreign),
+        "uncertain, pruned": messages.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
+        "cancelled": messages.cancelled(),
+        "too long": messages.took_too_long("reading the CronJob", 110),
         "unexpected": raised(ValueError(foreign)),
     }
 
@@ -151,7 +151,7 @@ def raised(error: Exception) -> Problem:
     try:
         raise error  # noqa: TRY301  to have a traceback
     except Exception as caught:  # noqa: BLE001  with its traceback, as it would come
-        return diagnosis.unexpected(caught)
+        return messages.unexpected(caught)
 
 
 HONEST = scenarios("honest-name")
@@ -174,7 +174,7 @@ def outside_quotes(sentence: str) -> str:
 
 
 def test_every_reason_that_the_code_can_give_is_among_these() -> None:
-    source = Path(diagnosis.__file__).read_text()
+    source = Path(messages.__file__).read_text()
 
     assert {problem.reason for problem in HONEST.values()} == set(re.findall(r'reason="(\w+)"', source))
 
@@ -297,11 +297,11 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
     try:
         work(SECRET)
     except ValueError as error:
-        problem = diagnosis.unexpected(error)
+        problem = messages.unexpected(error)
 
     assert "hunter2" not in str(astuple(problem))
     assert "ValueError" in problem.what
-    assert "test_diagnosis.py" in problem.paste
+    assert "test_explain.py" in problem.paste
     assert "work" in problem.paste
 
 
@@ -412,7 +412,7 @@ def test_a_missing_cronjob_is_answered_with_the_nearest_names(
 
 
 def test_an_uncertain_job_is_told_as_such_and_not_to_be_started_again_at_once() -> None:
-    problem = diagnosis.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
+    problem = messages.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
 
     assert "not certain" in problem.what
     assert "Don't run the workflow again yet" in problem.first

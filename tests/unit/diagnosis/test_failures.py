@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from run_cronjob.model import Concerns
-from run_cronjob.pods import PostMortem, post_mortem
-from tests.unit.job_samples import (
+from run_cronjob.core.models import Concerns
+from run_cronjob.diagnosis.job_state import PostMortem, post_mortem
+from tests.job_builders import (
     BACKOFF,
     DEADLINE,
     FULL_QUOTA,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from run_cronjob.pods import View, waiting
-from tests.unit.job_samples import (
+from run_cronjob.diagnosis.job_state import View, waiting
+from tests.job_builders import (
     IMAGE,
     LATER,
     NOT_READY,

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from run_cronjob import grants
-from tests.unit.samples import CLAIMS, ROLE, inputs
+from run_cronjob.diagnosis import snippets
+from tests.builders import CLAIMS, ROLE, inputs
 
 ISSUER = "token.actions.githubusercontent.com"
 AT_SERVER = {"iss": "https://ghes.example/_services/token"}
 
 
 def statement(role: str = ROLE, **changes: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(grants.trust_statement(role, CLAIMS | changes))
+    found: dict[str, Any] = json.loads(snippets.trust_statement(role, CLAIMS | changes))
     return found
 
 
@@ -63,24 +63,24 @@ def test_a_trust_statement_stays_in_the_roles_partition_and_account() -> None:
 
 @pytest.mark.parametrize("claims", [{}, {"aud": "sts.amazonaws.com"}, {"sub": "", "aud": ""}])
 def test_a_claim_that_cannot_be_read_does_not_widen_the_statement(claims: dict[str, object]) -> None:
-    found = json.loads(grants.trust_statement(ROLE, claims))["Condition"]["StringEquals"]
+    found = json.loads(snippets.trust_statement(ROLE, claims))["Condition"]["StringEquals"]
 
     assert found[f"{ISSUER}:sub"]
     assert found[f"{ISSUER}:aud"]
 
 
 def test_what_the_role_needs_of_eks() -> None:
-    assert json.loads(grants.describe_cluster_statement(inputs(role_to_assume="arn:aws-cn:iam::1:role/x"))) == {
+    assert json.loads(snippets.describe_cluster_statement(inputs(role_to_assume="arn:aws-cn:iam::1:role/x"))) == {
         "Effect": "Allow",
         "Action": "eks:DescribeCluster",
         "Resource": "arn:aws-cn:eks:eu-central-1:1:cluster/blue",
     }
-    without_role = json.loads(grants.describe_cluster_statement(inputs(role_to_assume="")))
+    without_role = json.loads(snippets.describe_cluster_statement(inputs(role_to_assume="")))
     assert without_role["Resource"] == "arn:aws:eks:eu-central-1:*:cluster/blue"
 
 
 def test_the_rights_in_the_cluster_and_their_binding_to_the_group_in_one_namespace() -> None:
-    role, binding = yaml.safe_load_all(grants.rbac("staging"))
+    role, binding = yaml.safe_load_all(snippets.rbac("staging"))
 
     rights = {(verb, rule["resources"][0]) for rule in role["rules"] for verb in rule["verbs"]}
     assert {("get", "cronjobs"), ("create", "jobs")} <= rights
@@ -89,11 +89,11 @@ def test_the_rights_in_the_cluster_and_their_binding_to_the_group_in_one_namespa
     assert [verb for verb, resource in rights if verb == "create"] == ["create"]
     assert binding["metadata"]["namespace"] == "staging"
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    assert binding["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": grants.GROUP}]
+    assert binding["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": snippets.GROUP}]
 
 
 def test_who_only_starts_jobs_needs_no_rights_on_pods() -> None:
-    role, _ = yaml.safe_load_all(grants.rbac("staging", follow=False))
+    role, _ = yaml.safe_load_all(snippets.rbac("staging", follow=False))
 
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"cronjobs", "jobs"}
     assert not {"watch", "delete"} & {verb for rule in role["rules"] for verb in rule["verbs"]}
@@ -104,7 +104,7 @@ def test_who_only_starts_jobs_needs_no_rights_on_pods() -> None:
     [("jobs.batch", "batch", "jobs"), ("pods/log", "", "pods/log"), ("pods", "", "pods")],
 )
 def test_one_rule_to_add_is_one_line_of_yaml(resource: str, group: str, plural: str) -> None:
-    line = grants.rule(resource, "list", "watch")
+    line = snippets.rule(resource, "list", "watch")
 
     assert yaml.safe_load(line) == [{"apiGroups": [group], "resources": [plural], "verbs": ["list", "watch"]}]
     assert "\n" not in line
@@ -112,13 +112,13 @@ def test_one_rule_to_add_is_one_line_of_yaml(resource: str, group: str, plural: 
 
 @pytest.mark.parametrize("namespace", ["on", "123", "null"])
 def test_a_namespace_that_yaml_would_take_for_something_else_stays_a_name(namespace: str) -> None:
-    *_, binding = yaml.safe_load_all(grants.rbac(namespace))
+    *_, binding = yaml.safe_load_all(snippets.rbac(namespace))
 
     assert binding["metadata"]["namespace"] == namespace
 
 
 def test_the_aws_auth_line_has_no_role_path_and_carries_the_session_name() -> None:
-    (entry,) = yaml.safe_load(grants.cluster_entry(inputs(), ROLE).partition("aws-auth")[2].partition("\n")[2])
+    (entry,) = yaml.safe_load(snippets.cluster_entry(inputs(), ROLE).partition("aws-auth")[2].partition("\n")[2])
 
     assert entry == {
         "rolearn": "arn:aws:iam::123456789012:role/run-cronjob",
@@ -128,7 +128,7 @@ def test_the_aws_auth_line_has_no_role_path_and_carries_the_session_name() -> No
 
 
 def test_who_is_not_known_is_left_to_fill_in() -> None:
-    assert "--principal-arn ARN-OF-THE-ROLE " in grants.cluster_entry(inputs(), "")
+    assert "--principal-arn ARN-OF-THE-ROLE " in snippets.cluster_entry(inputs(), "")
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_who_is_not_known_is_left_to_fill_in() -> None:
     ],
 )
 def test_the_role_behind_a_session(caller: str, role: str) -> None:
-    assert grants.role_of(caller) == role
+    assert snippets.role_of(caller) == role

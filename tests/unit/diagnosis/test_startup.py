@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from run_cronjob.model import Concerns
-from run_cronjob.pods import Trouble, View, trouble
-from tests.unit.job_samples import (
+from run_cronjob.core.models import Concerns
+from run_cronjob.diagnosis.job_state import Trouble, View, trouble
+from tests.job_builders import (
     FULL_QUOTA,
     IMAGE,
     LATER,

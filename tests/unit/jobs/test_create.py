@@ -11,12 +11,12 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from run_cronjob import creation, job
-from run_cronjob.creation import Next, Plan, Post, Seen, decide, needs_look
-from run_cronjob.errors import ActionError, ApiError, Cause, Interrupted, NoAnswer
-from run_cronjob.model import CreatedJob, Creation, Json
-from run_cronjob.patience import Budget
-from tests.unit.samples import TRIGGER, FakeClock, cronjob
+from run_cronjob.core.errors import ActionError, ApiError, Cause, Interrupted, NoAnswer
+from run_cronjob.core.models import CreatedJob, Creation, Json
+from run_cronjob.core.retry import Budget
+from run_cronjob.jobs import create, manifest
+from run_cronjob.jobs.create import Next, Plan, Post, Seen, decide, needs_look
+from tests.builders import TRIGGER, FakeClock, cronjob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,7 +144,7 @@ class ScriptedApi:
         self.asked.append(f"GET {name}")
         assert namespace == "staging"
         whose = REQUEST if self._next() is Ours else "request-2"
-        found = job.build(cronjob(), name, TRIGGER, whose)
+        found = manifest.build(cronjob(), name, TRIGGER, whose)
         found["metadata"]["uid"] = "job-uid"
         return found
 
@@ -180,7 +180,7 @@ def plan(owner: Json | None = None, *, fixed: bool = False, dry_run: bool = Fals
     return Plan(
         cronjob=owner,
         request_id=REQUEST,
-        manifest=lambda suffix: job.build(owner, NAME + suffix, TRIGGER, REQUEST),
+        manifest=lambda suffix: manifest.build(owner, NAME + suffix, TRIGGER, REQUEST),
         next_suffix=lambda: f"-{next(suffixes)}",
         name_is_fixed=fixed,
         dry_run=dry_run,
@@ -207,8 +207,8 @@ class Attempt:
 def attempt(*script: Answer, told: Told | None = None, what: Plan | None = None) -> Attempt:
     seen = Attempt(ScriptedApi(*script), told or Told(), FakeClock())
     try:
-        budget = Budget(creation.BUDGET_SECONDS, seen.clock)
-        seen.made = creation.create_once(seen.api, what or plan(), budget, seen.told)
+        budget = Budget(create.BUDGET_SECONDS, seen.clock)
+        seen.made = create.create_once(seen.api, what or plan(), budget, seen.told)
     except (ActionError, ApiError, NoAnswer, Interrupted) as error:
         seen.error = error
     return seen
@@ -257,7 +257,7 @@ def test_between_a_lost_answer_and_its_repetition_a_job_may_still_exist() -> Non
     "owner",
     [
         cronjob(ttlSecondsAfterFinished=0),
-        cronjob(ttlSecondsAfterFinished=creation.BUDGET_SECONDS),
+        cronjob(ttlSecondsAfterFinished=create.BUDGET_SECONDS),
         cronjob(spec={"successfulJobsHistoryLimit": 0}),
         cronjob(spec={"failedJobsHistoryLimit": 0}),
     ],
@@ -273,7 +273,7 @@ def test_a_job_that_may_have_run_and_been_pruned_is_never_asked_for_again(owner:
 
 
 def test_a_job_kept_longer_than_the_budget_can_be_asked_for_again() -> None:
-    owner = cronjob(ttlSecondsAfterFinished=creation.BUDGET_SECONDS + 1)
+    owner = cronjob(ttlSecondsAfterFinished=create.BUDGET_SECONDS + 1)
 
     assert attempt(LOST, NOT_FOUND, Accepted, what=plan(owner)).made is not None
 
@@ -344,7 +344,7 @@ def test_a_strangers_conflict_is_an_error_for_a_name_that_a_person_fixed() -> No
 def test_names_that_are_all_taken_come_to_an_end() -> None:
     taken: list[Answer] = [CONFLICT, Strangers]
 
-    seen = attempt(*taken * creation.MOST_NAMES)
+    seen = attempt(*taken * create.MOST_NAMES)
 
     assert seen.reason == "NameTaken"
     assert seen.api.is_spent
@@ -377,7 +377,7 @@ def test_the_server_says_how_long_to_wait() -> None:
 
 
 def test_a_wait_that_the_budget_would_not_outlast_is_not_begun() -> None:
-    busy = status(429, retry_after=float(creation.BUDGET_SECONDS))
+    busy = status(429, retry_after=float(create.BUDGET_SECONDS))
 
     seen = attempt(busy)
 
@@ -392,7 +392,7 @@ def test_repeating_ends_with_the_budget_and_the_last_error() -> None:
     seen = attempt(*[busy] * 100)
 
     assert seen.error is busy
-    assert seen.clock.elapsed < creation.BUDGET_SECONDS
+    assert seen.clock.elapsed < create.BUDGET_SECONDS
     assert len(seen.api.asked) > 5
     assert seen.told.creation is Creation.NONE
 
@@ -493,7 +493,7 @@ class Weather:
         """The Jobs of this request that were ever started."""
         self.taken_by_strangers = draw(st.sets(st.sampled_from([NAME, f"{NAME}-2", f"{NAME}-3"])))
         for name in self.taken_by_strangers:
-            self.jobs[name] = (-1000.0, job.build(owner, name, TRIGGER, "request-2"))
+            self.jobs[name] = (-1000.0, manifest.build(owner, name, TRIGGER, "request-2"))
         self.lost_answers = 0
 
     def _execute(self, manifest: Json) -> bool:
@@ -512,9 +512,9 @@ class Weather:
                 del self.jobs[name]
 
     def _arrive(self) -> None:
-        for manifest in self._delayed:
+        for delayed in self._delayed:
             if self._draw(st.booleans()):
-                self._execute(manifest)
+                self._execute(delayed)
         self._delayed.clear()
 
     def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
@@ -580,7 +580,7 @@ def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_i
     fixed = data.draw(st.booleans())
 
     try:
-        made = creation.create_once(weather, plan(owner, fixed=fixed), Budget(creation.BUDGET_SECONDS, clock), record)
+        made = create.create_once(weather, plan(owner, fixed=fixed), Budget(create.BUDGET_SECONDS, clock), record)
     except (ApiError, NoAnswer):
         event("ends: error")
         assert weather.ever == []

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import follow
-from run_cronjob.errors import ApiError, Cause, NoAnswer
-from run_cronjob.follow import About, Follow, Known, Right, Target, Unwatchable
-from run_cronjob.model import Result, WaitFor
-from run_cronjob.watching import Changed, Listed, Lost
-from tests.unit.samples import FakeClock
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.core.models import Result, WaitFor
+from run_cronjob.jobs import follow
+from run_cronjob.jobs.follow import About, Follow, Known, Right, Target, Unwatchable
+from run_cronjob.jobs.watch import Changed, Listed, Lost
+from tests.builders import FakeClock
 
 if TYPE_CHECKING:
-    from run_cronjob.model import Problem
-    from run_cronjob.watching import News
+    from run_cronjob.core.models import Problem
+    from run_cronjob.jobs.watch import News
 
 TARGET = Target("staging", "nightly-1", "uid-1")
 FORBIDDEN = ApiError(403, "Forbidden", "no")

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import logs
-from run_cronjob.logs import Differs, Log, Mark
+from run_cronjob.jobs import log_resume
+from run_cronjob.jobs.log_resume import Differs, Log, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -347,12 +347,12 @@ def test_colours_and_cursor_movements_are_left_out(printed: bytes, shown: str) -
     assert one(printed) == [shown]
 
 
-@pytest.mark.parametrize("size", [logs.LINE_LENGTH + 1, 70_000, 5_000_000])
+@pytest.mark.parametrize("size", [log_resume.LINE_LENGTH + 1, 70_000, 5_000_000])
 def test_a_line_of_any_length_is_cut_and_that_is_told(size: int) -> None:
     shown = read_all([(0, b"x" * size + b"\n"), (1, b"next\n")], 65_536)
 
     assert shown == [
-        "x" * logs.LINE_LENGTH + f"… ({size - logs.LINE_LENGTH:,} more bytes are not shown)",
+        "x" * log_resume.LINE_LENGTH + f"… ({size - log_resume.LINE_LENGTH:,} more bytes are not shown)",
         "next",
     ]
 
@@ -369,13 +369,13 @@ def test_of_a_line_of_any_length_little_is_held() -> None:
     tracemalloc.stop()
 
     assert peak < 10_000_000
-    assert log.take(b"\n")[0][0].endswith(f"({100_000_000 - logs.LINE_LENGTH:,} more bytes are not shown)")
+    assert log.take(b"\n")[0][0].endswith(f"({100_000_000 - log_resume.LINE_LENGTH:,} more bytes are not shown)")
 
 
 def test_no_secret_is_cut_in_half() -> None:
     log = Log(lambda text: text.replace("hunter2", "***"))
     log.begin()
 
-    lines, _ = log.take(stamp(0) + b"x" * (logs.LINE_LENGTH - 3) + b"hunter2" + b"y" * 50 + b"\n")
+    lines, _ = log.take(stamp(0) + b"x" * (log_resume.LINE_LENGTH - 3) + b"hunter2" + b"y" * 50 + b"\n")
 
     assert "hun" not in lines[0]

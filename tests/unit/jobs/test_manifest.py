@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from run_cronjob import job
-from run_cronjob.model import RunningJob, Trigger
-from tests.unit.samples import HOSTILE, TRIGGER, cronjob
+from run_cronjob.core.models import RunningJob, Trigger
+from run_cronjob.jobs import manifest
+from tests.builders import HOSTILE, TRIGGER, cronjob
 
 ORIGIN = {
     "run-cronjob/actor": "hubot",
@@ -33,7 +33,7 @@ def templated(metadata: dict[str, Any] | None, **job_spec: Any) -> dict[str, Any
 
 
 def run_of(owner: dict[str, Any], name: str, *conditions: tuple[str, str], **status: str) -> dict[str, Any]:
-    found = job.build(owner, name, TRIGGER, "r-1")
+    found = manifest.build(owner, name, TRIGGER, "r-1")
     found["status"] = status | {"conditions": [{"type": kind, "status": value} for kind, value in conditions]}
     return found
 
@@ -42,7 +42,7 @@ def run_of(owner: dict[str, Any], name: str, *conditions: tuple[str, str], **sta
 
 
 def test_the_whole_job() -> None:
-    assert job.build(cronjob(), "nightly-report-1", TRIGGER, "r-1") == {
+    assert manifest.build(cronjob(), "nightly-report-1", TRIGGER, "r-1") == {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -65,7 +65,7 @@ def test_the_whole_job() -> None:
 
 
 def test_the_templates_labels_and_annotations_come_along() -> None:
-    made = job.build(templated({"labels": {"team": "a"}, "annotations": {"note": "b"}}), "x", TRIGGER, "r-1")
+    made = manifest.build(templated({"labels": {"team": "a"}, "annotations": {"note": "b"}}), "x", TRIGGER, "r-1")
 
     assert made["metadata"]["labels"] == {"team": "a", "run-cronjob/cronjob": "nightly-report"}
     assert made["metadata"]["annotations"]["note"] == "b"
@@ -74,8 +74,8 @@ def test_the_templates_labels_and_annotations_come_along() -> None:
 def test_a_template_without_labels_lends_the_job_those_of_its_pods() -> None:
     pods = {"metadata": {"labels": {"app": "pods", "run-cronjob/cronjob": "another"}}}
 
-    lent = job.build(templated({"labels": {}}, template=pods), "x", TRIGGER, "r-1")
-    not_needed = job.build(templated({"labels": {"team": "a"}}, template=pods), "x", TRIGGER, "r-1")
+    lent = manifest.build(templated({"labels": {}}, template=pods), "x", TRIGGER, "r-1")
+    not_needed = manifest.build(templated({"labels": {"team": "a"}}, template=pods), "x", TRIGGER, "r-1")
 
     assert lent["metadata"]["labels"] == {"app": "pods", "run-cronjob/cronjob": "nightly-report"}
     assert not_needed["metadata"]["labels"] == {"team": "a", "run-cronjob/cronjob": "nightly-report"}
@@ -85,14 +85,14 @@ def test_the_cronjobs_own_labels_and_annotations_do_not() -> None:
     owner = cronjob()
     owner["metadata"] |= {"labels": {"team": "a"}, "annotations": {"note": "b"}}
 
-    made = job.build(owner, "x", TRIGGER, "r-1")
+    made = manifest.build(owner, "x", TRIGGER, "r-1")
 
     assert "team" not in made["metadata"]["labels"]
     assert "note" not in made["metadata"]["annotations"]
 
 
 def test_a_template_may_say_how_it_was_instantiated_as_with_kubectl() -> None:
-    made = job.build(templated({"annotations": {"cronjob.kubernetes.io/instantiate": "x"}}), "x", TRIGGER, "r-1")
+    made = manifest.build(templated({"annotations": {"cronjob.kubernetes.io/instantiate": "x"}}), "x", TRIGGER, "r-1")
 
     assert made["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "x"
 
@@ -105,7 +105,7 @@ def test_a_template_cannot_speak_in_our_name() -> None:
         "run-cronjob/new": "x",
     }
 
-    made = job.build(templated({"labels": forged, "annotations": forged}), "x", TRIGGER, "r-1")
+    made = manifest.build(templated({"labels": forged, "annotations": forged}), "x", TRIGGER, "r-1")
 
     assert made["metadata"]["labels"] == {"run-cronjob/cronjob": "nightly-report"}
     assert made["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"} | ORIGIN
@@ -113,7 +113,7 @@ def test_a_template_cannot_speak_in_our_name() -> None:
 
 @pytest.mark.parametrize("metadata", [None, {}, {"labels": None, "annotations": None}, {"name": "x", "namespace": "y"}])
 def test_a_template_need_not_have_metadata_and_its_name_counts_for_nothing(metadata: dict[str, Any] | None) -> None:
-    made = job.build(templated(metadata), "nightly-report-1", TRIGGER, "r-1")
+    made = manifest.build(templated(metadata), "nightly-report-1", TRIGGER, "r-1")
 
     assert made["metadata"]["name"] == "nightly-report-1"
     assert made["metadata"]["namespace"] == "staging"
@@ -122,20 +122,22 @@ def test_a_template_need_not_have_metadata_and_its_name_counts_for_nothing(metad
 def test_fields_that_no_client_knows_arrive_unchanged() -> None:
     future = {"spec": {"containers": [{"name": "c", "quantum": {"qubits": [1, 2.5, None, True]}}]}, "novel": []}
 
-    made = job.build(cronjob(template=future, notYetInvented={"a": 1}), "x", TRIGGER, "r-1")
+    made = manifest.build(cronjob(template=future, notYetInvented={"a": 1}), "x", TRIGGER, "r-1")
 
     assert made["spec"] == {"template": future, "notYetInvented": {"a": 1}}
 
 
 def test_suspension_and_concurrency_are_the_schedules_business() -> None:
-    assert job.build(cronjob(spec={"suspend": True}), "x", TRIGGER, "r-1") == job.build(cronjob(), "x", TRIGGER, "r-1")
+    assert manifest.build(cronjob(spec={"suspend": True}), "x", TRIGGER, "r-1") == manifest.build(
+        cronjob(), "x", TRIGGER, "r-1"
+    )
 
 
 def test_the_cronjob_is_not_changed() -> None:
     owner = templated({"labels": {"a": "b"}})
     before = copy.deepcopy(owner)
 
-    made = job.build(owner, "x", TRIGGER, "r-1")
+    made = manifest.build(owner, "x", TRIGGER, "r-1")
     made["spec"]["template"]["spec"]["containers"].append({})
     made["metadata"]["labels"]["c"] = "d"
 
@@ -144,7 +146,7 @@ def test_the_cronjob_is_not_changed() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_an_annotation_is_one_line_of_bounded_length_whoever_wrote_it(hostile: str) -> None:
-    made = job.build(cronjob(), "x", Trigger(actor=hostile, workflow=hostile, ref=hostile), "r-1")
+    made = manifest.build(cronjob(), "x", Trigger(actor=hostile, workflow=hostile, ref=hostile), "r-1")
 
     for value in made["metadata"]["annotations"].values():
         assert len(value.splitlines()) <= 1
@@ -156,15 +158,15 @@ def test_an_annotation_is_one_line_of_bounded_length_whoever_wrote_it(hostile: s
 
 
 def test_a_job_is_ours_by_its_request_whatever_a_webhook_made_of_the_rest() -> None:
-    ours = job.build(cronjob(), "x", TRIGGER, "r-1")
+    ours = manifest.build(cronjob(), "x", TRIGGER, "r-1")
     ours["metadata"]["ownerReferences"] = []
 
-    assert job.is_ours(ours, "r-1")
+    assert manifest.is_ours(ours, "r-1")
 
 
 def test_a_job_of_another_request_or_of_none_is_not_ours() -> None:
-    assert not job.is_ours(job.build(cronjob(), "x", TRIGGER, "r-2"), "r-1")
-    assert not job.is_ours({"metadata": {"name": "x"}}, "r-1")
+    assert not manifest.is_ours(manifest.build(cronjob(), "x", TRIGGER, "r-2"), "r-1")
+    assert not manifest.is_ours({"metadata": {"name": "x"}}, "r-1")
 
 
 # --- unfinished runs ----------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ def test_a_job_of_another_request_or_of_none_is_not_ours() -> None:
     ],
 )
 def test_only_complete_and_failed_end_a_job(conditions: list[tuple[str, str]], *, is_unfinished: bool) -> None:
-    found = job.unfinished([run_of(cronjob(), "a", *conditions)], cronjob())
+    found = manifest.unfinished([run_of(cronjob(), "a", *conditions)], cronjob())
 
     assert [each.name for each in found] == (["a"] if is_unfinished else [])
 
@@ -196,7 +198,7 @@ def test_runs_of_any_origin_count_but_not_those_of_a_namesake() -> None:
     namesakes["metadata"]["ownerReferences"][0]["uid"] = "earlier-cronjob"
     bare = {"metadata": {"name": "bare"}}
 
-    assert [each.name for each in job.unfinished([by_hand, namesakes, bare], cronjob())] == ["by-hand"]
+    assert [each.name for each in manifest.unfinished([by_hand, namesakes, bare], cronjob())] == ["by-hand"]
 
 
 def test_unfinished_runs_tell_since_when_and_by_whom_oldest_first() -> None:
@@ -204,16 +206,16 @@ def test_unfinished_runs_tell_since_when_and_by_whom_oldest_first() -> None:
     earlier = run_of(cronjob(), "earlier")
     earlier["metadata"] |= {"creationTimestamp": "2026-11-23T03:00:00Z", "annotations": {}}
 
-    assert job.unfinished([later, earlier], cronjob()) == (
+    assert manifest.unfinished([later, earlier], cronjob()) == (
         RunningJob("earlier", "2026-11-23T03:00:00Z", ""),
         RunningJob("later", "2026-11-23T04:00:00Z", "octocat"),
     )
 
 
 def test_the_cronjobs_status_lists_what_its_schedule_started() -> None:
-    assert job.active(cronjob()) == ()
-    assert job.active(cronjob() | {"status": {}}) == ()
-    assert job.active(cronjob() | {"status": {"active": [{"name": "a"}, {}]}}) == (RunningJob("a"), RunningJob(""))
+    assert manifest.active(cronjob()) == ()
+    assert manifest.active(cronjob() | {"status": {}}) == ()
+    assert manifest.active(cronjob() | {"status": {"active": [{"name": "a"}, {}]}}) == (RunningJob("a"), RunningJob(""))
 
 
 # --- what a person sees of it -------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ def test_the_facts_of_a_cronjob() -> None:
     containers = [{"name": "a", "image": "one"}, {"name": "b", "image": "two"}, {"name": "c", "image": "one"}]
     template = {"spec": {"initContainers": [{"name": "i", "image": "first"}], "containers": containers}}
 
-    seen = job.facts(cronjob(spec={"suspend": True, "timeZone": "Etc/UTC"}, template=template, suspend=True))
+    seen = manifest.facts(cronjob(spec={"suspend": True, "timeZone": "Etc/UTC"}, template=template, suspend=True))
 
     assert (seen.schedule, seen.time_zone, seen.concurrency_policy) == ("5 4 * * *", "Etc/UTC", "Forbid")
     assert (seen.suspended, seen.template_suspended) == (True, True)
@@ -231,7 +233,7 @@ def test_the_facts_of_a_cronjob() -> None:
 
 
 def test_a_cronjob_that_says_nothing_more_is_allowed_to_overlap_and_not_suspended() -> None:
-    seen = job.facts({"metadata": {}, "spec": {"schedule": "@daily", "jobTemplate": {}}})
+    seen = manifest.facts({"metadata": {}, "spec": {"schedule": "@daily", "jobTemplate": {}}})
 
     assert (seen.concurrency_policy, seen.suspended, seen.template_suspended, seen.images) == (
         "Allow",
@@ -257,7 +259,7 @@ def test_a_cronjob_that_says_nothing_more_is_allowed_to_overlap_and_not_suspende
 def test_a_job_may_be_gone_soon_by_its_time_to_live_or_a_history_limit_of_none(
     spec: dict[str, int], job_spec: dict[str, Any], *, expected: bool
 ) -> None:
-    assert job.may_be_pruned_within(cronjob(spec=spec, **job_spec), 45) is expected
+    assert manifest.may_be_pruned_within(cronjob(spec=spec, **job_spec), 45) is expected
 
 
 # --- env values ---------------------------------------------------------------------------------------------
@@ -282,16 +284,16 @@ SECRETIVE: dict[str, Any] = {
 
 
 def test_env_values_are_those_that_stand_in_the_template() -> None:
-    assert job.env_values(cronjob(template=SECRETIVE)) == {"init-s3cret", "main-s3cret"}
-    assert job.env_values({"spec": {"jobTemplate": {}}}) == frozenset()
+    assert manifest.env_values(cronjob(template=SECRETIVE)) == {"init-s3cret", "main-s3cret"}
+    assert manifest.env_values({"spec": {"jobTemplate": {}}}) == frozenset()
 
 
 def test_the_job_is_shown_without_env_values_wherever_they_are_repeated() -> None:
     owner = cronjob(template=SECRETIVE)
     owner["spec"]["jobTemplate"]["metadata"] = {"annotations": {"copy": json.dumps({"p": "main-s3cret"})}}
-    made = job.build(owner, "nightly-report-1", TRIGGER, "r-1")
+    made = manifest.build(owner, "nightly-report-1", TRIGGER, "r-1")
 
-    shown = job.without_env_values(made, job.env_values(owner), ("nightly-report", "staging"))
+    shown = manifest.without_env_values(made, manifest.env_values(owner), ("nightly-report", "staging"))
 
     assert "s3cret" not in json.dumps(shown)
     containers = shown["spec"]["template"]["spec"]["containers"]
@@ -302,16 +304,16 @@ def test_the_job_is_shown_without_env_values_wherever_they_are_repeated() -> Non
 
 
 def test_values_that_admission_added_are_hidden_too() -> None:
-    made = job.build(cronjob(), "x", TRIGGER, "r-1")
+    made = manifest.build(cronjob(), "x", TRIGGER, "r-1")
     made["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "INJECTED", "value": "injected-s3cret"}]
 
-    assert "s3cret" not in json.dumps(job.without_env_values(made, frozenset(), ()))
+    assert "s3cret" not in json.dumps(manifest.without_env_values(made, frozenset(), ()))
 
 
 def test_to_show_a_job_does_not_change_it() -> None:
-    made = job.build(cronjob(template=SECRETIVE), "x", TRIGGER, "r-1")
+    made = manifest.build(cronjob(template=SECRETIVE), "x", TRIGGER, "r-1")
     before = copy.deepcopy(made)
 
-    job.without_env_values(made, frozenset({"main-s3cret"}), ())
+    manifest.without_env_values(made, frozenset({"main-s3cret"}), ())
 
     assert made == before

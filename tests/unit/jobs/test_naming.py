@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from run_cronjob import naming
-from run_cronjob.naming import NameRule
-from tests.unit.samples import cronjob
+from run_cronjob.jobs import naming
+from run_cronjob.jobs.naming import NameRule
+from tests.builders import cronjob
 
 NOW = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

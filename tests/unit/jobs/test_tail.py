@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from run_cronjob import tail
-from run_cronjob.errors import ApiError, Cause, NoAnswer
-from run_cronjob.tail import Tails
-from tests.unit.samples import FakeClock
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.jobs import tail
+from run_cronjob.jobs.tail import Tails
+from tests.builders import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from run_cronjob.actions import Actions
+    from run_cronjob.clients.workflow_commands import Actions
 
     Answer = list[bytes] | Exception | Callable[[], Iterator[bytes]]
 

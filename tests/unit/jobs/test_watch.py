@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob.errors import ApiError, Cause, NoAnswer
-from run_cronjob.watching import Changed, Listed, Lost, Watch
-from tests.unit.samples import FakeClock
+from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.jobs.watch import Changed, Listed, Lost, Watch
+from tests.builders import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from run_cronjob.watching import News
+    from run_cronjob.jobs.watch import News
 
 CUT = NoAnswer("the Kubernetes API", "k8s.example", Cause.BROKEN)
 EXPIRED = ApiError(410, "Expired", "too old resource version")

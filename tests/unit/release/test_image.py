@@ -17,7 +17,7 @@ import yaml
 
 from release import CannotRelease, image
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENTRYPOINT = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
 IN_TOTO = "application/vnd.in-toto+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"

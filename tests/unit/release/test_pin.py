@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from release import CannotRelease
 from release.pin import pin, pinned
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ACTION = (ROOT / "action.yml").read_bytes()
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 IMAGE = f"ghcr.io/acme/run-cronjob@{DIGEST}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.unit.test_release_tags import IMAGE, ROOT, Project
+from tests.unit.release.test_tags import IMAGE, ROOT, Project
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from release.pin import pin
 from release.repository import Repository
 from release.version import Version, parse, requested
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ACTION = (ROOT / "action.yml").read_bytes()
 IMAGE = "ghcr.io/acme/run-cronjob@sha256:" + "a" * 64
 OTHER = "ghcr.io/acme/run-cronjob@sha256:" + "b" * 64

@@ -15,12 +15,23 @@ from cmarkgfm.cmark import Options
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob import diagnosis, summary
-from run_cronjob.diagnosis import Situation, explain
-from run_cronjob.errors import ApiError
-from run_cronjob.model import Creation, CronJobFacts, Deletion, Outcome, Output, Problem, Result, RunningJob, Trigger
-from run_cronjob.text import quoted
-from tests.unit.samples import HOSTILE, inputs, outcome
+from run_cronjob.core.errors import ApiError
+from run_cronjob.core.models import (
+    Creation,
+    CronJobFacts,
+    Deletion,
+    Outcome,
+    Output,
+    Problem,
+    Result,
+    RunningJob,
+    Trigger,
+)
+from run_cronjob.core.text import quoted
+from run_cronjob.diagnosis import explain as messages
+from run_cronjob.diagnosis.explain import Situation, explain
+from run_cronjob.report import summary
+from tests.builders import HOSTILE, inputs, outcome
 
 
 class Page(HTMLParser):
@@ -74,23 +85,23 @@ def told(foreign: str) -> dict[str, Outcome]:
     )
     running = [RunningJob(foreign, foreign, foreign)]
     refused = explain(ApiError(422, foreign, foreign), Situation(inputs(), namespace=foreign, cluster=foreign))
-    claims = dict.fromkeys(diagnosis.SHOWN_CLAIMS, foreign)
+    claims = dict.fromkeys(messages.SHOWN_CLAIMS, foreign)
     held_up = replace(known, result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=refused)
-    statement = Problem("RoleRefused", diagnosis.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
+    statement = Problem("RoleRefused", messages.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
     return {
         "created": replace(known, result=Result.CREATED, creation=Creation.DONE),
         "created, of an unknown kind": replace(known, result=Result.CREATED, creation=Creation.DONE, facts=None),
         "dry run": replace(known, result=Result.DRY_RUN, dry_run=True, manifest=f"kind: Job\nname: {foreign}\n"),
         "refused": replace(
-            known, result=Result.REFUSED, problem=diagnosis.already_running(foreign, foreign, running, "So.")
+            known, result=Result.REFUSED, problem=messages.already_running(foreign, foreign, running, "So.")
         ),
-        "cancelled": replace(known, result=Result.CANCELLED, problem=diagnosis.cancelled()),
+        "cancelled": replace(known, result=Result.CANCELLED, problem=messages.cancelled()),
         "cancelled too late": replace(known, result=Result.CANCELLED, creation=Creation.DONE),
         "cancelled in between": replace(
             known,
             result=Result.CANCELLED,
             creation=Creation.OPEN,
-            problem=diagnosis.creation_uncertain(foreign, foreign, foreign),
+            problem=messages.creation_uncertain(foreign, foreign, foreign),
         ),
         "refused by the API": replace(known, problem=refused),
         "refused by AWS": replace(known, problem=statement),
@@ -116,23 +127,21 @@ def told(foreign: str) -> dict[str, Outcome]:
             known,
             result=Result.TIMED_OUT,
             creation=Creation.DONE,
-            problem=diagnosis.still_running(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
+            problem=messages.still_running(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
         ),
-        "timed out, held up": replace(held_up, problem=diagnosis.still_running(held_up)),
+        "timed out, held up": replace(held_up, problem=messages.still_running(held_up)),
         "deleted": replace(
-            known, result=Result.DELETED, creation=Creation.DONE, problem=diagnosis.deleted(foreign, foreign)
+            known, result=Result.DELETED, creation=Creation.DONE, problem=messages.deleted(foreign, foreign)
         ),
-        "lost sight of": replace(
-            known, creation=Creation.DONE, problem=diagnosis.lost_sight(foreign, foreign, refused)
-        ),
+        "lost sight of": replace(known, creation=Creation.DONE, problem=messages.lost_sight(foreign, foreign, refused)),
         **{
             f"cancelled, deletion {deletion.name}": replace(
                 known, result=Result.CANCELLED, creation=Creation.DONE, deletion=deletion
             )
             for deletion in Deletion
         },
-        "invalid": Outcome(cronjob=foreign, problem=diagnosis.invalid_inputs([f"It is {quoted(foreign)}."])),
-        "nothing known": Outcome(problem=diagnosis.cancelled()),
+        "invalid": Outcome(cronjob=foreign, problem=messages.invalid_inputs([f"It is {quoted(foreign)}."])),
+        "nothing known": Outcome(problem=messages.cancelled()),
     }
 
 
@@ -370,7 +379,7 @@ def test_what_holds_a_job_up_when_our_patience_ends_has_its_own_link() -> None:
     trouble = Problem("ImageNotFound", "What.", "Why.", "Fix.")
     held_up = outcome(result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=trouble)
 
-    told = summary.markdown(replace(held_up, problem=diagnosis.still_running(held_up)))
+    told = summary.markdown(replace(held_up, problem=messages.still_running(held_up)))
 
     assert "troubleshooting.md#timedout" in told
     assert "troubleshooting.md#imagenotfound" in told
