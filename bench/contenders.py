@@ -12,8 +12,8 @@ import yaml
 
 from bench.following import POD, RUNS
 from sandbox import CRONJOB, NAMESPACE
-from sandbox.environment import CLUSTER, ENTRYPOINT, REGION, ROOT
 from sandbox.github import runner
+from sandbox.names import CLUSTER, ENTRYPOINT, REGION, ROOT
 from sandbox.net.server import HOST
 
 if TYPE_CHECKING:

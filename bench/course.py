@@ -23,7 +23,8 @@ from bench.relay import Relay
 from sandbox import NAMESPACE
 from sandbox.aws.eks import EKS
 from sandbox.control_plane.cluster import RealCluster
-from sandbox.environment import CLUSTER, REGION, Sandbox
+from sandbox.environment import Sandbox
+from sandbox.names import CLUSTER, REGION
 from sandbox.net.http_proxy import ForwardProxy
 from sandbox.net.server import HOST, Journal, Server
 

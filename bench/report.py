@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bench.contenders import TOOLS
 from bench.following import LINES
-from sandbox.environment import ROOT
+from sandbox.names import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

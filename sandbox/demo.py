@@ -21,10 +21,11 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.environment import ENTRYPOINT, ENVIRONMENT, NAMESPACE, Sandbox
+from sandbox.environment import Sandbox
 from sandbox.github.oidc_provider import GitHub
 from sandbox.github.runner import start_step
 from sandbox.job_script import Life
+from sandbox.names import ENTRYPOINT, ENVIRONMENT, NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,6 +19,7 @@ from sandbox.aws.server import AWS
 from sandbox.emulator.server import Cluster
 from sandbox.github import runner
 from sandbox.github.oidc_provider import GitHub
+from sandbox.names import CLUSTER, CRONJOB, CRONJOB_MANIFEST, ENTRYPOINT, EXAMPLES, NAMESPACE, REGION, ROLE
 from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy
 from sandbox.tools.processes import keeper
@@ -30,46 +31,6 @@ if TYPE_CHECKING:
     from sandbox.github.runner import Launch, Run, Step
 
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
-
-ROOT = Path(__file__).resolve().parent.parent
-ENTRYPOINT = ROOT / "entrypoint.py"
-EXAMPLES = ROOT / "examples"
-REGION = "eu-central-1"
-CLUSTER = "staging"
-NAMESPACE = "batch"
-ENVIRONMENT = "staging"
-CRONJOB = "nightly-report"
-ROLE = "run-cronjob-staging"
-
-CRONJOB_MANIFEST: dict[str, Any] = {
-    "apiVersion": "batch/v1",
-    "kind": "CronJob",
-    "metadata": {"name": CRONJOB, "namespace": NAMESPACE},
-    "spec": {
-        "schedule": "0 3 * * *",
-        "timeZone": "Europe/Berlin",
-        "concurrencyPolicy": "Forbid",
-        "jobTemplate": {
-            "metadata": {"labels": {"app": CRONJOB}},
-            "spec": {
-                "backoffLimit": 2,
-                "template": {
-                    "spec": {
-                        "restartPolicy": "Never",
-                        "containers": [
-                            {
-                                "name": "report",
-                                "image": "registry.example/reports/nightly:2.7.1",
-                                "command": ["/report", "--day", "yesterday"],
-                                "env": [{"name": "DATABASE_PASSWORD", "value": "correct-horse-battery-staple"}],
-                            }
-                        ],
-                    }
-                },
-            },
-        },
-    },
-}
 
 
 @cache

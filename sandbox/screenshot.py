@@ -10,7 +10,8 @@ from pathlib import Path
 from cmarkgfm import cmark, github_flavored_markdown_to_html
 
 from sandbox.demo import STORIES
-from sandbox.environment import ROOT, Sandbox
+from sandbox.environment import Sandbox
+from sandbox.names import ROOT
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 24px; width: 912px; background: #fff; color: #1f2328;

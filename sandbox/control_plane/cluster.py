@@ -15,7 +15,7 @@ from sandbox.control_plane.admission_webhooks import Webhooks
 from sandbox.control_plane.control_plane import BY_HAND, control_plane
 from sandbox.control_plane.token_webhook import with_probe
 from sandbox.emulator.resources import RESOURCES, of_kind
-from sandbox.environment import CLUSTER, REGION
+from sandbox.names import CLUSTER, REGION
 from sandbox.net.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
-from sandbox.environment import ROOT
 from sandbox.job_script import Life
+from sandbox.names import ROOT
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:

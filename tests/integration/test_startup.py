@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import environment as sandbox_world
+from sandbox import ENTRYPOINT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,10 +54,10 @@ runpy.run_path(os.environ["WITNESS_ENTRYPOINT"], run_name="__main__")
 @pytest.fixture
 def seen(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the process of a successful run did and held in the end."""
-    witness, report, entrypoint = tmp_path / "witness.py", tmp_path / "report.json", sandbox_world.ENTRYPOINT
+    witness, report, entrypoint = tmp_path / "witness.py", tmp_path / "report.json", ENTRYPOINT
     witness.write_text(WITNESS)
     shutil.copy(entrypoint.with_name("action.yml"), tmp_path)
-    monkeypatch.setattr(sandbox_world, "ENTRYPOINT", witness)
+    monkeypatch.setattr("sandbox.environment.ENTRYPOINT", witness)
     world.launch = None  # the image has no witness
     run = world.run(environ={"WITNESS_ENTRYPOINT": str(entrypoint), "WITNESS_REPORT": str(report)})
     assert run.succeeded

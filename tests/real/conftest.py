@@ -10,7 +10,7 @@ import pytest
 from sandbox import Sandbox
 from sandbox.control_plane.cluster import RealCluster
 from sandbox.control_plane.control_plane import ControlPlane
-from sandbox.environment import CLUSTER, REGION
+from sandbox.names import CLUSTER, REGION
 from tests.real import corpus
 from tests.real.images import engine, from_image, image, in_image, leave_time_to_build, root
 from tests.real.laboratory import Laboratory, server_minor

@@ -16,7 +16,7 @@ import pytest
 from release.pin import pin
 from run_cronjob import REPOSITORY
 from sandbox import CLUSTER, CRONJOB, NAMESPACE, REGION
-from sandbox.environment import ENVIRONMENT
+from sandbox.names import ENVIRONMENT
 from sandbox.tools import images
 from tests.real.images import ROOT
 

@@ -20,8 +20,8 @@ from run_cronjob.core.models import Access, Result, WaitFor
 from run_cronjob.diagnosis import snippets
 from run_cronjob.jobs.follow import Follow, Target
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
-from sandbox.environment import EXAMPLES
 from sandbox.github import container
+from sandbox.names import EXAMPLES
 from sandbox.tools.wait import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
