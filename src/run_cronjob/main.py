@@ -13,17 +13,17 @@ from run_cronjob.diagnosis import explain
 from run_cronjob.outcome import attempt, conclude
 from run_cronjob.report import summary
 from run_cronjob.report.publish import tell, write
-from run_cronjob.run_state import Progress
+from run_cronjob.run_state import RunState
 from run_cronjob.steps import Steps
-from run_cronjob.supervisor import Event
+from run_cronjob.supervisor import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.supervisor import Events
+    from run_cronjob.supervisor import WakeupPipe
 
 
-def main(environ: Mapping[str, str], events: Events) -> int:
+def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
     """Do what `environ` asks for and tell what came of it; the process's exit status."""
     actions = Actions()
     try:
@@ -33,15 +33,15 @@ def main(environ: Mapping[str, str], events: Events) -> int:
         return tell(replace(invalid.known, problem=problem), actions)
 
     clock = SystemClock()
-    progress = Progress(Outcome.of(asked), on_following=lambda: events.put(Event.FOLLOWING))
-    steps = Steps(asked, progress, actions, clock)
-    actions.line(summary.opening(progress.outcome))
-    event = supervisor.supervise(lambda: attempt(lambda: run(steps), progress), progress, events, asked.timeout)
+    run_state = RunState(Outcome.of(asked), on_following=lambda: events.put(Wakeup.FOLLOWING))
+    steps = Steps(asked, run_state, actions, clock)
+    actions.line(summary.opening(run_state.outcome))
+    event = supervisor.supervise(lambda: attempt(lambda: run(steps), run_state), run_state, events, asked.timeout)
     actions.take_over(supervisor.PATIENCE_SECONDS[event])
-    outcome = conclude(progress.close(), event, clock.now())
-    if event is not Event.DONE:
+    outcome = conclude(run_state.close(), event, clock.now())
+    if event is not Wakeup.DONE:
         supervisor.leave_within(supervisor.LEAVE_SECONDS[event], outcome.result.exit_status)
-    if event is Event.SIGNAL:
+    if event is Wakeup.SIGNAL:
         outcome = stop(outcome, steps, actions)
     return tell(outcome, actions)
 

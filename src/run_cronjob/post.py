@@ -12,18 +12,18 @@ from run_cronjob.core.models import OnCancel, Outcome
 from run_cronjob.diagnosis import explain
 from run_cronjob.outcome import attempt
 from run_cronjob.report import summary
-from run_cronjob.run_state import Progress
+from run_cronjob.run_state import RunState
 from run_cronjob.steps import Steps
-from run_cronjob.supervisor import Event
+from run_cronjob.supervisor import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from run_cronjob.core.models import Left
-    from run_cronjob.supervisor import Events
+    from run_cronjob.supervisor import WakeupPipe
 
 
-def main(environ: Mapping[str, str], events: Events) -> int:
+def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
     """Delete the Job that a cancelled run left behind, if it did; the process's exit status."""
     left = inputs.left(environ)
     if not left:
@@ -36,16 +36,16 @@ def main(environ: Mapping[str, str], events: Events) -> int:
         return _tell(replace(invalid.known, problem=problem), left, actions)
     if asked.on_cancel is OnCancel.LEAVE:
         return 0  # the state is none of ours: another step can set variables of that name
-    progress = Progress(Outcome.of(asked))
-    steps = Steps(asked, progress, actions, SystemClock())
+    run_state = RunState(Outcome.of(asked))
+    steps = Steps(asked, run_state, actions, SystemClock())
 
     def clean_up() -> None:
         steps.clean_up(steps.connect(steps.reach()), left)
 
-    event = supervisor.supervise(lambda: attempt(clean_up, progress), progress, events)
+    event = supervisor.supervise(lambda: attempt(clean_up, run_state), run_state, events)
     actions.take_over(supervisor.PATIENCE_SECONDS[event])
-    outcome = progress.close()
-    if event is not Event.DONE and not outcome.problem:
+    outcome = run_state.close()
+    if event is not Wakeup.DONE and not outcome.problem:
         outcome = replace(outcome, problem=explain.took_too_long(outcome.stage, supervisor.LIMIT_SECONDS))
     return _tell(outcome, left, actions)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Outcome
 
 
-class Progress:
+class RunState:
     """The Outcome as it grows. Once `stop` was called no POST begins; once closed, nothing is added.
 
     Every method of the worker's raises Interrupted where the work is to end.

@@ -18,7 +18,7 @@ import yaml
 from run_cronjob.clients import http, kubeconfig, oidc
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
 from run_cronjob.core.models import Access, Creation, Deletion, IfRunning, Left, OnCancel, Result, WaitFor
-from run_cronjob.core.prefetch import Ahead
+from run_cronjob.core.prefetch import Prefetch
 from run_cronjob.core.retry import Budget
 from run_cronjob.core.text import kubectl, quoted, redact
 from run_cronjob.diagnosis import explain, snippets
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from run_cronjob.clients.aws import Aws
-    from run_cronjob.clients.kube_api import Cluster
+    from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import Inputs, Json, Outcome, RunningJob
-    from run_cronjob.run_state import Progress
+    from run_cronjob.run_state import RunState
 
 _READY = {"ACTIVE", "UPDATING"}
 _LARGEST_KUBECONFIG = 1_000_000
@@ -59,23 +59,23 @@ class Stage:
 
 
 class Steps:
-    """The road from inputs to a Job. What is learned on the way goes to `progress`."""
+    """The road from inputs to a Job. What is learned on the way goes to `run_state`."""
 
-    def __init__(self, inputs: Inputs, progress: Progress, actions: Actions, clock: Clock) -> None:
+    def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock) -> None:
         self._inputs = inputs
-        self._progress = progress
+        self._run_state = run_state
         self._actions = actions
         self._clock = clock
         self._at = Situation(inputs, caller=inputs.role_to_assume)
         self._aws: Aws | None = None
-        self._cluster: Cluster | None = None
+        self._cluster: KubeApi | None = None
         self._token_file = ""
         self._request_id = ""
 
     @contextlib.contextmanager
     def _stage(self, title: str, doing: str) -> Iterator[Stage]:
         """One line of the log; `doing` completes "while ..."."""
-        self._progress.learn(stage=doing)
+        self._run_state.learn(stage=doing)
         began = self._clock.monotonic()
         stage = Stage()
         try:
@@ -98,7 +98,7 @@ class Steps:
         if not LABEL.fullmatch(namespace):
             raise ActionError(explain.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."]))
         self._at = replace(self._at, namespace=namespace, cluster=access.cluster)
-        self._progress.learn(namespace=namespace, cluster=access.cluster)
+        self._run_state.learn(namespace=namespace, cluster=access.cluster)
         self._actions.mask(*access.secrets)
         return access
 
@@ -127,8 +127,8 @@ class Steps:
     def _eks(self) -> Access:
         inputs = self._inputs
         # To read the authorities, and to wait for GitHub, takes no Python: boto3 is imported meanwhile.
-        id_token = Ahead(self._id_token) if inputs.role_to_assume else None
-        trusted = Ahead(self._check_ca_bundle) if not id_token else None
+        id_token = Prefetch(self._id_token) if inputs.role_to_assume else None
+        trusted = Prefetch(self._check_ca_bundle) if not id_token else None
         from run_cronjob.clients.aws import Aws  # noqa: PLC0415  see the module's docstring
 
         aws = self._aws = Aws(inputs.aws_region, self._clock, isolated=bool(id_token))
@@ -138,7 +138,7 @@ class Steps:
             with self._stage("AWS role", "assuming the AWS role") as stage:
                 self._assume_role(aws, id_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
-        with self._stage("Cluster", "finding the EKS cluster") as stage:
+        with self._stage("KubeApi", "finding the EKS cluster") as stage:
             self._actions.hide(*aws.secrets())
             endpoint = aws.find_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
@@ -177,19 +177,19 @@ class Steps:
         self._at = replace(self._at, claims=oidc.claims(token))
         return token
 
-    def connect(self, access: Access) -> Cluster:
+    def connect(self, access: Access) -> KubeApi:
         """A client of the cluster; nothing is asked yet."""
         with self._stage("Address", "preparing the connection to the cluster") as stage:
-            from run_cronjob.clients.kube_api import Cluster  # noqa: PLC0415  see the module's docstring
+            from run_cronjob.clients.kube_api import KubeApi  # noqa: PLC0415  see the module's docstring
 
             self._token_file = access.token_file
             renew = self._newer_token if self._aws or access.token_file else None
-            cluster = self._cluster = Cluster(access, self._clock, renew)
+            cluster = self._cluster = KubeApi(access, self._clock, renew)
             stage.found = quoted(cluster.host)
         self._actions.mask(cluster.bearer)
         return cluster
 
-    def find_cronjob(self, cluster: Cluster) -> Json:
+    def find_cronjob(self, cluster: KubeApi) -> Json:
         """The CronJob, as raw JSON."""
         with self._stage("CronJob", "reading the CronJob") as stage:
             try:
@@ -199,13 +199,13 @@ class Steps:
                 raise
             facts = manifest.facts(cronjob)
             self._at = replace(self._at, env_values=manifest.env_values(cronjob))
-            self._progress.learn(facts=facts)
+            self._run_state.learn(facts=facts)
             stage.found = f"{quoted(self._inputs.cronjob)}, schedule {quoted(facts.schedule)}"
         if facts.suspended:
             self._remark("The CronJob is suspended: its schedule starts nothing. This run starts all the same.")
         return cronjob
 
-    def _look_around(self, cluster: Cluster, error: ApiError) -> None:
+    def _look_around(self, cluster: KubeApi, error: ApiError) -> None:
         """What helps to explain why the first request failed, as far as we may know it."""
         with contextlib.suppress(ApiError, NoAnswer, AwsError):
             if error.status == 401 and self._aws and not self._at.caller:
@@ -215,7 +215,7 @@ class Steps:
                 exists = bool(names) or cluster.has_namespace(self._at.namespace)
                 self._at = replace(self._at, cronjob_names=names, namespace_exists=exists)
 
-    def check_rights(self, cluster: Cluster) -> None:
+    def check_rights(self, cluster: KubeApi) -> None:
         """That the Job can be followed as asked, before there is one."""
         inputs = self._inputs
         if inputs.on_cancel is OnCancel.DELETE and not self._may(cluster, "delete", "jobs.batch"):
@@ -231,7 +231,7 @@ class Steps:
                 raise ActionError(explain.cannot_follow(self._at.namespace, missing, inputs.wait_for.value))
             stage.found = "the Job may be followed"
 
-    def _may(self, cluster: Cluster, verb: str, resource: str) -> bool:
+    def _may(self, cluster: KubeApi, verb: str, resource: str) -> bool:
         """Whether we have a right; where that can't be asked, trying will tell."""
         try:
             return cluster.may(verb, resource, self._at.namespace)
@@ -240,7 +240,7 @@ class Steps:
                 return True
             raise
 
-    def guard(self, cluster: Cluster, cronjob: Json) -> tuple[RunningJob, ...]:
+    def guard(self, cluster: KubeApi, cronjob: Json) -> tuple[RunningJob, ...]:
         """The unfinished runs; refuse another where `if-running` says so."""
         setting = self._inputs.if_running
         if setting is IfRunning.ALLOW:
@@ -259,7 +259,7 @@ class Steps:
                 raise ActionError(explain.guard_is_blind(self._at.namespace, setting.value))
         return running
 
-    def _running(self, cluster: Cluster, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
+    def _running(self, cluster: KubeApi, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
         """The unfinished runs, and whether that is certain to be all."""
         try:
             return manifest.unfinished(cluster.list_jobs(self._at.namespace), cronjob), True
@@ -268,7 +268,7 @@ class Steps:
                 raise
             return manifest.active(cronjob), False
 
-    def create(self, cluster: Cluster, cronjob: Json, beside: tuple[RunningJob, ...]) -> None:
+    def create(self, cluster: KubeApi, cronjob: Json, beside: tuple[RunningJob, ...]) -> None:
         """The Job, or with `dry-run` what it would be; and what there is to say of it `beside` unfinished runs."""
         inputs = self._inputs
         request_id = self._request_id = str(uuid.uuid4())
@@ -290,10 +290,10 @@ class Steps:
             budget = Budget(create.BUDGET_SECONDS, self._clock)
             created = create.create_once(cluster, plan, budget, self)
             if inputs.dry_run:
-                self._progress.learn(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
+                self._run_state.learn(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
                 stage.found = f"{quoted(created.name)} would be accepted; a dry run creates nothing"
             else:
-                self._progress.learn(
+                self._run_state.learn(
                     creation=Creation.DONE, result=Result.CREATED, job_name=created.name, job_uid=created.uid
                 )
                 stage.found = f"{quoted(created.name)} created"
@@ -320,25 +320,25 @@ class Steps:
 
     def posting(self, name: str) -> None:
         """creation.Record: a POST is about to be sent."""
-        self._progress.posting(name)
+        self._run_state.posting(name)
         if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
             self._actions.state(delete.to_state(Left(self._at.namespace, name, self._request_id)))
 
     def known(self, creation: Creation) -> None:
         """creation.Record: that POST's fate."""
-        self._progress.known(creation)
+        self._run_state.known(creation)
 
-    def follow(self, cluster: Cluster, cronjob: Json) -> None:
+    def follow(self, cluster: KubeApi, cronjob: Json) -> None:
         """Wait for the Job's end, or its start, as `wait-for` says; tell what happens meanwhile."""
         if self._inputs.wait_for is WaitFor.CREATED or self._inputs.dry_run:
             return
-        self._progress.follow(self._clock.now())
-        from run_cronjob.wait import Attendance  # noqa: PLC0415  see the module's docstring
+        self._run_state.follow(self._clock.now())
+        from run_cronjob.wait import JobWait  # noqa: PLC0415  see the module's docstring
 
         with self._stage("End", "following the Job") as stage:
-            attendance = Attendance(self._inputs, self._at, cluster, self._progress, self._actions, self._clock)
+            attendance = JobWait(self._inputs, self._at, cluster, self._run_state, self._actions, self._clock)
             stage.found = attendance.follow(cronjob)
-            stage.is_good = self._progress.outcome.result.exit_status == 0
+            stage.is_good = self._run_state.outcome.result.exit_status == 0
 
     def delete(self, outcome: Outcome) -> Outcome:
         """Ask for the deletion of the Job that `outcome` tells of, with its pods; what came of that."""
@@ -351,7 +351,7 @@ class Steps:
             return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
         return replace(outcome, deletion=deletion)
 
-    def clean_up(self, cluster: Cluster, left: Left) -> None:
+    def clean_up(self, cluster: KubeApi, left: Left) -> None:
         """Delete the Job that a cancelled run left behind; its POST may be under way, so look more than once."""
         with self._stage("Deletion", "deleting the Job of the cancelled run") as stage:
             for _ in range(_LOOKS):
@@ -359,7 +359,7 @@ class Steps:
                 if deletion is not Deletion.GONE:
                     break
                 self._clock.sleep(_LOOK_SECONDS)
-            self._progress.learn(deletion=deletion)
+            self._run_state.learn(deletion=deletion)
             stage.found = f"of {quoted(left.name)}: {deletion.value}"
             if deletion is Deletion.FAILED:
                 raise ActionError(explain.not_deleted(left.namespace, left.name))
@@ -377,5 +377,5 @@ class Steps:
         return "-" + "".join(drawn)
 
     def _remark(self, sentence: str) -> None:
-        self._progress.remark(sentence)
+        self._run_state.remark(sentence)
         self._actions.warning("Run CronJob", sentence)

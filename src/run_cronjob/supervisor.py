@@ -22,7 +22,7 @@ from run_cronjob.core.models import Creation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from run_cronjob.run_state import Progress
+    from run_cronjob.run_state import RunState
 
 DELETE_SECONDS = 3.0
 """Of LEAVE_SECONDS after a signal, for deleting the Job of a cancelled run."""
@@ -37,7 +37,7 @@ GRACE_SECONDS = 1.0
 """For a POST that is under way when a signal comes. The runner kills 7.5 + 2.5 s after its SIGINT."""
 
 
-class Event(Enum):
+class Wakeup(Enum):
     """What can end the waiting."""
 
     DONE = 0
@@ -47,15 +47,15 @@ class Event(Enum):
     DEADLINE = 255
 
 
-PATIENCE_SECONDS = {Event.SIGNAL: 2.0, Event.DEADLINE: 60.0, Event.DONE: 60.0}
+PATIENCE_SECONDS = {Wakeup.SIGNAL: 2.0, Wakeup.DEADLINE: 60.0, Wakeup.DONE: 60.0}
 """How long the last word waits, by what ended the waiting, for lines that a slow reader has not taken yet."""
 
-LEAVE_SECONDS = {Event.SIGNAL: 4.5, Event.DEADLINE: 90.0}
+LEAVE_SECONDS = {Wakeup.SIGNAL: 4.5, Wakeup.DEADLINE: 90.0}
 """From then to the end, whatever still hangs: the runner kills 10 s after its SIGINT."""
 
 
-class Events:
-    """Events in order of arrival, put by any thread or by a signal.
+class WakeupPipe:
+    """WakeupPipe in order of arrival, put by any thread or by a signal.
 
     A pipe, since a lock would not do: the kernel may hand a signal to the worker's thread, and nothing then wakes a
     main thread that waits for a lock to run Python's handler. Python's C handler writes to the pipe wherever it runs.
@@ -71,27 +71,27 @@ class Events:
         for number in numbers:
             signal.signal(number, lambda *_: None)
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Wakeup) -> None:
         """Add one."""
         os.write(self._inlet, bytes([event.value]))
 
-    def get(self, seconds: float | None) -> Event:
+    def get(self, seconds: float | None) -> Wakeup:
         """The next one; DEADLINE if none comes in time, which without a time never happens."""
         ready, _, _ = select.select([self._outlet], [], [], seconds)
         if not ready:
-            return Event.DEADLINE
+            return Wakeup.DEADLINE
         (byte,) = os.read(self._outlet, 1)
-        return Event(byte) if byte in {event.value for event in Event} else Event.SIGNAL
+        return Wakeup(byte) if byte in {event.value for event in Wakeup} else Wakeup.SIGNAL
 
 
-def listen() -> Events:
+def listen() -> WakeupPipe:
     """From now on SIGINT and SIGTERM are events. As PID 1, Python would ignore SIGTERM."""
-    events = Events()
+    events = WakeupPipe()
     events.listen(signal.SIGINT, signal.SIGTERM)
     return events
 
 
-def supervise(work: Callable[[], None], progress: Progress, events: Events, timeout: int | None = None) -> Event:
+def supervise(work: Callable[[], None], run_state: RunState, events: WakeupPipe, timeout: int | None = None) -> Wakeup:
     """Run `work` until it is done, a signal comes or the time is up; which of these it was.
 
     The time is LIMIT_SECONDS until the Job is there, and `timeout`, if any, from then on. After anything but DONE,
@@ -104,27 +104,27 @@ def supervise(work: Callable[[], None], progress: Progress, events: Events, time
             with contextlib.suppress(Interrupted):
                 work()
         finally:
-            events.put(Event.DONE)
+            events.put(Wakeup.DONE)
 
     threading.Thread(target=run, name=WORKER, daemon=True).start()
     event = events.get(LIMIT_SECONDS)
-    if event in {Event.SIGNAL, Event.DEADLINE}:
-        progress.stop()
-        is_there = progress.outcome.creation is not Creation.NONE
-        if is_there and _wait_for_the_answer(events) and event is Event.DEADLINE:
-            event = Event.FOLLOWING
-    if event is Event.FOLLOWING:
+    if event in {Wakeup.SIGNAL, Wakeup.DEADLINE}:
+        run_state.stop()
+        is_there = run_state.outcome.creation is not Creation.NONE
+        if is_there and _wait_for_the_answer(events) and event is Wakeup.DEADLINE:
+            event = Wakeup.FOLLOWING
+    if event is Wakeup.FOLLOWING:
         event = events.get(timeout)
-        progress.stop()
+        run_state.stop()
     return event
 
 
-def _wait_for_the_answer(events: Events) -> bool:
+def _wait_for_the_answer(events: WakeupPipe) -> bool:
     """Give a POST that is under way, or just answered, a moment to tell what comes of it; whether it is followed."""
     end = time.monotonic() + GRACE_SECONDS
-    while (event := events.get(max(end - time.monotonic(), 0))) is Event.SIGNAL:
+    while (event := events.get(max(end - time.monotonic(), 0))) is Wakeup.SIGNAL:
         pass  # impatience makes no answer come sooner
-    return event is Event.FOLLOWING
+    return event is Wakeup.FOLLOWING
 
 
 def in_time(work: Callable[[], None], seconds: float) -> bool:

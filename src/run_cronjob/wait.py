@@ -10,17 +10,17 @@ from run_cronjob.core.text import duration, quoted
 from run_cronjob.diagnosis import explain, job_state, snippets
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.follow import Follow, Right, Target, Unwatchable
-from run_cronjob.jobs.tail import Tails
+from run_cronjob.jobs.tail import LogTailer
 from run_cronjob.report import summary
 
 if TYPE_CHECKING:
-    from run_cronjob.clients.kube_api import Cluster
+    from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Inputs, Json, Problem, Verdict
+    from run_cronjob.core.models import Inputs, Json, Problem, TerminalCondition
     from run_cronjob.diagnosis.explain import Situation
     from run_cronjob.diagnosis.job_state import View
-    from run_cronjob.run_state import Progress
+    from run_cronjob.run_state import RunState
 
 _LAST_LINES = 20
 """In the summary."""
@@ -47,24 +47,24 @@ _MISSING = {
 }
 
 
-class Attendance:
+class JobWait:
     """One Job under our eyes; also follow.Reporter, who tells people of it."""
 
     def __init__(  # noqa: PLR0913, PLR0917  what it works with
-        self, inputs: Inputs, at: Situation, cluster: Cluster, progress: Progress, actions: Actions, clock: Clock
+        self, inputs: Inputs, at: Situation, cluster: KubeApi, run_state: RunState, actions: Actions, clock: Clock
     ) -> None:
         self._inputs = inputs
         self._at = at
         self._cluster = cluster
-        self._progress = progress
+        self._run_state = run_state
         self._actions = actions
         self._clock = clock
-        known = progress.outcome
+        known = run_state.outcome
         shows_output = inputs.logs is Logs.TRUE
         self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values, shows_output)
         self._tails = None
         if shows_output:
-            self._tails = Tails(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
+            self._tails = LogTailer(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
 
     def follow(self, cronjob: Json) -> str:
         """Follow the Job until it is decided; what was found, for the log."""
@@ -82,7 +82,7 @@ class Attendance:
             self._remark(f"The cluster removes the failed Job, with its pods and logs, {when}.")
         return self._found(result)
 
-    def _finish(self, result: Result, verdict: Verdict | None, following: Follow) -> None:
+    def _finish(self, result: Result, verdict: TerminalCondition | None, following: Follow) -> None:
         """What takes a moment and must not cost the verdict: the rest of the logs, and why it failed."""
         if result is Result.STARTED:
             return
@@ -96,8 +96,8 @@ class Attendance:
         except Exception as error:  # noqa: BLE001  the Job's end is known, whatever this is
             self._remark(f"What else there is to tell of the Job got lost by an error of this action: {_name(error)}.")
 
-    def _write_down(self, result: Result, verdict: Verdict | None, view: View) -> None:
-        known = self._progress.outcome
+    def _write_down(self, result: Result, verdict: TerminalCondition | None, view: View) -> None:
+        known = self._run_state.outcome
         since = known.following_since or self._clock.now()
         followed = int((self._clock.now() - since).total_seconds())
         seconds = verdict.seconds if verdict and verdict.seconds is not None else known.seconds
@@ -110,7 +110,7 @@ class Attendance:
             facts["problem"] = explain.deleted(known.namespace, known.job_name)
         elif result is Result.SUCCEEDED:
             facts["exit_code"] = manifest.exit_code(view.pods)
-        self._progress.learn(result=result, following_since=None, **facts)
+        self._run_state.learn(result=result, following_since=None, **facts)
 
     def _output(self, pod: str, container: str) -> Output | None:
         if not container:
@@ -119,7 +119,7 @@ class Attendance:
         return Output(pod, container, lines[-_LAST_LINES:], _WITHHELD.get(self._inputs.logs, ""))
 
     def _found(self, result: Result) -> str:
-        known = self._progress.outcome
+        known = self._run_state.outcome
         is_end = result in {Result.SUCCEEDED, Result.FAILED}
         took = f" after {duration(known.seconds)}" if is_end and known.seconds is not None else ""
         code = f", exit code {known.exit_code}" if result is Result.FAILED and known.exit_code is not None else ""
@@ -129,7 +129,7 @@ class Attendance:
 
     def state(self, sentence: str) -> None:
         """A change."""
-        self._progress.learn(state=sentence)
+        self._run_state.learn(state=sentence)
         self._actions.line(f"  {self._clock.now():%H:%M:%S} {sentence}")
 
     def alive(self, sentence: str) -> None:
@@ -143,7 +143,7 @@ class Attendance:
 
     def held_up(self, problem: Problem | None) -> None:
         """What the end of our patience would have to tell; what was mended is forgotten."""
-        self._progress.learn(trouble=problem)
+        self._run_state.learn(trouble=problem)
 
     def missing(self, right: Right) -> None:
         """A notice, with the rule to add."""
@@ -151,7 +151,7 @@ class Attendance:
         self._remark(f"{what}. The rule to add to the role: {quoted(snippets.rule(resource, *verbs))}.")
 
     def _remark(self, sentence: str) -> None:
-        self._progress.remark(sentence)
+        self._run_state.remark(sentence)
         self._actions.notice("Run CronJob", sentence)
 
 

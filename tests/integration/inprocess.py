@@ -41,7 +41,7 @@ class Press:
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        self._thread = threading.Thread(target=main.main, args=(environ, supervisor.Events()), daemon=True)
+        self._thread = threading.Thread(target=main.main, args=(environ, supervisor.WakeupPipe()), daemon=True)
         self._thread.start()
 
     def outputs(self) -> dict[str, str]:

@@ -44,8 +44,8 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
 ):
     proxy = world.before_cluster()
     proxy.on(method="GET", times=None).hang()
-    events = supervisor.Events()
-    proxy.on_request = lambda _: events.put(supervisor.Event.DEADLINE)
+    events = supervisor.WakeupPipe()
+    proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
 
     status = main.main(environ, events)
 
@@ -61,8 +61,8 @@ def test_after_the_last_word_the_worker_is_not_heard(
 ):
     proxy = world.before_cluster()
     proxy.on(method="GET", times=None).delay_answer(1)
-    events = supervisor.Events()
-    proxy.on_request = lambda _: events.put(supervisor.Event.DEADLINE)
+    events = supervisor.WakeupPipe()
+    proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
 
     main.main(environ | {"INPUT_CRONJOB": "nobody"}, events)
     for worker in [each for each in threading.enumerate() if each.name == supervisor.WORKER]:

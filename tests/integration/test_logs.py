@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from run_cronjob.clients import kube_api as border
-from run_cronjob.clients.kube_api import Cluster
+from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access
 from run_cronjob.jobs import tail
-from run_cronjob.jobs.tail import Tails
+from run_cronjob.jobs.tail import LogTailer
 from sandbox.emulator.server import Cluster as Emulator
 from sandbox.github.workflow_commands import interpret
 from sandbox.net.certificates import Authority
@@ -61,7 +61,7 @@ class Stage:
         self._ca_pem = ca_pem
         self.tails = self.tail(emulator.user("ci"))
 
-    def tail(self, token: str) -> Tails:
+    def tail(self, token: str) -> LogTailer:
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -70,8 +70,8 @@ class Stage:
             "clusters": [{"name": "c", "cluster": {"server": self.network.url, "certificate-authority": self._ca_pem}}],
             "users": [{"name": "u", "user": {"token": token}}],
         }
-        source = Cluster(Access(kubeconfig, "c", "batch"), SystemClock())
-        return Tails(source, Actions(), SystemClock(), self.refusals.append)
+        source = KubeApi(Access(kubeconfig, "c", "batch"), SystemClock())
+        return LogTailer(source, Actions(), SystemClock(), self.refusals.append)
 
     def pod(self, name: str = "nightly-1-abcde", *, init: tuple[str, ...] = (), policy: str = "Never") -> Pod:
         return Pod(self, name, init, policy)

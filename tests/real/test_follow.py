@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from run_cronjob.clients.kube_api import Cluster
+from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access, Result, WaitFor
 from run_cronjob.diagnosis import snippets
@@ -261,7 +261,7 @@ class Listener:
 
 def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluster: RealCluster):
     """Every third one fails, and every fifth is pruned as soon as it has ended."""
-    api = Cluster(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock())
+    api = KubeApi(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock())
     wanted = {f"many-{n}": Result.FAILED if n % 3 == 0 else Result.SUCCEEDED for n in range(COMPLETIONS)}
     listeners = [Listener() for _ in wanted]
 

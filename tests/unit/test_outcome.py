@@ -9,7 +9,7 @@ import pytest
 
 from run_cronjob.core.models import Creation, Outcome, Problem, Result
 from run_cronjob.outcome import conclude
-from run_cronjob.supervisor import Event
+from run_cronjob.supervisor import Wakeup
 from tests.builders import outcome, tell
 
 BEGAN = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
@@ -27,30 +27,30 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
 @pytest.mark.parametrize(
     ("known", "event", "result", "reason"),
     [
-        (outcome(), Event.SIGNAL, Result.CANCELLED, "Cancelled"),
-        (outcome(creation=Creation.OPEN), Event.SIGNAL, Result.CANCELLED, "CreationUncertain"),
-        (outcome(creation=Creation.DONE, result=Result.CREATED), Event.SIGNAL, Result.CANCELLED, None),
-        (outcome(result=Result.DRY_RUN), Event.SIGNAL, Result.CANCELLED, "Cancelled"),
-        (outcome(), Event.DEADLINE, Result.ERROR, "TookTooLong"),
-        (outcome(creation=Creation.OPEN), Event.DEADLINE, Result.ERROR, "CreationUncertain"),
+        (outcome(), Wakeup.SIGNAL, Result.CANCELLED, "Cancelled"),
+        (outcome(creation=Creation.OPEN), Wakeup.SIGNAL, Result.CANCELLED, "CreationUncertain"),
+        (outcome(creation=Creation.DONE, result=Result.CREATED), Wakeup.SIGNAL, Result.CANCELLED, None),
+        (outcome(result=Result.DRY_RUN), Wakeup.SIGNAL, Result.CANCELLED, "Cancelled"),
+        (outcome(), Wakeup.DEADLINE, Result.ERROR, "TookTooLong"),
+        (outcome(creation=Creation.OPEN), Wakeup.DEADLINE, Result.ERROR, "CreationUncertain"),
         # What the work still told between the deadline and the last word.
-        (outcome(creation=Creation.DONE, result=Result.CREATED), Event.DEADLINE, Result.CREATED, None),
-        (outcome(result=Result.DRY_RUN), Event.DEADLINE, Result.DRY_RUN, None),
-        (outcome(result=Result.REFUSED, problem=REFUSED), Event.DEADLINE, Result.REFUSED, "AlreadyRunning"),
-        (outcome(problem=REFUSED), Event.DEADLINE, Result.ERROR, "AlreadyRunning"),
+        (outcome(creation=Creation.DONE, result=Result.CREATED), Wakeup.DEADLINE, Result.CREATED, None),
+        (outcome(result=Result.DRY_RUN), Wakeup.DEADLINE, Result.DRY_RUN, None),
+        (outcome(result=Result.REFUSED, problem=REFUSED), Wakeup.DEADLINE, Result.REFUSED, "AlreadyRunning"),
+        (outcome(problem=REFUSED), Wakeup.DEADLINE, Result.ERROR, "AlreadyRunning"),
         # While the Job is followed.
-        (FOLLOWING, Event.DEADLINE, Result.TIMED_OUT, "TimedOut"),
-        (FOLLOWING, Event.SIGNAL, Result.CANCELLED, None),
+        (FOLLOWING, Wakeup.DEADLINE, Result.TIMED_OUT, "TimedOut"),
+        (FOLLOWING, Wakeup.SIGNAL, Result.CANCELLED, None),
         # Its end was seen: nothing that comes while the rest of its log is read changes that.
-        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Event.SIGNAL, Result.SUCCEEDED, None),
-        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Event.DEADLINE, Result.SUCCEEDED, None),
-        (outcome(creation=Creation.DONE, result=Result.FAILED), Event.SIGNAL, Result.FAILED, None),
-        (outcome(creation=Creation.DONE, result=Result.FAILED), Event.DEADLINE, Result.FAILED, None),
-        (outcome(creation=Creation.DONE, result=Result.DELETED), Event.SIGNAL, Result.DELETED, None),
+        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Wakeup.SIGNAL, Result.SUCCEEDED, None),
+        (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Wakeup.DEADLINE, Result.SUCCEEDED, None),
+        (outcome(creation=Creation.DONE, result=Result.FAILED), Wakeup.SIGNAL, Result.FAILED, None),
+        (outcome(creation=Creation.DONE, result=Result.FAILED), Wakeup.DEADLINE, Result.FAILED, None),
+        (outcome(creation=Creation.DONE, result=Result.DELETED), Wakeup.SIGNAL, Result.DELETED, None),
     ],
 )
 def test_what_is_told_of_a_run_that_was_cut_short(
-    known: Outcome, event: Event, result: Result, reason: str | None
+    known: Outcome, event: Wakeup, result: Result, reason: str | None
 ) -> None:
     told = conclude(known, event, LATER)
 
@@ -58,13 +58,13 @@ def test_what_is_told_of_a_run_that_was_cut_short(
     assert (told.problem.reason if told.problem else None) == reason
 
 
-@pytest.mark.parametrize("event", [Event.SIGNAL, Event.DEADLINE])
-def test_how_long_a_job_was_followed_is_told(event: Event) -> None:
+@pytest.mark.parametrize("event", [Wakeup.SIGNAL, Wakeup.DEADLINE])
+def test_how_long_a_job_was_followed_is_told(event: Wakeup) -> None:
     assert conclude(FOLLOWING, event, LATER).seconds == 90
 
 
 def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watched_on() -> None:
-    problem = conclude(FOLLOWING, Event.DEADLINE, LATER).problem
+    problem = conclude(FOLLOWING, Wakeup.DEADLINE, LATER).problem
 
     assert problem
     assert "STILL RUNNING" in problem.what
@@ -76,7 +76,7 @@ def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watch
 def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_ends() -> None:
     trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
 
-    problem = conclude(replace(FOLLOWING, trouble=trouble), Event.DEADLINE, LATER).problem
+    problem = conclude(replace(FOLLOWING, trouble=trouble), Wakeup.DEADLINE, LATER).problem
 
     assert problem
     assert problem.reason == "TimedOut"
@@ -89,7 +89,7 @@ def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_en
 def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
     known = outcome(result=Result.REFUSED, problem=REFUSED)
 
-    assert conclude(known, Event.DONE, LATER) == known
+    assert conclude(known, Wakeup.DONE, LATER) == known
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ import pytest
 
 from run_cronjob.core.errors import Interrupted
 from run_cronjob.core.models import Creation, Result
-from run_cronjob.run_state import Progress
+from run_cronjob.run_state import RunState
 from tests.builders import outcome
 
 
-def progress(*, dry_run: bool = False) -> Progress:
-    return Progress(outcome(dry_run=dry_run))
+def run_state(*, dry_run: bool = False) -> RunState:
+    return RunState(outcome(dry_run=dry_run))
 
 
 def test_what_is_learned_is_known() -> None:
-    known = progress()
+    known = run_state()
 
     known.learn(stage="reading", result=Result.CREATED)
 
@@ -28,7 +28,7 @@ def test_what_is_learned_is_known() -> None:
 
 def test_no_remark_is_lost_where_two_threads_make_some_at_once() -> None:
     """The logs' threads and the follower each find out which right is missing."""
-    known = progress()
+    known = run_state()
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -41,7 +41,7 @@ def test_no_remark_is_lost_where_two_threads_make_some_at_once() -> None:
 
 
 def test_while_a_post_is_under_way_a_job_may_exist() -> None:
-    known = progress()
+    known = run_state()
 
     known.posting("nightly-report-1")
 
@@ -49,7 +49,7 @@ def test_while_a_post_is_under_way_a_job_may_exist() -> None:
 
 
 def test_its_fate_is_known_when_it_is_told() -> None:
-    known = progress()
+    known = run_state()
     known.posting("nightly-report-1")
 
     known.known(Creation.NONE)
@@ -58,7 +58,7 @@ def test_its_fate_is_known_when_it_is_told() -> None:
 
 
 def test_no_dry_run_leaves_a_doubt() -> None:
-    known = progress(dry_run=True)
+    known = run_state(dry_run=True)
 
     known.posting("nightly-report-1")
 
@@ -66,7 +66,7 @@ def test_no_dry_run_leaves_a_doubt() -> None:
 
 
 def test_once_stopped_no_post_begins() -> None:
-    known = progress()
+    known = run_state()
     known.stop()
 
     with pytest.raises(Interrupted):
@@ -76,7 +76,7 @@ def test_once_stopped_no_post_begins() -> None:
 
 
 def test_once_stopped_what_is_under_way_may_still_be_learned() -> None:
-    known = progress()
+    known = run_state()
     known.posting("nightly-report-1")
     known.stop()
 
@@ -86,7 +86,7 @@ def test_once_stopped_what_is_under_way_may_still_be_learned() -> None:
 
 
 def test_once_closed_nothing_is_added_and_the_work_ends() -> None:
-    known = progress()
+    known = run_state()
     known.posting("nightly-report-1")
     last_word = known.close()
 

@@ -14,14 +14,14 @@ import pytest
 from run_cronjob import supervisor
 from run_cronjob.core.errors import Interrupted
 from run_cronjob.core.models import Creation, Result
-from run_cronjob.run_state import Progress
-from run_cronjob.supervisor import Event
+from run_cronjob.run_state import RunState
+from run_cronjob.supervisor import Wakeup
 from tests.builders import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from run_cronjob.supervisor import Events
+    from run_cronjob.supervisor import WakeupPipe
 
 NEVER = 3600
 HANGING = 60
@@ -29,13 +29,13 @@ HANGING = 60
 
 
 @pytest.fixture
-def progress() -> Progress:
-    return Progress(outcome())
+def run_state() -> RunState:
+    return RunState(outcome())
 
 
 @pytest.fixture
-def events() -> Events:
-    return supervisor.Events()
+def events() -> WakeupPipe:
+    return supervisor.WakeupPipe()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_both_signals_of_a_cancelled_workflow_are_heard_instead_of_ending_the_pr
 
     os.kill(os.getpid(), number)
 
-    assert heard.get(HANGING) is Event.SIGNAL
+    assert heard.get(HANGING) is Wakeup.SIGNAL
 
 
 @pytest.mark.usefixtures("handlers")
@@ -84,33 +84,33 @@ def test_a_signal_is_heard_though_the_kernel_hands_it_to_another_thread() -> Non
 
     event = heard.get(HANGING)
 
-    assert event is Event.SIGNAL
+    assert event is Wakeup.SIGNAL
     assert thread.is_alive()
     thread.join()
 
 
-def test_work_that_is_done_is_done(progress: Progress, events: Events) -> None:
+def test_work_that_is_done_is_done(run_state: RunState, events: WakeupPipe) -> None:
     done: list[str] = []
 
-    event = supervisor.supervise(lambda: done.append("all of it"), progress, events)
+    event = supervisor.supervise(lambda: done.append("all of it"), run_state, events)
 
-    assert event is Event.DONE
+    assert event is Wakeup.DONE
     assert done == ["all of it"]
 
 
-def test_work_that_fails_is_done_too(progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_fails_is_done_too(run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
 
     def fail() -> None:
         raise ZeroDivisionError
 
-    assert supervisor.supervise(fail, progress, events) is Event.DONE
+    assert supervisor.supervise(fail, run_state, events) is Wakeup.DONE
     assert ended.wait(HANGING)
 
 
 def test_work_that_was_told_to_stop_ends_without_a_word(
-    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Python would print the whole chain of errors on stderr, foreign texts and all, past the one writer.
     printed: list[object] = []
@@ -119,94 +119,94 @@ def test_work_that_was_told_to_stop_ends_without_a_word(
 
     def work() -> None:
         worker.append(threading.current_thread())
-        progress.close()
+        run_state.close()
         try:
             raise RuntimeError("::error::foreign")  # noqa: TRY301  what the work was doing
         except RuntimeError:
-            progress.learn(stage="late")
+            run_state.learn(stage="late")
 
-    supervisor.supervise(work, progress, events)
+    supervisor.supervise(work, run_state, events)
     worker[0].join(HANGING)
 
     assert printed == []
 
 
 def test_a_signal_ends_the_waiting_and_lets_no_post_begin(
-    progress: Progress, events: Events, hang: Callable[[], None]
+    run_state: RunState, events: WakeupPipe, hang: Callable[[], None]
 ) -> None:
-    events.put(Event.SIGNAL)
+    events.put(Wakeup.SIGNAL)
 
-    assert supervisor.supervise(hang, progress, events) is Event.SIGNAL
+    assert supervisor.supervise(hang, run_state, events) is Wakeup.SIGNAL
     with pytest.raises(Interrupted):
-        progress.posting("nightly-report-1")
+        run_state.posting("nightly-report-1")
 
 
 def test_the_deadline_does_so_too(
-    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
 
-    assert supervisor.supervise(hang, progress, events) is Event.DEADLINE
+    assert supervisor.supervise(hang, run_state, events) is Wakeup.DEADLINE
     with pytest.raises(Interrupted):
-        progress.posting("nightly-report-1")
+        run_state.posting("nightly-report-1")
 
 
 def test_a_post_under_way_gets_a_moment_to_tell_whether_a_job_exists(
-    progress: Progress, events: Events, monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
     stopped = threading.Event()
-    monkeypatch.setattr(progress, "stop", stopped.set)
+    monkeypatch.setattr(run_state, "stop", stopped.set)
 
     def work() -> None:
-        progress.posting("nightly-report-1")
-        events.put(Event.SIGNAL)
+        run_state.posting("nightly-report-1")
+        events.put(Wakeup.SIGNAL)
         assert stopped.wait(HANGING)
-        progress.learn(creation=Creation.DONE)
+        run_state.learn(creation=Creation.DONE)
 
-    assert supervisor.supervise(work, progress, events) is Event.SIGNAL
-    assert progress.outcome.creation is Creation.DONE
+    assert supervisor.supervise(work, run_state, events) is Wakeup.SIGNAL
+    assert run_state.outcome.creation is Creation.DONE
 
 
 def test_a_job_that_is_there_when_the_time_is_up_is_followed_all_the_same(
-    events: Events, monkeypatch: pytest.MonkeyPatch
+    events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Otherwise the step would end as if it had not been asked to wait: green, and nobody knows how the Job ended.
-    progress = Progress(outcome(), on_following=lambda: events.put(Event.FOLLOWING))
+    run_state = RunState(outcome(), on_following=lambda: events.put(Wakeup.FOLLOWING))
     monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
     stopped = threading.Event()
-    monkeypatch.setattr(progress, "stop", stopped.set)
-    progress.learn(creation=Creation.DONE, result=Result.CREATED)
+    monkeypatch.setattr(run_state, "stop", stopped.set)
+    run_state.learn(creation=Creation.DONE, result=Result.CREATED)
 
     def work() -> None:
         assert stopped.wait(HANGING)
-        progress.follow(datetime.now(UTC))
+        run_state.follow(datetime.now(UTC))
 
-    assert supervisor.supervise(work, progress, events) is Event.DONE
+    assert supervisor.supervise(work, run_state, events) is Wakeup.DONE
 
 
 def test_but_no_more_than_a_moment(
-    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.01)
 
     def work() -> None:
-        progress.posting("nightly-report-1")
-        events.put(Event.SIGNAL)
+        run_state.posting("nightly-report-1")
+        events.put(Wakeup.SIGNAL)
         hang()
 
-    assert supervisor.supervise(work, progress, events) is Event.SIGNAL
-    assert progress.outcome.creation is Creation.OPEN
+    assert supervisor.supervise(work, run_state, events) is Wakeup.SIGNAL
+    assert run_state.outcome.creation is Creation.OPEN
 
 
 def test_without_a_post_under_way_there_is_nothing_to_wait_for(
-    progress: Progress, events: Events, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
-    events.put(Event.SIGNAL)
+    events.put(Wakeup.SIGNAL)
 
-    assert supervisor.supervise(hang, progress, events) is Event.SIGNAL
+    assert supervisor.supervise(hang, run_state, events) is Wakeup.SIGNAL
 
 
 def test_the_limits_leave_time_to_tell_before_the_runner_kills() -> None:

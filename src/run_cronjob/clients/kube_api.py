@@ -57,7 +57,7 @@ class Selection:
     query: tuple[tuple[str, str], ...]
 
 
-class Cluster:
+class KubeApi:
     """One API server, as one user; to make it asks nothing yet, but raises UnusableKubeconfig and NoAnswer.
 
     Every method raises ApiError or NoAnswer.

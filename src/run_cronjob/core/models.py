@@ -194,7 +194,7 @@ class CronJobFacts:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TerminalCondition:
     """How a Job ended: its terminal condition. `reason` and `message` are the controller's words."""
 
     succeeded: bool

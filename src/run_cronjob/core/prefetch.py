@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """`ask`, asked at once by a thread: the first call waits for that answer, later ones ask anew."""
 
     def __init__(self, ask: Callable[[], T]) -> None:

@@ -42,10 +42,10 @@ class Situation:
     env_values: frozenset[str] = frozenset()
 
 
-Known = NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig
+ServiceError = NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig
 
 
-def explain(error: Known, at: Situation) -> Problem:
+def explain(error: ServiceError, at: Situation) -> Problem:
     """Cause and fix of an error that came while doing what `at` describes."""
     match error:
         case NoAnswer():

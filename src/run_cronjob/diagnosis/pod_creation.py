@@ -18,7 +18,7 @@ from run_cronjob.core.text import kubectl, quoted
 
 if TYPE_CHECKING:
     from run_cronjob.core.status import Container, Job, Pod
-    from run_cronjob.diagnosis.scheduling import Verdict
+    from run_cronjob.diagnosis.scheduling import SchedulerMessage
 
 _ANEW = "A Job that still waits keeps the old template: delete it, and run the workflow again."
 _GOES_ON = "A Job that still waits goes on by itself then; only if the template was changed, delete it and run again."
@@ -190,7 +190,7 @@ def pod_not_created(said: str) -> Problem:
 # --- no node ------------------------------------------------------------------------------------------------
 
 
-def unschedulable(job: Job, pod: Pod, verdict: Verdict, said: str, *, declined: bool) -> Problem:
+def unschedulable(job: Job, pod: Pod, verdict: SchedulerMessage, said: str, *, declined: bool) -> Problem:
     """No node takes the pod."""
     scaling = " The cluster's autoscaler says that it can't add a node for it." if declined else ""
     reasons = f": {verdict.words}" if verdict.refusals else ""
@@ -231,7 +231,7 @@ def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
     )
 
 
-def volume_unavailable(job: Job, verdict: Verdict, said: str) -> Problem:
+def volume_unavailable(job: Job, verdict: SchedulerMessage, said: str) -> Problem:
     """No node can be chosen because of the pod's volumes."""
     return Problem(
         reason="VolumeFailed",

@@ -40,7 +40,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SchedulerMessage:
     """The scheduler's message, taken apart."""
 
     refusals: tuple[Refusal, ...]
@@ -63,7 +63,7 @@ class Verdict:
         return "; ".join(each.words if each.nodes is None else _counted(each) for each in self.refusals)
 
 
-def read(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping[str, str]) -> Verdict:
+def read(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping[str, str]) -> SchedulerMessage:
     """`message` taken apart, with what the pod asks for: amounts by resource, and its nodeSelector."""
     text = message.strip()
     claim = re.search(r'persistentvolumeclaim "([^"]{1,253})" not found', text)
@@ -72,9 +72,9 @@ def read(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping[
     # What preemption would change is of no use to whoever reads this.
     body = re.split(r"(?:\bno new claims to deallocate, )?\bpreemption: ", body)[0].strip().rstrip(".,")
     if not body:
-        return Verdict(())
+        return SchedulerMessage(())
     parts = re.split(r", (?=\d+ )", body)
-    return Verdict(tuple(_refusal(part, requests, selector) for part in parts), claim[1] if claim else "")
+    return SchedulerMessage(tuple(_refusal(part, requests, selector) for part in parts), claim[1] if claim else "")
 
 
 def _counted(refusal: Refusal) -> str:

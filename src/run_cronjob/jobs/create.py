@@ -27,7 +27,7 @@ MOST_NAMES = 5
 """So many names taken in a row are no chance."""
 
 
-class Post(Enum):
+class PostResult(Enum):
     """What became of a POST that did not answer with a Job."""
 
     UNREAD = auto()
@@ -40,7 +40,7 @@ class Post(Enum):
     """It had no effect, and no other will."""
 
 
-class Seen(Enum):
+class LookUp(Enum):
     """What a look for the Job of that name found."""
 
     OURS = auto()
@@ -51,7 +51,7 @@ class Seen(Enum):
     UNKNOWN = auto()
 
 
-class Next(Enum):
+class NextStep(Enum):
     """What to do about it."""
 
     ACCEPT = auto()
@@ -64,35 +64,35 @@ class Next(Enum):
     STAY_UNCERTAIN = auto()
 
 
-def needs_look(post: Post, *, lost: bool) -> bool:
+def needs_look(post: PostResult, *, lost: bool) -> bool:
     """Whether `decide` depends on what a look finds."""
-    return post in {Post.LOST, Post.TAKEN} or (post is Post.REFUSED and lost)
+    return post in {PostResult.LOST, PostResult.TAKEN} or (post is PostResult.REFUSED and lost)
 
 
-def decide(post: Post, seen: Seen, *, lost: bool, may_be_gone: bool) -> Next:
+def decide(post: PostResult, seen: LookUp, *, lost: bool, may_be_gone: bool) -> NextStep:
     """The next step. `lost`: an earlier POST under this name may have had its effect.
 
     `may_be_gone`: a Job of this CronJob can have run and been pruned already, so that absence proves nothing.
     """
-    if post is Post.UNREAD:
-        return Next.REPEAT
-    if seen is Seen.OURS:
-        return Next.ACCEPT
-    if seen is Seen.STRANGERS:
-        return Next.RENAME
-    absent = seen is Seen.ABSENT and not may_be_gone
-    if post is Post.REFUSED:
+    if post is PostResult.UNREAD:
+        return NextStep.REPEAT
+    if seen is LookUp.OURS:
+        return NextStep.ACCEPT
+    if seen is LookUp.STRANGERS:
+        return NextStep.RENAME
+    absent = seen is LookUp.ABSENT and not may_be_gone
+    if post is PostResult.REFUSED:
         # With an earlier POST open, our own Job may be what the refusal (a quota's, say) is about.
-        return Next.STAY_UNCERTAIN if lost else Next.FAIL
-    if post is Post.TAKEN:
+        return NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
+    if post is PostResult.TAKEN:
         if not lost:
-            return Next.RENAME
-        return Next.BELIEVE if seen is Seen.HIDDEN else Next.STAY_UNCERTAIN
-    may_repeat = absent or (seen is Seen.HIDDEN and not may_be_gone)
-    return Next.REPEAT if may_repeat else Next.STAY_UNCERTAIN
+            return NextStep.RENAME
+        return NextStep.BELIEVE if seen is LookUp.HIDDEN else NextStep.STAY_UNCERTAIN
+    may_repeat = absent or (seen is LookUp.HIDDEN and not may_be_gone)
+    return NextStep.REPEAT if may_repeat else NextStep.STAY_UNCERTAIN
 
 
-class Api(Protocol):
+class JobCreator(Protocol):
     """What is needed of a cluster."""
 
     def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
@@ -126,7 +126,7 @@ class Plan:
     dry_run: bool
 
 
-def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> CreatedJob:
+def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> CreatedJob:
     """The one Job of this request.
 
     Raises ActionError, Interrupted, or the ApiError or NoAnswer of a POST after which there is no Job.
@@ -145,29 +145,29 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
 
         post = _judge(error, dry_run=plan.dry_run)
         look = needs_look(post, lost=lost)
-        seen, uid = _look(api, plan, namespace, name) if look else (Seen.UNKNOWN, "")
+        seen, uid = _look(api, plan, namespace, name) if look else (LookUp.UNKNOWN, "")
         step = decide(post, seen, lost=lost, may_be_gone=may_be_gone)
-        lost = lost or post is Post.LOST
-        if step is Next.REPEAT:
+        lost = lost or post is PostResult.LOST
+        if step is NextStep.REPEAT:
             record.known(Creation.OPEN if lost else Creation.NONE)
             if not budget.pause(error.retry_after if isinstance(error, ApiError) else None):
-                step = Next.STAY_UNCERTAIN if lost else Next.FAIL
+                step = NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
 
-        if step is Next.BELIEVE and plan.name_is_fixed:
-            step = Next.STAY_UNCERTAIN  # an earlier run may well have had that name
+        if step is NextStep.BELIEVE and plan.name_is_fixed:
+            step = NextStep.STAY_UNCERTAIN  # an earlier run may well have had that name
 
         match step:
-            case Next.ACCEPT:
+            case NextStep.ACCEPT:
                 return CreatedJob(name, uid, ground="it carries this request's id")
-            case Next.BELIEVE:
+            case NextStep.BELIEVE:
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
-            case Next.STAY_UNCERTAIN:
+            case NextStep.STAY_UNCERTAIN:
                 said = _said(error, plan, namespace)
                 raise ActionError(explain.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
-            case Next.FAIL:
+            case NextStep.FAIL:
                 record.known(Creation.NONE)
                 raise error
-            case Next.RENAME:
+            case NextStep.RENAME:
                 record.known(Creation.NONE)
                 if plan.name_is_fixed or names == MOST_NAMES:
                     raise ActionError(explain.name_taken(namespace, name, fixed=plan.name_is_fixed))
@@ -176,7 +176,7 @@ def create_once(api: Api, plan: Plan, budget: Budget, record: Record) -> Created
                 wanted = plan.manifest(plan.next_suffix())
 
 
-def _post(api: Api, manifest: Json, *, dry_run: bool) -> CreatedJob:
+def _post(api: JobCreator, manifest: Json, *, dry_run: bool) -> CreatedJob:
     answer, warnings = api.create_job(manifest, dry_run=dry_run)
     metadata, name = answer.get("metadata") or {}, manifest["metadata"]["name"]
     if metadata.get("name") != name:
@@ -184,20 +184,20 @@ def _post(api: Api, manifest: Json, *, dry_run: bool) -> CreatedJob:
     return CreatedJob(name, str(metadata.get("uid", "")), answer, warnings)
 
 
-def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> Post:
+def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> PostResult:
     if isinstance(error, NoAnswer):
         if error.cause.is_final:
-            return Post.REFUSED
-        return Post.LOST if error.cause.sent and not dry_run else Post.UNREAD
+            return PostResult.REFUSED
+        return PostResult.LOST if error.cause.sent and not dry_run else PostResult.UNREAD
     if explain.is_denied(error):
-        return Post.REFUSED
+        return PostResult.REFUSED
     if error.status == 409:
-        return Post.TAKEN if error.reason == "AlreadyExists" else Post.UNREAD
+        return PostResult.TAKEN if error.reason == "AlreadyExists" else PostResult.UNREAD
     if error.status == 429:
-        return Post.UNREAD
+        return PostResult.UNREAD
     if error.status >= 500 and not explain.is_webhook_failure(error):
-        return Post.UNREAD if dry_run else Post.LOST
-    return Post.REFUSED
+        return PostResult.UNREAD if dry_run else PostResult.LOST
+    return PostResult.REFUSED
 
 
 def _said(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
@@ -206,14 +206,14 @@ def _said(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
     return redact(error.message, manifest.env_values(plan.cronjob), known=(plan.cronjob["metadata"]["name"], namespace))
 
 
-def _look(api: Api, plan: Plan, namespace: str, name: str) -> tuple[Seen, str]:
+def _look(api: JobCreator, plan: Plan, namespace: str, name: str) -> tuple[LookUp, str]:
     try:
         found = api.get_job(namespace, name)
     except ApiError as error:
-        return {404: Seen.ABSENT, 403: Seen.HIDDEN}.get(error.status, Seen.UNKNOWN), ""
+        return {404: LookUp.ABSENT, 403: LookUp.HIDDEN}.get(error.status, LookUp.UNKNOWN), ""
     except NoAnswer:
-        return Seen.UNKNOWN, ""
+        return LookUp.UNKNOWN, ""
     if manifest.is_ours(found, plan.request_id):
-        return Seen.OURS, str(found["metadata"].get("uid", ""))
+        return LookUp.OURS, str(found["metadata"].get("uid", ""))
     # By no request of this action, it seems: but a webhook may have stripped our annotations.
-    return (Seen.STRANGERS if manifest.request_of(found) else Seen.UNKNOWN), ""
+    return (LookUp.STRANGERS if manifest.request_of(found) else LookUp.UNKNOWN), ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOTHING_LEFT: Mapping[str, str] = {"job": ""}
 
 
-class Api(Protocol):
+class JobDeleter(Protocol):
     """What is needed of a cluster."""
 
     def get_job(self, namespace: str, name: str) -> Json:
@@ -35,7 +35,7 @@ def to_state(left: Left) -> Mapping[str, str]:
     return {"namespace": left.namespace, "job": left.name, "request-id": left.request_id}
 
 
-def stop(api: Api, left: Left) -> tuple[Deletion, str]:
+def stop(api: JobDeleter, left: Left) -> tuple[Deletion, str]:
     """Have the Job deleted, unless it has ended; what came of it, and the Job's UID, if there is one."""
     uid = left.uid
     try:
@@ -44,7 +44,7 @@ def stop(api: Api, left: Left) -> tuple[Deletion, str]:
             if not manifest.is_ours(found, left.request_id) or left.run_id not in {"", manifest.run_of(found)}:
                 return Deletion.GONE, ""
             uid = str(found["metadata"]["uid"])
-            if manifest.verdict(found):
+            if manifest.terminal_condition(found):
                 return Deletion.ENDED, uid
         api.delete_job(left.namespace, left.name, uid)
     except ApiError as error:

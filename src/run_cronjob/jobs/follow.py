@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from run_cronjob.clients.kube_api import Selection
     from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json, Problem, Verdict
+    from run_cronjob.core.models import Json, Problem, TerminalCondition
     from run_cronjob.jobs.watch import News
 
 SIGN_OF_LIFE_SECONDS = 30
@@ -68,7 +68,7 @@ class Right(Enum):
 _RIGHTS = {About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}
 
 
-class Api(Protocol):
+class JobReader(Protocol):
     """What is needed of a cluster; see cluster.Cluster."""
 
     def the_job(self, namespace: str, name: str) -> Selection:
@@ -87,7 +87,7 @@ class Api(Protocol):
         """The newest events about one object."""
 
 
-class Tails(Protocol):
+class PodObserver(Protocol):
     """Whoever shows the containers' output."""
 
     def see(self, pod: Json, *, gone: bool = False) -> None:
@@ -149,7 +149,7 @@ class Target:
     shows_output: bool = True
 
 
-class Known:
+class JobSnapshot:
     """What is known of the Job, as the news tell it. No I/O."""
 
     def __init__(self, target: Target) -> None:
@@ -210,9 +210,9 @@ class Known:
         pods, events = tuple(self._pods.values()), tuple(self._events.values())
         return View(self.job, pods, events, self._target.env_values, self._target.shows_output)
 
-    def verdict(self, wait_for: WaitFor) -> tuple[Result, Verdict | None] | None:
+    def verdict(self, wait_for: WaitFor) -> tuple[Result, TerminalCondition | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
-        ended = manifest.verdict(self.job)
+        ended = manifest.terminal_condition(self.job)
         if ended:
             good = Result.STARTED if wait_for is WaitFor.STARTED else Result.SUCCEEDED
             return (good if ended.succeeded else Result.FAILED), ended
@@ -280,11 +280,11 @@ class Follow:
 
     def __init__(  # noqa: PLR0913, PLR0917  what it works with
         self,
-        api: Api,
+        api: JobReader,
         target: Target,
         wait_for: WaitFor,
         reporter: Reporter,
-        tails: Tails | None,
+        tails: PodObserver | None,
         clock: Clock,
         inbox: Inbox | None = None,
     ) -> None:
@@ -295,7 +295,7 @@ class Follow:
         self._tails = tails
         self._clock = clock
         self._inbox = inbox or Inbox()
-        self._known = Known(target)
+        self._known = JobSnapshot(target)
         self._watches: dict[About, Watch] = {}
         self._looker: _EventLooker | None = None
         self._said = ""
@@ -304,7 +304,7 @@ class Follow:
         self._rights = Rights(clock)
         self._lost_at: float | None = None
 
-    def until_decided(self) -> tuple[Result, Verdict | None]:
+    def until_decided(self) -> tuple[Result, TerminalCondition | None]:
         """The result as soon as it is certain. Raises Unwatchable."""
         self._start(About.JOB, self._api.the_job(self._target.namespace, self._target.name))
         while True:
@@ -431,7 +431,7 @@ class Follow:
 class _Selected:
     """One selection of a cluster's objects, as a Watch wants it."""
 
-    api: Api
+    api: JobReader
     selection: Selection
 
     def snapshot(self) -> tuple[list[Json], str]:

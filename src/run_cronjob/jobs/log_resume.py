@@ -53,7 +53,7 @@ class Mark:
         self.checksum = zlib.crc32(seen, self.checksum)
 
 
-class Seen:
+class SeenLog:
     """How much of one log was seen: `marks` are the places to resume from, the nearest first.
 
     The nearest is the beginning of the second before the last one, since a line may stand behind a younger one.
@@ -96,7 +96,7 @@ class Seen:
         return Gap(self._stamp, self._tail)
 
 
-class Joint:
+class Overlap:
     """Takes one answer of the API, asked for from `mark` on, and gives what is new in it."""
 
     def __init__(self, mark: Mark) -> None:
@@ -264,11 +264,11 @@ class Log:
     """
 
     def __init__(self, public: Callable[[str], str]) -> None:
-        self._seen = Seen()
+        self._seen = SeenLog()
         self._lines = Lines(public)
         self._gap: Gap | None = None
         self._failed = 0
-        self._joint = Joint(self._seen.marks[0])
+        self._joint = Overlap(self._seen.marks[0])
 
     @property
     def since(self) -> str:
@@ -292,7 +292,7 @@ class Log:
 
     def begin(self) -> None:
         """An answer begins."""
-        self._joint = Joint(self._seen.marks[self._failed])
+        self._joint = Overlap(self._seen.marks[self._failed])
 
     def take(self, sent: bytes) -> tuple[list[str], bool]:
         """The lines that end in what was `sent`, and whether anything in it was new."""

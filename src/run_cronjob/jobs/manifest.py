@@ -11,7 +11,7 @@ import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from run_cronjob.core.models import CronJobFacts, Json, RunningJob, Verdict
+from run_cronjob.core.models import CronJobFacts, Json, RunningJob, TerminalCondition
 from run_cronjob.core.text import clean, cut, redact
 
 if TYPE_CHECKING:
@@ -136,12 +136,12 @@ def active(cronjob: Json) -> tuple[RunningJob, ...]:
     return tuple(RunningJob(str(reference.get("name", ""))) for reference in listed)
 
 
-def verdict(job: Json) -> Verdict | None:
+def terminal_condition(job: Json) -> TerminalCondition | None:
     """How `job` ended, by its terminal condition alone: counters say nothing certain. None while it has not."""
     status = job.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") in _TERMINAL and condition.get("status") == "True":
-            return Verdict(
+            return TerminalCondition(
                 succeeded=_TERMINAL[condition["type"]],
                 reason=str(condition.get("reason") or ""),
                 message=str(condition.get("message") or ""),
@@ -206,7 +206,7 @@ def owns(job_uid: str, pod: Json) -> bool:
 
 
 def _is_finished(job: Json) -> bool:
-    return verdict(job) is not None
+    return terminal_condition(job) is not None
 
 
 def _running(job: Json) -> RunningJob:

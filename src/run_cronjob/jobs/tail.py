@@ -57,7 +57,7 @@ class _Start:
     """The container was started again, so that the log is that of `previous`."""
 
 
-class Tails:
+class LogTailer:
     """Shows the log of every container of the pods that it is told of.
 
     `refused` is called once, where the right to read logs is missing; there are none from then on. `several` says
@@ -197,9 +197,9 @@ class _Pod:
 
 
 class _Tail:
-    """One start of one container. `Tails.changed` guards its public fields."""
+    """One start of one container. `LogTailer.changed` guards its public fields."""
 
-    def __init__(self, tails: Tails, pod: _Pod, start: _Start, before: Sequence[_Tail], missed: int) -> None:
+    def __init__(self, tails: LogTailer, pod: _Pod, start: _Start, before: Sequence[_Tail], missed: int) -> None:
         self.has_ended = False
         self.is_previous = False
         self.is_lost = False

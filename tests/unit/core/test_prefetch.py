@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from run_cronjob.core.prefetch import Ahead
+from run_cronjob.core.prefetch import Prefetch
 
 
 def test_asks_before_the_answer_is_wanted():
@@ -15,7 +15,7 @@ def test_asks_before_the_answer_is_wanted():
         asked.set()
         return "answer"
 
-    ahead = Ahead(ask)
+    ahead = Prefetch(ask)
 
     assert asked.wait(60)
     assert ahead() == "answer"
@@ -24,7 +24,7 @@ def test_asks_before_the_answer_is_wanted():
 def test_gives_an_answer_once_and_then_asks_anew():
     answers = iter(["first", "second", "third"])
 
-    ahead = Ahead(lambda: next(answers))
+    ahead = Prefetch(lambda: next(answers))
 
     assert [ahead(), ahead(), ahead()] == ["first", "second", "third"]
 
@@ -35,7 +35,7 @@ def test_raises_the_error_where_the_answer_is_wanted_and_then_asks_anew():
     def ask() -> NoReturn:
         raise next(answers)
 
-    ahead = Ahead(ask)
+    ahead = Prefetch(ask)
 
     with pytest.raises(LookupError, match="at first"):
         ahead()

@@ -15,7 +15,7 @@ from run_cronjob.core.errors import ActionError, ApiError, Cause, Interrupted, N
 from run_cronjob.core.models import CreatedJob, Creation, Json
 from run_cronjob.core.retry import Budget
 from run_cronjob.jobs import create, manifest
-from run_cronjob.jobs.create import Next, Plan, Post, Seen, decide, needs_look
+from run_cronjob.jobs.create import LookUp, NextStep, Plan, PostResult, decide, needs_look
 from tests.builders import TRIGGER, FakeClock, cronjob
 
 if TYPE_CHECKING:
@@ -27,33 +27,33 @@ NAME = "nightly-report-1"
 
 # --- the table of decisions ---------------------------------------------------------------------------------
 
-ANY = (Seen.OURS, Seen.STRANGERS, Seen.ABSENT, Seen.HIDDEN, Seen.UNKNOWN)
+ANY = (LookUp.OURS, LookUp.STRANGERS, LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN)
 BOTH = (False, True)
 
 # POST, what a look finds, an earlier POST is open, a Job may have been pruned -> what to do.
-TABLE: list[tuple[Post, Iterable[Seen], Iterable[bool], Iterable[bool], Next]] = [
+TABLE: list[tuple[PostResult, Iterable[LookUp], Iterable[bool], Iterable[bool], NextStep]] = [
     # No effect, and another may have one: ask again.
-    (Post.UNREAD, ANY, BOTH, BOTH, Next.REPEAT),
+    (PostResult.UNREAD, ANY, BOTH, BOTH, NextStep.REPEAT),
     # The Job is there, and its request id says whose it is.
-    (Post.LOST, [Seen.OURS], BOTH, BOTH, Next.ACCEPT),
-    (Post.TAKEN, [Seen.OURS], BOTH, BOTH, Next.ACCEPT),
-    (Post.REFUSED, [Seen.OURS], BOTH, BOTH, Next.ACCEPT),
-    (Post.LOST, [Seen.STRANGERS], BOTH, BOTH, Next.RENAME),
-    (Post.TAKEN, [Seen.STRANGERS], BOTH, BOTH, Next.RENAME),
-    (Post.REFUSED, [Seen.STRANGERS], BOTH, BOTH, Next.RENAME),
+    (PostResult.LOST, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
+    (PostResult.TAKEN, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
+    (PostResult.REFUSED, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
+    (PostResult.LOST, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
+    (PostResult.TAKEN, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
+    (PostResult.REFUSED, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
     # The answer was lost: again only if there is certainly no Job; a name that can't be looked at
     # lets the repetition find out.
-    (Post.LOST, [Seen.ABSENT, Seen.HIDDEN], BOTH, [False], Next.REPEAT),
-    (Post.LOST, [Seen.ABSENT, Seen.HIDDEN], BOTH, [True], Next.STAY_UNCERTAIN),
-    (Post.LOST, [Seen.UNKNOWN], BOTH, BOTH, Next.STAY_UNCERTAIN),
+    (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [False], NextStep.REPEAT),
+    (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [True], NextStep.STAY_UNCERTAIN),
+    (PostResult.LOST, [LookUp.UNKNOWN], BOTH, BOTH, NextStep.STAY_UNCERTAIN),
     # A conflict without an open POST of ours is a stranger's, whoever may look.
-    (Post.TAKEN, [Seen.ABSENT, Seen.HIDDEN, Seen.UNKNOWN], [False], BOTH, Next.RENAME),
+    (PostResult.TAKEN, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [False], BOTH, NextStep.RENAME),
     # A conflict right after our own lost answer counts as ours where there is no right to look.
-    (Post.TAKEN, [Seen.HIDDEN], [True], BOTH, Next.BELIEVE),
-    (Post.TAKEN, [Seen.ABSENT, Seen.UNKNOWN], [True], BOTH, Next.STAY_UNCERTAIN),
+    (PostResult.TAKEN, [LookUp.HIDDEN], [True], BOTH, NextStep.BELIEVE),
+    (PostResult.TAKEN, [LookUp.ABSENT, LookUp.UNKNOWN], [True], BOTH, NextStep.STAY_UNCERTAIN),
     # A refusal is the end; but an earlier POST that is open may still have its effect.
-    (Post.REFUSED, [Seen.ABSENT, Seen.HIDDEN, Seen.UNKNOWN], [False], BOTH, Next.FAIL),
-    (Post.REFUSED, [Seen.ABSENT, Seen.HIDDEN, Seen.UNKNOWN], [True], BOTH, Next.STAY_UNCERTAIN),
+    (PostResult.REFUSED, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [False], BOTH, NextStep.FAIL),
+    (PostResult.REFUSED, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [True], BOTH, NextStep.STAY_UNCERTAIN),
 ]
 CASES = [
     (post, seen, lost, gone, expected)
@@ -63,18 +63,20 @@ CASES = [
 
 
 def test_the_table_has_one_row_for_every_case() -> None:
-    assert sorted(map(str, [case[:4] for case in CASES])) == sorted(map(str, product(Post, Seen, BOTH, BOTH)))
+    assert sorted(map(str, [case[:4] for case in CASES])) == sorted(map(str, product(PostResult, LookUp, BOTH, BOTH)))
 
 
 @pytest.mark.parametrize(("post", "seen", "lost", "gone", "expected"), CASES)
-def test_what_follows_is_as_in_the_table(post: Post, seen: Seen, lost: bool, gone: bool, expected: Next) -> None:
+def test_what_follows_is_as_in_the_table(
+    post: PostResult, seen: LookUp, lost: bool, gone: bool, expected: NextStep
+) -> None:
     assert decide(post, seen, lost=lost, may_be_gone=gone) is expected
 
 
-@pytest.mark.parametrize(("post", "lost", "gone"), list(product(Post, BOTH, BOTH)))
-def test_a_look_is_taken_exactly_where_something_honest_depends_on_it(post: Post, lost: bool, gone: bool) -> None:
-    answers = {decide(post, seen, lost=lost, may_be_gone=gone) for seen in Seen}
-    if post is Post.REFUSED and not lost:
+@pytest.mark.parametrize(("post", "lost", "gone"), list(product(PostResult, BOTH, BOTH)))
+def test_a_look_is_taken_exactly_where_something_honest_depends_on_it(post: PostResult, lost: bool, gone: bool) -> None:
+    answers = {decide(post, seen, lost=lost, may_be_gone=gone) for seen in LookUp}
+    if post is PostResult.REFUSED and not lost:
         # Nothing of ours can be there: a stranger's Job of that name has no say in a refusal.
         assert not needs_look(post, lost=lost)
     else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import Result, WaitFor
 from run_cronjob.jobs import follow
-from run_cronjob.jobs.follow import About, Follow, Known, Right, Target, Unwatchable
+from run_cronjob.jobs.follow import About, Follow, JobSnapshot, Right, Target, Unwatchable
 from run_cronjob.jobs.watch import Changed, Listed, Lost
 from tests.builders import FakeClock
 
@@ -43,14 +43,14 @@ def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **stat
     }
 
 
-def known(*news: tuple[About, News], target: Target = TARGET) -> Known:
-    found = Known(target)
+def known(*news: tuple[About, News], target: Target = TARGET) -> JobSnapshot:
+    found = JobSnapshot(target)
     for about, each in news:
         found.learn(about, each)
     return found
 
 
-def result(found: Known, wait_for: WaitFor = WaitFor.COMPLETED) -> Result | None:
+def result(found: JobSnapshot, wait_for: WaitFor = WaitFor.COMPLETED) -> Result | None:
     decided = found.verdict(wait_for)
     return decided[0] if decided else None
 

@@ -9,7 +9,7 @@ import pytest
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.jobs import tail
-from run_cronjob.jobs.tail import Tails
+from run_cronjob.jobs.tail import LogTailer
 from tests.builders import FakeClock
 
 if TYPE_CHECKING:
@@ -128,7 +128,9 @@ class Scene:
         self.kubelet = Kubelet(**answers)
         self.writer = Writer()
         self.refusals: list[ApiError] = []
-        self.tails = Tails(cast("Any", self.kubelet), cast("Actions", self.writer), FakeClock(), self.refusals.append)
+        self.tails = LogTailer(
+            cast("Any", self.kubelet), cast("Actions", self.writer), FakeClock(), self.refusals.append
+        )
 
     def see(self, *pods: dict[str, Any]) -> None:
         for each in pods:
