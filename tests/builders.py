@@ -1,20 +1,19 @@
-"""What the unit tests are about, ready made: honest inputs, a CronJob, an Outcome, and hostile texts."""
+"""Builders of what the tests are about: inputs, a CronJob, Jobs, pods, events, an Outcome, and hostile texts.
+
+Messages of a cluster are in the words of kubernetes 1.37 (seen from a real API server, controller manager and
+scheduler, or read in the kubelet's source) and of containerd 2.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import yaml
 
 from run_cronjob.core.models import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
-from run_cronjob.report import publish
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.diagnosis.job_state import View
 
 ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
 
@@ -131,57 +130,159 @@ def outcome(**changes: Any) -> Outcome:
     return Outcome(**(known | changes))
 
 
-class FakeClock:
-    """Time passes only by sleeping, and where a test says so; chance always falls on the same side."""
+# --- Jobs, pods and events as an API server shows them --------------------------------------------------------
 
-    def __init__(self, chance: float = 0.5) -> None:
-        self.elapsed = 0.0
-        self.chance = chance
-        self.slept: list[float] = []
+START = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
+IMAGE = "registry.example/report:1"
 
-    def now(self) -> datetime:
-        return datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC) + timedelta(seconds=self.elapsed)
-
-    def monotonic(self) -> float:
-        return self.elapsed
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.elapsed += seconds
-
-    def random(self) -> float:
-        return self.chance
+Raw = dict[str, Any]
 
 
-class Heard:
-    """Stands in for the writer and remembers."""
-
-    def __init__(self) -> None:
-        self.written: dict[str, str] = {}
-        self.annotations: list[tuple[str, str]] = []
-        self.lines: list[str] = []
-        self.markdown = ""
-
-    def outputs(self, values: Mapping[str, str]) -> None:
-        self.written.update(values)
-
-    def summary(self, markdown: str) -> None:
-        self.markdown = markdown
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def group(self, title: str, text: str) -> None:
-        self.lines += [title, text]
-
-    def notice(self, title: str, _: str) -> None:
-        self.annotations.append(("notice", title))
-
-    def error(self, title: str, _: str) -> None:
-        self.annotations.append(("error", title))
+def at(seconds: float) -> str:
+    """A time as the API writes it, so long after the Job's start."""
+    return (START + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def tell(known: Outcome) -> tuple[int, Heard]:
-    """The exit status, and all that was written."""
-    heard = Heard()
-    return publish.tell(known, cast("Actions", heard)), heard
+def job(*conditions: Raw, status: Raw | None = None, pod_spec: Raw | None = None, **spec: Any) -> Raw:
+    template = {
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": IMAGE}]} | (pod_spec or {})
+    }
+    known = {"startTime": at(0), "conditions": list(conditions)} | (status or {})
+    defaults = {"backoffLimit": 6, "completions": 1, "parallelism": 1, "completionMode": "NonIndexed", "suspend": False}
+    return {
+        "metadata": {"name": "nightly", "namespace": "staging", "uid": "j", "creationTimestamp": at(0)},
+        "spec": {"template": template} | defaults | spec,
+        "status": known,
+    }
+
+
+def condition(kind: str, reason: str = "", message: str = "", *, true: bool = True, seconds: float = 60) -> Raw:
+    return {
+        "type": kind,
+        "status": "True" if true else "False",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": at(seconds),
+    }
+
+
+def failed(reason: str, message: str = "", **changes: Any) -> Raw:
+    """A Job that has failed for `reason`."""
+    return job(condition("FailureTarget", reason, message), condition("Failed", reason, message), **changes)
+
+
+def pod(name: str = "nightly-abcde", phase: str = "Running", **changes: Any) -> Raw:
+    """A pod on a node; `init`, `sidecars`, `containers` are statuses; `spec`, `status`, `metadata` go over all."""
+    statuses = changes.pop("containers", [])
+    first = changes.pop("init", [])
+    sidecars = changes.pop("sidecars", [])
+    specs = changes.pop("container_specs", {})
+
+    def described(status: Raw) -> Raw:
+        return {"name": status["name"], "image": IMAGE, **specs.get(status["name"], {})}
+
+    return {
+        "metadata": {"name": name, "namespace": "staging", "creationTimestamp": at(1)} | changes.pop("metadata", {}),
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [described(each) for each in statuses] or [{"name": "report", "image": IMAGE}],
+            "initContainers": [
+                *(described(each) for each in first),
+                *({**described(each), "restartPolicy": "Always"} for each in sidecars),
+            ],
+        }
+        | changes.pop("spec", {}),
+        "status": {
+            "phase": phase,
+            "startTime": at(2),
+            "conditions": [condition("PodScheduled", seconds=2)],
+            "containerStatuses": statuses,
+            "initContainerStatuses": [*first, *sidecars],
+        }
+        | changes.pop("status", {}),
+    } | changes
+
+
+def unplaced(message: str, name: str = "nightly-abcde", *, reason: str = "Unschedulable", **spec: Any) -> Raw:
+    """A pod that the scheduler finds no node for."""
+    conditions = [condition("PodScheduled", reason, message, true=False, seconds=1)]
+    wanted = {"nodeName": "", "containers": [{"name": "report", "image": IMAGE}]} | spec
+    return pod(name, "Pending", spec=wanted, status={"conditions": conditions, "startTime": None})
+
+
+def running(name: str = "report", seconds: float = 5, **more: Any) -> Raw:
+    return {"name": name, "state": {"running": {"startedAt": at(seconds)}}, "restartCount": 0} | more
+
+
+def waits(reason: str, message: str = "", name: str = "report", **more: Any) -> Raw:
+    return {"name": name, "state": {"waiting": {"reason": reason, "message": message}}, "restartCount": 0} | more
+
+
+def ended(code: int, reason: str = "Error", name: str = "report", **more: Any) -> Raw:
+    return {"name": name, "state": end(code, reason, more.pop("message", ""), more.pop("seconds", 30)), **more}
+
+
+def end(code: int, reason: str = "Error", message: str = "", seconds: float = 30) -> Raw:
+    state: Raw = {"exitCode": code, "reason": reason, "startedAt": at(5), "finishedAt": at(seconds)}
+    return {"terminated": state | ({"message": message} if message else {})}
+
+
+def event(reason: str, message: str, about: str = "nightly-abcde", **more: Any) -> Raw:
+    """An event of the kubelet's or a controller's kind, about a pod, or about the Job called nightly."""
+    kind = "Job" if about == "nightly" else "Pod"
+    seconds = more.pop("seconds", 3)
+    known = {
+        "involvedObject": {"kind": kind, "name": about, "namespace": "staging"},
+        "reason": reason,
+        "message": message,
+        "firstTimestamp": at(2),
+        "lastTimestamp": at(seconds),
+        "count": 1,
+        "source": {"component": "kubelet"},
+    }
+    return known | more
+
+
+def modern_event(reason: str, message: str, about: str = "nightly-abcde", *, seconds: float = 3) -> Raw:
+    """An event written by way of events.k8s.io, as the scheduler's are: no count, and its time elsewhere."""
+    new: Raw = {"firstTimestamp": None, "lastTimestamp": None, "eventTime": at(seconds), "source": {}}
+    return event(reason, message, about, reportingComponent="default-scheduler") | new | {"count": None}
+
+
+def view(
+    a_job: Raw, *pods: Raw, events: tuple[Raw, ...] | list[Raw] = (), env_values: frozenset[str] = frozenset()
+) -> View:
+    return View(a_job, pods, tuple(events), env_values)
+
+
+def after(seconds: float) -> datetime:
+    """So long after the Job's start."""
+    return START + timedelta(seconds=seconds)
+
+
+SOON, LATER, MUCH_LATER = after(40), after(180), after(400)
+"""Before the two minutes are over that something missing has, after them, and after the five of a node."""
+
+
+def lost(*containers: Raw, **changes: Any) -> Raw:
+    """A pod that has failed."""
+    return pod(phase="Failed", containers=list(containers), **changes)
+
+
+def refused(message: str, *pods: Raw, **about: Any) -> View:
+    """A Job whose pod admission forbids."""
+    said = f'Error creating: pods "nightly-x2b7q" is forbidden: {message}'
+    created = event("FailedCreate", said, "nightly", seconds=20, source={"component": "job-controller"})
+    return view(job(**about), *pods, events=[created])
+
+
+NOT_READY = "0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."
+FULL_QUOTA = (
+    "exceeded quota: compute, requested: pods=1,requests.cpu=1, used: pods=1,requests.cpu=1500m, "
+    "limited: pods=1,requests.cpu=2"
+)
+UNPACK = f'failed to pull and unpack image "{IMAGE}": failed to resolve reference "{IMAGE}": '
+
+BACKOFF = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+DEADLINE = ("DeadlineExceeded", "Job was active longer than specified deadline")
+POLICY_MET = "Container report for pod staging/nightly-abcde failed with exit code 42 matching FailJob rule at index 0"

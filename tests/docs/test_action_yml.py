@@ -14,7 +14,8 @@ import yaml
 
 from run_cronjob import REPOSITORY, inputs
 from run_cronjob.core.models import IfRunning, OnCancel, Result, WaitFor
-from tests.builders import outcome, tell
+from tests.builders import outcome
+from tests.fakes import published
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "run_cronjob"
@@ -77,7 +78,7 @@ def test_what_is_required_has_no_default_and_the_code_asks_for_it() -> None:
 
 def test_the_outputs_are_those_that_are_written_on_every_path() -> None:
     for result in Result:
-        _, heard = tell(outcome(result=result))
+        _, heard = published(outcome(result=result))
         assert list(heard.written) == list(ACTION["outputs"])
 
 

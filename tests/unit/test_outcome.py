@@ -10,7 +10,8 @@ import pytest
 from run_cronjob.core.models import Creation, Outcome, Problem, Result
 from run_cronjob.outcome import conclude
 from run_cronjob.supervisor import Wakeup
-from tests.builders import outcome, tell
+from tests.builders import outcome
+from tests.fakes import published
 
 BEGAN = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 LATER = BEGAN + timedelta(seconds=90)
@@ -108,7 +109,7 @@ def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
     ],
 )
 def test_exit_status_annotation_and_output_agree(result: Result, exit_status: int, annotation: str) -> None:
-    status, heard = tell(outcome(result=result, problem=REFUSED if exit_status else None))
+    status, heard = published(outcome(result=result, problem=REFUSED if exit_status else None))
 
     assert status == exit_status
     assert [level for level, _ in heard.annotations] == [annotation]
@@ -120,12 +121,12 @@ def test_exit_status_annotation_and_output_agree(result: Result, exit_status: in
 
 @pytest.mark.parametrize(("creation", "named"), [(Creation.NONE, ""), (Creation.OPEN, ""), (Creation.DONE, "x-1")])
 def test_only_a_job_that_exists_is_an_output(creation: Creation, named: str) -> None:
-    _, heard = tell(outcome(creation=creation, job_name="x-1"))
+    _, heard = published(outcome(creation=creation, job_name="x-1"))
 
     assert heard.written["job-name"] == named
 
 
 def test_the_manifest_of_a_dry_run_is_in_the_log() -> None:
-    _, heard = tell(outcome(result=Result.DRY_RUN, manifest="kind: Job"))
+    _, heard = published(outcome(result=Result.DRY_RUN, manifest="kind: Job"))
 
     assert "kind: Job" in heard.lines

@@ -9,7 +9,7 @@ import pytest
 from run_cronjob.clients.token_refresh import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, Renewal
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, Cause, GitHubError, NoAnswer
 from run_cronjob.core.models import Problem
-from tests.builders import FakeClock
+from tests.fakes import FakeClock
 
 EKS_TOKEN_SECONDS = 15 * 60
 

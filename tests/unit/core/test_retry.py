@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob.core.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Budget, persist
-from tests.builders import FakeClock
+from tests.fakes import FakeClock
 
 CHANCE = st.floats(0, 1)
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from run_cronjob.diagnosis.job_state import View, post_mortem, trouble, waiting
-from tests.builders import HOSTILE
-from tests.job_builders import (
+from tests.builders import (
     BACKOFF,
     DEADLINE,
     FULL_QUOTA,
+    HOSTILE,
     LATER,
     MUCH_LATER,
     NOT_READY,

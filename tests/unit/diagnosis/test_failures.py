@@ -13,7 +13,7 @@ import pytest
 
 from run_cronjob.core.models import Concerns
 from run_cronjob.diagnosis.job_state import PostMortem, post_mortem
-from tests.job_builders import (
+from tests.builders import (
     BACKOFF,
     DEADLINE,
     FULL_QUOTA,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from run_cronjob.diagnosis.job_state import View, waiting
-from tests.job_builders import (
+from tests.builders import (
     IMAGE,
     LATER,
     NOT_READY,

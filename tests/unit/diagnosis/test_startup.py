@@ -12,7 +12,7 @@ import pytest
 
 from run_cronjob.core.models import Concerns
 from run_cronjob.diagnosis.job_state import Trouble, View, trouble
-from tests.job_builders import (
+from tests.builders import (
     FULL_QUOTA,
     IMAGE,
     LATER,

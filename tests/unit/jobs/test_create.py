@@ -16,7 +16,8 @@ from run_cronjob.core.models import CreatedJob, Creation, Json
 from run_cronjob.core.retry import Budget
 from run_cronjob.jobs import create, manifest
 from run_cronjob.jobs.create import LookUp, NextStep, Plan, PostResult, decide, needs_look
-from tests.builders import TRIGGER, FakeClock, cronjob
+from tests.builders import TRIGGER, cronjob
+from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,7 +15,7 @@ from run_cronjob.core.models import Result, WaitFor
 from run_cronjob.jobs import follow
 from run_cronjob.jobs.follow import About, Follow, JobSnapshot, Right, Target, Unwatchable
 from run_cronjob.jobs.watch import Changed, Listed, Lost
-from tests.builders import FakeClock
+from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem

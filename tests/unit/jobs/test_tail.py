@@ -10,7 +10,7 @@ import pytest
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
-from tests.builders import FakeClock
+from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.jobs.watch import Changed, Listed, Lost, Watch
-from tests.builders import FakeClock
+from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
