@@ -17,9 +17,10 @@ from run_cronjob import supervisor  # noqa: E402  found by the line above
 if __name__ == "__main__":
     events = supervisor.listen()
 
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.main import main
 
-    status = main(os.environ, events)
+    status = main(os.environ, events, Timeouts())
     sys.stdout.flush()
     # No teardown: a worker may be waiting for an answer that nobody needs any more.
     os._exit(status)

@@ -13,8 +13,9 @@ from run_cronjob import supervisor  # noqa: E402  found by the line above
 if __name__ == "__main__":
     events = supervisor.listen()
 
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.post import main
 
-    status = main(os.environ, events)
+    status = main(os.environ, events, Timeouts())
     sys.stdout.flush()
     os._exit(status)

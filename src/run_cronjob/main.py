@@ -20,10 +20,11 @@ from run_cronjob.supervisor import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.supervisor import WakeupPipe
 
 
-def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
+def main(environ: Mapping[str, str], events: WakeupPipe, timeouts: Timeouts) -> int:
     """Do what `environ` asks for and tell what came of it; the process's exit status."""
     actions = Actions()
     try:
@@ -34,7 +35,7 @@ def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
 
     clock = SystemClock()
     run_state = RunState(Outcome.of(asked), on_following=lambda: events.put(Wakeup.FOLLOWING))
-    steps = Steps(asked, run_state, actions, clock)
+    steps = Steps(asked, run_state, actions, clock, timeouts)
     actions.line(summary.opening(run_state.outcome))
     event = supervisor.supervise(lambda: attempt(lambda: run(steps), run_state), run_state, events, asked.timeout)
     actions.take_over(supervisor.PATIENCE_SECONDS[event])

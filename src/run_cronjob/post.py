@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from run_cronjob.core.models import Left
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.supervisor import WakeupPipe
 
 
-def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
+def main(environ: Mapping[str, str], events: WakeupPipe, timeouts: Timeouts) -> int:
     """Delete the Job that a cancelled run left behind, if it did; the process's exit status."""
     left = inputs.left(environ)
     if not left:
@@ -37,7 +38,7 @@ def main(environ: Mapping[str, str], events: WakeupPipe) -> int:
     if asked.on_cancel is OnCancel.LEAVE:
         return 0  # the state is none of ours: another step can set variables of that name
     run_state = RunState(Outcome.of(asked))
-    steps = Steps(asked, run_state, actions, SystemClock())
+    steps = Steps(asked, run_state, actions, SystemClock(), timeouts)
 
     def clean_up() -> None:
         steps.clean_up(steps.connect(steps.reach()), left)

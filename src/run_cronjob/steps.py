@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import Inputs, Json, Outcome, RunningJob
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.run_state import RunState
 
 _READY = {"ACTIVE", "UPDATING"}
@@ -61,11 +62,12 @@ class Stage:
 class Steps:
     """The road from inputs to a Job. What is learned on the way goes to `run_state`."""
 
-    def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock) -> None:
+    def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock, timeouts: Timeouts) -> None:
         self._inputs = inputs
         self._run_state = run_state
         self._actions = actions
         self._clock = clock
+        self._timeouts = timeouts
         self._at = Situation(inputs, caller=inputs.role_to_assume)
         self._aws: Aws | None = None
         self._cluster: KubeApi | None = None
@@ -336,7 +338,9 @@ class Steps:
         from run_cronjob.wait import JobWait  # noqa: PLC0415  see the module's docstring
 
         with self._stage("End", "following the Job") as stage:
-            attendance = JobWait(self._inputs, self._at, cluster, self._run_state, self._actions, self._clock)
+            attendance = JobWait(
+                self._inputs, self._at, cluster, self._run_state, self._actions, self._clock, self._timeouts
+            )
             stage.found = attendance.follow(cronjob)
             stage.is_good = self._run_state.outcome.result.exit_status == 0
 

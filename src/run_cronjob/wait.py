@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import Inputs, Json, Problem, TerminalCondition
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.diagnosis.explain import Situation
     from run_cronjob.diagnosis.job_state import View
     from run_cronjob.run_state import RunState
@@ -51,7 +52,14 @@ class JobWait:
     """One Job under our eyes; also follow.Reporter, who tells people of it."""
 
     def __init__(  # noqa: PLR0913, PLR0917  what it works with
-        self, inputs: Inputs, at: Situation, cluster: KubeApi, run_state: RunState, actions: Actions, clock: Clock
+        self,
+        inputs: Inputs,
+        at: Situation,
+        cluster: KubeApi,
+        run_state: RunState,
+        actions: Actions,
+        clock: Clock,
+        timeouts: Timeouts,
     ) -> None:
         self._inputs = inputs
         self._at = at
@@ -59,6 +67,7 @@ class JobWait:
         self._run_state = run_state
         self._actions = actions
         self._clock = clock
+        self._timeouts = timeouts
         known = run_state.outcome
         shows_output = inputs.logs is Logs.TRUE
         self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values, shows_output)

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from run_cronjob import main, supervisor
+from run_cronjob.core.timeouts import Timeouts
 from sandbox.github import workflow_commands
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class Press:
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        self._thread = threading.Thread(target=main.main, args=(environ, supervisor.WakeupPipe()), daemon=True)
+        self._thread = threading.Thread(
+            target=main.main, args=(environ, supervisor.WakeupPipe(), Timeouts()), daemon=True
+        )
         self._thread.start()
 
     def outputs(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from run_cronjob import main, supervisor
+from run_cronjob.core.timeouts import Timeouts
 from sandbox import NAMESPACE
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
     events = supervisor.WakeupPipe()
     proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
 
-    status = main.main(environ, events)
+    status = main.main(environ, events, Timeouts())
 
     assert status == 1
     assert "TookTooLong" in (tmp_path / "output").read_text()
@@ -64,7 +65,7 @@ def test_after_the_last_word_the_worker_is_not_heard(
     events = supervisor.WakeupPipe()
     proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
 
-    main.main(environ | {"INPUT_CRONJOB": "nobody"}, events)
+    main.main(environ | {"INPUT_CRONJOB": "nobody"}, events, Timeouts())
     for worker in [each for each in threading.enumerate() if each.name == supervisor.WORKER]:
         worker.join(30)  # until it has said what it has to say
 
