@@ -140,7 +140,7 @@ class Steps:
             with self._stage("AWS role", "assuming the AWS role") as stage:
                 self._assume_role(aws, id_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
-        with self._stage("KubeApi", "finding the EKS cluster") as stage:
+        with self._stage("Cluster", "finding the EKS cluster") as stage:
             self._actions.hide(*aws.secrets())
             endpoint = aws.find_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
