@@ -6,15 +6,22 @@ Wording and shape follow apimachinery's pkg/api/errors and apiserver's responsew
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.emulator.resources import Resource
-    from sandbox.emulator.validation import FieldError
 
 Object = dict[str, Any]
+
+_TITLES = {
+    "FieldValueInvalid": "Invalid value",
+    "FieldValueRequired": "Required value",
+    "FieldValueTooLong": "Too long",
+    "FieldValueForbidden": "Forbidden",
+}
 
 
 class StatusError(Exception):
@@ -52,6 +59,32 @@ def aggregate(told: Sequence[str]) -> str:
     """Several errors as one, as Go's error aggregates are shown."""
     told = list(dict.fromkeys(told))
     return told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One broken rule."""
+
+    type: str
+    field: str
+    detail: str
+    value: object = None
+
+    @property
+    def body(self) -> str:
+        """The error without the field's name."""
+        title = _TITLES[self.type]
+        if self.type == "FieldValueInvalid":
+            title += f": {json.dumps(self.value, ensure_ascii=False, separators=(',', ':'))}"
+        return f"{title}: {self.detail}" if self.detail else title
+
+    @property
+    def cause(self) -> Object:
+        """As one of a Status' `details.causes`."""
+        return {"reason": self.type, "message": self.body, "field": self.field}
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.body}"
 
 
 def _details(group: str, kind: str, name: str, causes: Sequence[Object] = ()) -> Object:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.emulator import validation
-from sandbox.emulator.validation import FieldError, invalid, required
+from sandbox.emulator.validation import invalid, required
 
 if TYPE_CHECKING:
-    from sandbox.emulator.errors import Object
+    from sandbox.emulator.errors import FieldError, Object
 
 MAX_INT32 = 2**31 - 1
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox.emulator.errors import Object, bad_request, invalid, quote
+from sandbox.emulator.errors import FieldError, Object, bad_request, invalid, quote
 from sandbox.emulator.resources import Resource
-from sandbox.emulator.validation import FieldError
 from sandbox.emulator.validation import invalid as invalid_field
 
 if TYPE_CHECKING:

@@ -5,12 +5,10 @@ Texts follow apimachinery's pkg/api/validate/content and pkg/util/validation/fie
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.emulator.errors import Object, quote
+from sandbox.emulator.errors import FieldError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,40 +21,6 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_KEY})?"
-
-_TITLES = {
-    "FieldValueInvalid": "Invalid value",
-    "FieldValueRequired": "Required value",
-    "FieldValueTooLong": "Too long",
-    "FieldValueForbidden": "Forbidden",
-}
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """One broken rule."""
-
-    type: str
-    field: str
-    detail: str
-    value: object = None
-
-    @property
-    def body(self) -> str:
-        """The error without the field's name."""
-        title = _TITLES[self.type]
-        if self.type == "FieldValueInvalid":
-            shown = quote(self.value) if isinstance(self.value, str) else _compact(self.value)
-            title += f": {shown}"
-        return f"{title}: {self.detail}" if self.detail else title
-
-    @property
-    def cause(self) -> Object:
-        """As one of a Status' `details.causes`."""
-        return {"reason": self.type, "message": self.body, "field": self.field}
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.body}"
 
 
 def invalid(field: str, value: object, detail: str) -> FieldError:
@@ -154,7 +118,3 @@ def _too_long(value: str, limit: int) -> list[str]:
 def _pattern(rule: str, pattern: str, *examples: str) -> str:
     shown = " or ".join(f"'{example}', " for example in examples)
     return f"{rule} (e.g. {shown}regex used for validation is '{pattern}')"
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
