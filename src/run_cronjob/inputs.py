@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from run_cronjob import REPOSITORY
-from run_cronjob.core.models import IfRunning, Inputs, Left, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
+from run_cronjob.core.models import IfRunning, Inputs, JobRef, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.core.text import quoted
 from run_cronjob.jobs import naming
 
@@ -209,11 +209,11 @@ class _Form:
         return value.lower() == "true"
 
 
-def left(environ: Mapping[str, str]) -> Left | None:
+def left(environ: Mapping[str, str]) -> JobRef | None:
     """The Job that an earlier entrypoint of this step may have left behind, as its state file tells."""
     namespace, name, request_id = (environ.get(f"STATE_{key}", "") for key in ("namespace", "job", "request-id"))
     run_id = environ.get("GITHUB_RUN_ID", "")
-    return Left(namespace, name, request_id, run_id=run_id) if name and request_id else None
+    return JobRef(namespace, name, request_id=request_id, run_id=run_id) if name and request_id else None
 
 
 def session_name(trigger: Trigger) -> str:

@@ -19,7 +19,7 @@ from run_cronjob.supervisor import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.core.models import Left
+    from run_cronjob.core.models import JobRef
     from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.supervisor import WakeupPipe
 
@@ -51,7 +51,7 @@ def main(environ: Mapping[str, str], events: WakeupPipe, timeouts: Timeouts) -> 
     return _tell(outcome, left, actions)
 
 
-def _tell(outcome: Outcome, left: Left, actions: Actions) -> int:
+def _tell(outcome: Outcome, left: JobRef, actions: Actions) -> int:
     actions.summary(summary.after_cancel(outcome, left))
     if outcome.problem:
         actions.error(summary.after_cancel_headline(outcome, left), summary.annotation(outcome))

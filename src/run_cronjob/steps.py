@@ -17,7 +17,7 @@ import yaml
 
 from run_cronjob.clients import http, kubeconfig, oidc
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, Refused, UnusableKubeconfig
-from run_cronjob.core.models import Access, Creation, Deletion, IfRunning, Left, OnCancel, Result, WaitFor
+from run_cronjob.core.models import Access, Creation, Deletion, IfRunning, JobRef, OnCancel, Result, WaitFor
 from run_cronjob.core.prefetch import Prefetch
 from run_cronjob.core.retry import Budget
 from run_cronjob.core.text import kubectl, quoted, redact
@@ -324,7 +324,7 @@ class Steps:
         """creation.Record: a POST is about to be sent."""
         self._run_state.posting(name)
         if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
-            self._actions.state(delete.to_state(Left(self._at.namespace, name, self._request_id)))
+            self._actions.state(delete.to_state(JobRef(self._at.namespace, name, request_id=self._request_id)))
 
     def known(self, creation: Creation) -> None:
         """creation.Record: that POST's fate."""
@@ -348,14 +348,14 @@ class Steps:
         """Ask for the deletion of the Job that `outcome` tells of, with its pods; what came of that."""
         if not self._cluster:
             return outcome
-        left = Left(outcome.namespace, outcome.job_name, self._request_id, outcome.job_uid)
-        deletion, uid = delete.stop(self._cluster, left)
+        job = JobRef(outcome.namespace, outcome.job_name, outcome.job_uid, self._request_id)
+        deletion, uid = delete.stop(self._cluster, job)
         if deletion is Deletion.DONE:
             self._actions.state(delete.NOTHING_LEFT)
             return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
         return replace(outcome, deletion=deletion)
 
-    def clean_up(self, cluster: KubeApi, left: Left) -> None:
+    def clean_up(self, cluster: KubeApi, left: JobRef) -> None:
         """Delete the Job that a cancelled run left behind; its POST may be under way, so look more than once."""
         with self._stage("Deletion", "deleting the Job of the cancelled run") as stage:
             for _ in range(_LOOKS):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import ActionError, Interrupted
-from run_cronjob.core.models import Logs, Output, Result
+from run_cronjob.core.models import JobRef, Logs, Output, Result
 from run_cronjob.core.text import duration, quoted
 from run_cronjob.diagnosis import explain, job_state, snippets
 from run_cronjob.jobs import manifest
-from run_cronjob.jobs.follow import Follow, Right, Target, Unwatchable
+from run_cronjob.jobs.follow import Follow, Right, Unwatchable
 from run_cronjob.jobs.tail import LogTailer
 from run_cronjob.report import summary
 
@@ -69,22 +69,23 @@ class JobWait:
         self._clock = clock
         self._timeouts = timeouts
         known = run_state.outcome
-        shows_output = inputs.logs is Logs.TRUE
-        self._target = Target(known.namespace, known.job_name, known.job_uid, at.env_values, shows_output)
+        self._job = JobRef(known.namespace, known.job_name, known.job_uid)
         self._tails = None
-        if shows_output:
+        if inputs.logs is Logs.TRUE:
             self._tails = LogTailer(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
 
     def follow(self, cronjob: Json) -> str:
         """Follow the Job until it is decided; what was found, for the log."""
-        following = Follow(self._cluster, self._target, self._inputs.wait_for, self, self._tails, self._clock)
+        following = Follow(
+            self._cluster, self._job, self._inputs.wait_for, self, self._tails, self._clock, self._at.env_values
+        )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
         try:
             result, verdict = following.until_decided()
         except Unwatchable as lost:
             cause = explain.explain(lost.error, self._at)
-            raise ActionError(explain.lost_sight(self._target.namespace, self._target.name, cause)) from lost
+            raise ActionError(explain.lost_sight(self._job.namespace, self._job.name, cause)) from lost
         self._write_down(result, verdict, following.view)
         self._finish(result, verdict, following)
         if result is Result.FAILED and (when := manifest.will_be_pruned(cronjob)):

@@ -16,9 +16,9 @@ import yaml
 
 from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.core.clock import SystemClock
-from run_cronjob.core.models import Access, Result, WaitFor
+from run_cronjob.core.models import Access, JobRef, Result, WaitFor
 from run_cronjob.diagnosis import snippets
-from run_cronjob.jobs.follow import Follow, Target
+from run_cronjob.jobs.follow import Follow
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.github import container
 from sandbox.names import EXAMPLES
@@ -268,8 +268,8 @@ def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluste
     def follow(number: int) -> Result:
         name = f"many-{number}"
         (created,) = cluster.apply(suspended(name, fails=number % 3 == 0, pruned=number % 5 == 0))
-        target = Target(NAMESPACE, name, created["metadata"]["uid"])
-        following = Follow(api, target, WaitFor.COMPLETED, listeners[number], None, SystemClock())
+        ref = JobRef(NAMESPACE, name, created["metadata"]["uid"])
+        following = Follow(api, ref, WaitFor.COMPLETED, listeners[number], None, SystemClock(), frozenset())
         return following.until_decided()[0]
 
     with ThreadPoolExecutor(COMPLETIONS) as threads:

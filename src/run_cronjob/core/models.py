@@ -262,17 +262,16 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Left:
-    """A Job that may have to be deleted after this step: the one with this UID or, if unknown, of this request.
-
-    With a `run_id` it must also be of that workflow run: the runner's own word for it, which no step can change.
-    """
+class JobRef:
+    """A Job in the cluster: the one of that name with this UID or, while that is unknown, of this request."""
 
     namespace: str
     name: str
-    request_id: str
     uid: str = ""
+    request_id: str = ""
+    """The annotation that tells the Job from another one of the same name."""
     run_id: str = ""
+    """The workflow run that the Job must be of, where not empty: from the runner itself, which no step can change."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from run_cronjob.core.errors import ApiError, NoAnswer
-from run_cronjob.core.models import Deletion, Left
+from run_cronjob.core.models import Deletion
 from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.core.models import Json
+    from run_cronjob.core.models import JobRef, Json
 
 NOTHING_LEFT: Mapping[str, str] = {"job": ""}
 
@@ -30,23 +30,23 @@ class JobDeleter(Protocol):
         """Ask for the deletion of the Job with this UID, and its pods."""
 
 
-def to_state(left: Left) -> Mapping[str, str]:
+def to_state(job: JobRef) -> Mapping[str, str]:
     """For the runner's state file."""
-    return {"namespace": left.namespace, "job": left.name, "request-id": left.request_id}
+    return {"namespace": job.namespace, "job": job.name, "request-id": job.request_id}
 
 
-def stop(api: JobDeleter, left: Left) -> tuple[Deletion, str]:
+def stop(api: JobDeleter, job: JobRef) -> tuple[Deletion, str]:
     """Have the Job deleted, unless it has ended; what came of it, and the Job's UID, if there is one."""
-    uid = left.uid
+    uid = job.uid
     try:
         if not uid:
-            found = api.get_job(left.namespace, left.name)
-            if not manifest.is_ours(found, left.request_id) or left.run_id not in {"", manifest.run_of(found)}:
+            found = api.get_job(job.namespace, job.name)
+            if not manifest.is_ours(found, job.request_id) or job.run_id not in {"", manifest.run_of(found)}:
                 return Deletion.GONE, ""
             uid = str(found["metadata"]["uid"])
             if manifest.terminal_condition(found):
                 return Deletion.ENDED, uid
-        api.delete_job(left.namespace, left.name, uid)
+        api.delete_job(job.namespace, job.name, uid)
     except ApiError as error:
         # 409: the precondition on the UID; what has the name now is another Job.
         return (Deletion.GONE if error.status in {404, 409} else Deletion.FAILED), uid

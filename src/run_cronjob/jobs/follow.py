@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from run_cronjob.clients.kube_api import Selection
     from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json, Problem, TerminalCondition
+    from run_cronjob.core.models import JobRef, Json, Problem, TerminalCondition
     from run_cronjob.jobs.watch import News
 
 SIGN_OF_LIFE_SECONDS = 30
@@ -138,22 +138,14 @@ class Inbox:
             return None
 
 
-@dataclass(frozen=True)
-class Target:
-    """The Job to follow. Without a `uid`, whichever has the name."""
-
-    namespace: str
-    name: str
-    uid: str
-    env_values: frozenset[str] = frozenset()
-    shows_output: bool = True
-
-
 class JobSnapshot:
     """What is known of the Job, as the news tell it. No I/O."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, job: JobRef, env_values: frozenset[str] = frozenset(), *, shows_output: bool = True) -> None:
+        """Without a UID in `job`, the Job is the first one seen with its name."""
+        self._uid = job.uid
+        self._env_values = env_values
+        self._shows_output = shows_output
         self.job: Json = {}
         self.gone = False
         self.lost: Lost | None = None
@@ -164,7 +156,7 @@ class JobSnapshot:
     @property
     def uid(self) -> str:
         """The Job's."""
-        return self._target.uid or str((self.job.get("metadata") or {}).get("uid") or "")
+        return self._uid or str((self.job.get("metadata") or {}).get("uid") or "")
 
     def learn(self, about: About, news: News) -> Iterable[tuple[Json, bool]]:
         """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
@@ -208,7 +200,7 @@ class JobSnapshot:
     def view(self) -> View:
         """For diagnosis; those that are gone tell what happened to them."""
         pods, events = tuple(self._pods.values()), tuple(self._events.values())
-        return View(self.job, pods, events, self._target.env_values, self._target.shows_output)
+        return View(self.job, pods, events, self._env_values, self._shows_output)
 
     def verdict(self, wait_for: WaitFor) -> tuple[Result, TerminalCondition | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
@@ -281,21 +273,22 @@ class Follow:
     def __init__(  # noqa: PLR0913, PLR0917  what it works with
         self,
         api: JobReader,
-        target: Target,
+        job: JobRef,
         wait_for: WaitFor,
         reporter: Reporter,
         tails: PodObserver | None,
         clock: Clock,
+        env_values: frozenset[str],
         inbox: Inbox | None = None,
     ) -> None:
         self._api = api
-        self._target = target
+        self._job = job
         self._wait_for = wait_for
         self._reporter = reporter
         self._tails = tails
         self._clock = clock
         self._inbox = inbox or Inbox()
-        self._known = JobSnapshot(target)
+        self._known = JobSnapshot(job, env_values, shows_output=tails is not None)
         self._watches: dict[About, Watch] = {}
         self._looker: _EventLooker | None = None
         self._said = ""
@@ -306,7 +299,7 @@ class Follow:
 
     def until_decided(self) -> tuple[Result, TerminalCondition | None]:
         """The result as soon as it is certain. Raises Unwatchable."""
-        self._start(About.JOB, self._api.the_job(self._target.namespace, self._target.name))
+        self._start(About.JOB, self._api.the_job(self._job.namespace, self._job.name))
         while True:
             message = self._inbox.get(self._seconds_to_wait())
             while message:
@@ -327,11 +320,11 @@ class Follow:
         A watch may lag behind another.
         """
         if self._known.job and Right.PODS not in self._rights.missing:
-            selection = self._api.the_pods(self._target.namespace, manifest.pod_selector(self._known.job))
+            selection = self._api.the_pods(self._job.namespace, manifest.pod_selector(self._known.job))
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._known.uid, *self._known.failed_pods):
-                self._last(About.EVENTS, partial(self._api.events_about, self._target.namespace, uid))
+                self._last(About.EVENTS, partial(self._api.events_about, self._job.namespace, uid))
         return self._known.view
 
     @property
@@ -370,9 +363,9 @@ class Follow:
         if About.PODS in self._watches:
             return
         labels = manifest.pod_selector(self._known.job)
-        self._start(About.PODS, self._api.the_pods(self._target.namespace, labels))
+        self._start(About.PODS, self._api.the_pods(self._job.namespace, labels))
         self._looker = _EventLooker(
-            lambda uid: self._api.events_about(self._target.namespace, uid),
+            lambda uid: self._api.events_about(self._job.namespace, uid),
             lambda news: self._inbox.put(About.EVENTS, news),
             self._clock,
         )

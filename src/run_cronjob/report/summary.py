@@ -13,7 +13,7 @@ from run_cronjob.core.text import clean, cut, duration, fenced, quoted
 from run_cronjob.diagnosis import explain
 
 if TYPE_CHECKING:
-    from run_cronjob.core.models import CronJobFacts, Left, Outcome, Output, Problem
+    from run_cronjob.core.models import CronJobFacts, JobRef, Outcome, Output, Problem
 
 _SAID_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
@@ -226,7 +226,7 @@ _CANCELLED = {
 }
 
 
-def after_cancel(outcome: Outcome, left: Left) -> str:
+def after_cancel(outcome: Outcome, left: JobRef) -> str:
     """The summary of a step's `post-entrypoint`."""
     blocks = [f"### {_SIGNS[Result.CANCELLED]} {after_cancel_headline(outcome, left)}"]
     if outcome.problem:
@@ -234,7 +234,7 @@ def after_cancel(outcome: Outcome, left: Left) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def after_cancel_headline(outcome: Outcome, left: Left) -> str:
+def after_cancel_headline(outcome: Outcome, left: JobRef) -> str:
     """What became of the Job after the cancelled step had ended, in one sentence."""
     what = "could not be deleted" if outcome.problem else _AFTERWARDS[outcome.deletion]
     return f"After the cancelling: the Job {quoted(left.name)} {what}"

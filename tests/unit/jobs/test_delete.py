@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
-from run_cronjob.core.models import Deletion, Left
+from run_cronjob.core.models import Deletion, JobRef
 from run_cronjob.jobs import delete
 
-LEFT = Left("staging", "nightly-1", "r-1")
+JOB = JobRef("staging", "nightly-1", request_id="r-1")
 GONE = ApiError(404, "NotFound", "no such Job")
 CONFLICT = ApiError(409, "Conflict", "the UID in the precondition does not match")
 FORBIDDEN = ApiError(403, "Forbidden", "no")
@@ -65,7 +65,7 @@ def test_what_becomes_of_the_job(
 ) -> None:
     cluster = Cluster(found, deleting)
 
-    assert delete.stop(cluster, LEFT)[0] is came_to
+    assert delete.stop(cluster, JOB)[0] is came_to
     assert cluster.deleted == deleted
 
 
@@ -75,13 +75,13 @@ def test_a_job_of_another_workflow_run_is_left_alone_whatever_the_state_says() -
     found["metadata"]["annotations"]["run-cronjob/run-id"] = "7"
     cluster = Cluster(found)
 
-    assert delete.stop(cluster, Left("staging", "nightly-1", "r-1", run_id="8"))[0] is Deletion.GONE
+    assert delete.stop(cluster, JobRef("staging", "nightly-1", request_id="r-1", run_id="8"))[0] is Deletion.GONE
     assert not cluster.deleted
-    assert delete.stop(cluster, Left("staging", "nightly-1", "r-1", run_id="7"))[0] is Deletion.DONE
+    assert delete.stop(cluster, JobRef("staging", "nightly-1", request_id="r-1", run_id="7"))[0] is Deletion.DONE
 
 
 def test_with_its_uid_known_nothing_needs_to_be_read_first() -> None:
     cluster = Cluster(FORBIDDEN)
 
-    assert delete.stop(cluster, Left("staging", "nightly-1", "r-1", "uid-7")) == (Deletion.DONE, "uid-7")
+    assert delete.stop(cluster, JobRef("staging", "nightly-1", "uid-7", "r-1")) == (Deletion.DONE, "uid-7")
     assert cluster.deleted == ["uid-7"]

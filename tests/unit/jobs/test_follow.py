@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
-from run_cronjob.core.models import Result, WaitFor
+from run_cronjob.core.models import JobRef, Result, WaitFor
 from run_cronjob.jobs import follow
-from run_cronjob.jobs.follow import About, Follow, JobSnapshot, Right, Target, Unwatchable
+from run_cronjob.jobs.follow import About, Follow, JobSnapshot, Right, Unwatchable
 from run_cronjob.jobs.watch import Changed, Listed, Lost
 from tests.fakes import FakeClock
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
     from run_cronjob.jobs.watch import News
 
-TARGET = Target("staging", "nightly-1", "uid-1")
+JOB = JobRef("staging", "nightly-1", "uid-1")
 FORBIDDEN = ApiError(403, "Forbidden", "no")
 
 
@@ -43,8 +43,8 @@ def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **stat
     }
 
 
-def known(*news: tuple[About, News], target: Target = TARGET) -> JobSnapshot:
-    found = JobSnapshot(target)
+def known(*news: tuple[About, News], of: JobRef = JOB) -> JobSnapshot:
+    found = JobSnapshot(of)
     for about, each in news:
         found.learn(about, each)
     return found
@@ -121,7 +121,7 @@ def test_without_an_end_nothing_is_decided(news: list[tuple[About, News]]) -> No
 
 
 def test_without_a_uid_the_job_of_that_name_is_it() -> None:
-    found = known((About.JOB, Listed((job(uid="uid-9"),))), target=Target("staging", "nightly-1", ""))
+    found = known((About.JOB, Listed((job(uid="uid-9"),))), of=JobRef("staging", "nightly-1"))
 
     assert found.uid == "uid-9"
     assert result(found) is None
@@ -232,7 +232,7 @@ class Inbox(follow.Inbox):
 
 def played(*news: tuple[About, News] | float) -> Reporter:
     clock, reporter = FakeClock(), Reporter()
-    Follow(Silence(), TARGET, WaitFor.COMPLETED, reporter, None, clock, Inbox(clock, *news)).until_decided()
+    Follow(Silence(), JOB, WaitFor.COMPLETED, reporter, None, clock, frozenset(), Inbox(clock, *news)).until_decided()
     return reporter
 
 
@@ -313,7 +313,7 @@ def test_nor_does_it_make_the_last_look_wait(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(follow, "LAST_LOOK_SECONDS", 3600)
 
     clock = FakeClock()
-    following = Follow(Defect(), TARGET, WaitFor.COMPLETED, Reporter(), None, clock, Inbox(clock, SEEN))
+    following = Follow(Defect(), JOB, WaitFor.COMPLETED, Reporter(), None, clock, frozenset(), Inbox(clock, SEEN))
     following.until_decided()
 
     assert following.last_look(explain=True).job
