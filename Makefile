@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BENCH := .venv-bench
 KUBECTLS := $(VENV)/kubectls
+# Splits identifiers too: a refused word is found in snake_case, CamelCase and CAPITALS.
+PLAIN_WORDS := --dictionary .github/plain-words.txt --regex '[A-Z]?[a-z]+|[A-Z]+(?![a-z])' --skip '*.sum,requirements/*.txt,.github/plain-words.txt,tests/docs/test_words.py'
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real bench lint types unit integration image format picture lock clean
+.PHONY: help demo test test-real bench lint types unit integration image format picture lock uv clean
 
 help: ## list the commands
 	@echo "run-cronjob: run an existing Kubernetes CronJob now, from a form"
@@ -19,6 +21,7 @@ help: ## list the commands
 	@echo "  make demo CLUSTER=name AWS_REGION=region CRONJOB=namespace/name"
 	@echo "  make demo KUBECONFIG=path CRONJOB=namespace/name"
 	@echo "                                           the same on a cluster of yours, as a dry run (CREATE=1: for real)"
+	@echo "  make unit ARGS='tests/unit/jobs -k naming'     some tests only; likewise make integration"
 	@echo "  make test-real CORPUS=folder             compares our Jobs from CronJobs of yours with kubectl's"
 
 $(READY): requirements/dev.txt
@@ -48,6 +51,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/codespell $(PLAIN_WORDS) .
+	PYTHONPATH=src $(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --offline --quiet --no-progress .
 
@@ -55,11 +60,11 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n auto tests/unit tests/sandbox tests/docs
+	$(BIN)/python -m pytest -q -n auto $(or $(ARGS),tests/unit tests/sandbox tests/docs)
 
 # Most of it waits for time-outs and pauses, so that more workers than cores pay.
 integration: $(READY)
-	$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/integration
+	$(BIN)/python -m pytest -q -n 6 --dist worksteal $(or $(ARGS),tests/integration)
 
 # KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
 test-real: $(KUBECTLS) ## the same promises at real borders: control plane, token verifier, container engine, runner
@@ -88,10 +93,13 @@ format: $(READY) ## put the code into its usual form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-picture: $(READY) ## draw docs/summary.png anew, from a real run (needs Chromium)
+picture: $(READY) ## draw docs/summary.png from a real run (needs Chromium and an emoji font)
 	$(BIN)/python -m sandbox.screenshot
 
-lock: ## write requirements/*.txt, with hashes, from the *.in files (needs uv)
+uv:
+	@command -v uv >/dev/null || { echo "uv is needed and not installed. To get it: pipx install uv, or python3 -m pip install uv"; exit 1; }
+
+lock: uv ## write requirements/*.txt, with hashes, from the *.in files (needs uv)
 	cd requirements && $(COMPILE) runtime.in -o runtime.txt
 	cd requirements && $(COMPILE) -c runtime.txt dev.in -o dev.txt
 	cd requirements && $(COMPILE) bench.in -o bench.txt
