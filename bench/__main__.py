@@ -24,10 +24,10 @@ from sandbox.tools.podman import CommandError, Engine, EngineUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bench.contenders import Contender
     from bench.course import Traffic
     from bench.following import Delay, Stream
     from bench.measure import Measure
+    from bench.models import Contender
 
 ROUNDS = 10
 LOG_ROUNDS = 3

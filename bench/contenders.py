@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from bench.following import POD, RUNS
+from bench.models import Comparison, Contender
 from sandbox import CRONJOB, NAMESPACE
 from sandbox.github import runner
 from sandbox.names import CLUSTER, ENTRYPOINT, REGION, ROOT
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.course import Course
+    from bench.models import Start
     from sandbox.github.runner import Launch
 
-    Start = Callable[[Course, Path], subprocess.Popen[bytes]]
     Variables = Callable[[Course, Path], Mapping[str, str]]
 
 TOOLS = ROOT / ".venv-bench" / "bin"
@@ -46,29 +46,6 @@ _RAW_LOG = f"""\
 {_RUNS}exec curl --silent --no-buffer --fail --header "Authorization: Bearer $TOKEN" \
   "$SERVER/api/v1/namespaces/{NAMESPACE}/pods/$JOB-{POD}/log?follow=true&timestamps=true"
 """
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to a Job. `start` gives the process, which ends by itself unless it `stays`.
-
-    What is done `in_container` is not done by descendants of that process, so that its costs can't be seen.
-    """
-
-    name: str
-    does: str
-    start: Start
-    stays: bool = False
-    in_container: bool = False
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How many times longer `other` takes than `ours`; `name` stands in the ratio's line."""
-
-    name: str
-    other: Contender
-    ours: Contender
 
 
 def _role(course: Course, folder: Path) -> dict[str, str]:

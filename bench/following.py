@@ -24,8 +24,8 @@ from sandbox.tools.wait import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.contenders import Contender
     from bench.course import Course
+    from bench.models import Contender
     from sandbox.control_plane.cluster import RealCluster
     from sandbox.emulator.pod_logs import LogOptions
 

@@ -18,10 +18,10 @@ from sandbox.names import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.contenders import Comparison, Contender
     from bench.course import Traffic
     from bench.following import Delay, Stream
     from bench.measure import Measure
+    from bench.models import Comparison, Contender
     from sandbox.tools.images import Size
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

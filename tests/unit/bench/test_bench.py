@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench import measure, report
-from bench.contenders import Comparison, Contender
 from bench.course import Traffic
 from bench.following import Following, LongLog, digest_of_lines
 from bench.measure import Measure, RunFailedError
+from bench.models import Comparison, Contender
 from bench.relay import Relay
 from bench.report import Row
 from sandbox.emulator.pod_logs import LogOptions
