@@ -25,7 +25,7 @@ from run_cronjob import __version__
 from run_cronjob.clients import http
 from run_cronjob.core.errors import AwsError, NoAnswer
 from run_cronjob.core.models import Endpoint
-from run_cronjob.core.retry import Budget, persist
+from run_cronjob.core.retry import Budget, retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ _PRESIGN_SECONDS = 60
 NO_CREDENTIALS = "NoCredentials"
 """Our own AwsError code: no credentials were found where botocore looks."""
 
-_PASSING = {
+_TRANSIENT = {
     "IDPCommunicationError",
     "InternalFailure",
     "InternalServerError",
@@ -127,7 +127,7 @@ class Aws:
                 WebIdentityToken=token,
             )
 
-        given = _part(persist(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_passing), "Credentials")
+        given = _part(retry(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_transient), "Credentials")
         credentials = Credentials(
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
         )
@@ -152,10 +152,10 @@ class Aws:
         Raises AwsError, NoAnswer.
         """
         client = self._client("eks")
-        answer = persist(
+        answer = retry(
             lambda: _call(client, "describe_cluster", name=name),
             Budget(EKS_BUDGET_SECONDS, self._clock),
-            _is_passing,
+            _is_transient,
         )
         cluster = _part(answer, "cluster")
         return Endpoint(
@@ -258,8 +258,8 @@ def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # 
     raise AwsError(operation, type(error).__name__, str(error), 0) from error
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     if isinstance(error, AwsError):
-        return error.code in _PASSING or error.status >= 500 or _KEYS_NOT_FETCHED in error.message
+        return error.code in _TRANSIENT or error.status >= 500 or _KEYS_NOT_FETCHED in error.message
     # The token's own endpoint was asked with a budget of its own.
     return isinstance(error, NoAnswer) and not error.cause.is_final and error.service.startswith("AWS")

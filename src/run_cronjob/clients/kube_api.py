@@ -19,7 +19,7 @@ from run_cronjob.clients.chunked import arrived
 from run_cronjob.clients.kubernetes_parts import ApiClient, ApiException, Configuration, config
 from run_cronjob.clients.token_refresh import Renewal
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
-from run_cronjob.core.retry import Budget, persist
+from run_cronjob.core.retry import Budget, retry
 
 if TYPE_CHECKING:
     import ssl
@@ -43,7 +43,7 @@ _SHOWN_BYTES = 500
 _PAGE = 500
 """What kubectl asks for at a time."""
 _TIMEOUT = (http.CONNECT_SECONDS, http.READ_SECONDS)
-_PASSING_STATUS = {429, 500, 502, 503, 504}
+_TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 """The one warn-code that the API server sends (k8s.io/apimachinery pkg/util/net, NewWarningHeader)."""
@@ -150,7 +150,7 @@ class KubeApi:
             "metadata": {},
             "spec": {"resourceAttributes": asked},
         }
-        answer = self._persist(lambda: self._ask("POST", _REVIEWS, [], review)[0])
+        answer = self._retry(lambda: self._ask("POST", _REVIEWS, [], review)[0])
         return (answer.get("status") or {}).get("allowed") is True
 
     def the_job(self, namespace: str, name: str) -> Selection:
@@ -244,13 +244,13 @@ class KubeApi:
                 return items
 
     def _read(self, path: str, query: list[tuple[str, str]] | None = None) -> Json:
-        return self._persist(lambda: self._ask("GET", path, query or [])[0])
+        return self._retry(lambda: self._ask("GET", path, query or [])[0])
 
-    def _persist(self, attempt: Callable[[], Json]) -> Json:
-        return persist(
+    def _retry(self, attempt: Callable[[], Json]) -> Json:
+        return retry(
             attempt,
             Budget(READ_BUDGET_SECONDS, self._clock),
-            _is_passing,
+            _is_transient,
             lambda error: error.retry_after if isinstance(error, ApiError) else None,
         )
 
@@ -340,10 +340,10 @@ def _path(namespace: str, resource: str, name: str = "") -> str:
     return f"{path}/{quote(name, safe='')}" if name else path
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether a read that failed so is worth repeating."""
     if isinstance(error, ApiError):
-        return error.status in _PASSING_STATUS
+        return error.status in _TRANSIENT_STATUS
     return isinstance(error, NoAnswer) and not error.cause.is_final
 
 

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from run_cronjob.clients import http
 from run_cronjob.core.errors import GitHubError, NoAnswer
-from run_cronjob.core.retry import Budget, persist
+from run_cronjob.core.retry import Budget, retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def id_token(request: TokenRequest, audience: str, clock: Clock) -> str:
     """
     url = f"{request.url}&audience={quote(audience, safe='')}"
     pool = http.pool(url, http.outside())
-    return persist(lambda: _ask(pool, url, request.bearer), Budget(BUDGET_SECONDS, clock), _is_passing)
+    return retry(lambda: _ask(pool, url, request.bearer), Budget(BUDGET_SECONDS, clock), _is_transient)
 
 
 def _ask(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
@@ -59,7 +59,7 @@ def _ask(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
     raise GitHubError(response.status, str(told or "the answer holds no token"))
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     if isinstance(error, GitHubError):
         return error.status == 429 or error.status >= 500
     return isinstance(error, NoAnswer) and not error.cause.is_final

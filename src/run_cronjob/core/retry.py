@@ -1,12 +1,11 @@
-"""How long to go on trying: a budget of time, and the pauses between attempts.
+"""Retries: a backoff between attempts, and a budget of time for all of them.
 
-A general retry library knows neither a budget shared by several requests nor the API server's Retry-After,
-and importing one costs more than all the requests together (docs/architecture.md).
+General retry libraries know neither a budget that several requests share nor the API server's Retry-After.
+Importing one takes longer than all the requests together (docs/architecture.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -14,67 +13,72 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.clock import Clock
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
 _MOST_DOUBLINGS = 16
 
 
-class Pauses:
-    """The pauses between attempts: longer each time, and not the same for two who began together."""
+class Backoff:
+    """Exponential backoff: each pause is twice the one before, from `first` up to `longest`, in seconds.
 
-    def __init__(self, clock: Clock) -> None:
+    Jitter takes off up to half of a pause, so that clients that failed together do not retry together.
+    """
+
+    def __init__(
+        self, clock: Clock, *, first: float = FIRST_PAUSE_SECONDS, longest: float = LONGEST_PAUSE_SECONDS
+    ) -> None:
         self._clock = clock
-        self._taken = 0
+        self._first = first
+        self._longest = longest
+        self._doublings = 0
 
     def next(self, at_least: float | None = None) -> float:
-        """Seconds for the next one; `at_least` is the server's Retry-After."""
-        longest = min(FIRST_PAUSE_SECONDS * float(2**self._taken), LONGEST_PAUSE_SECONDS)
-        self._taken = min(self._taken + 1, _MOST_DOUBLINGS)
-        return max(longest * (0.5 + self._clock.random() / 2), at_least or 0.0)
+        """The next pause in seconds, `at_least` as long as the server's Retry-After."""
+        pause = min(self._first * float(2**self._doublings), self._longest)
+        self._doublings = min(self._doublings + 1, _MOST_DOUBLINGS)
+        return max(pause * (0.5 + self._clock.random() / 2), at_least or 0.0)
 
     def reset(self) -> None:
-        """An attempt succeeded: begin with the shortest again."""
-        self._taken = 0
+        """Start from the first pause again, after an attempt that succeeded."""
+        self._doublings = 0
 
 
-@dataclass
 class Budget:
-    """Seconds to spend from construction on; `pause` tells whether another attempt fits in."""
+    """Time for all attempts and the pauses between them: `seconds`, counted from construction."""
 
-    seconds: float
-    clock: Clock
-
-    def __post_init__(self) -> None:
-        self._end = self.clock.monotonic() + self.seconds
-        self._pauses = Pauses(self.clock)
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+        self._backoff = Backoff(clock)
 
     def pause(self, at_least: float | None = None) -> bool:
-        """Sleep before another attempt; False, at once, where the budget would not outlast that.
+        """Sleep before the next attempt, `at_least` as many seconds as the server's Retry-After.
 
-        `at_least` is the server's Retry-After, in seconds.
+        Returns False at once, without sleeping, if the budget would end during the pause.
         """
-        wait = self._pauses.next(at_least)
-        if self.clock.monotonic() + wait >= self._end:
+        wait = self._backoff.next(at_least)
+        if self._clock.monotonic() + wait >= self._end:
             return False
-        self.clock.sleep(wait)
+        self._clock.sleep(wait)
         return True
 
 
-def persist(
-    attempt: Callable[[], Answer],
+def retry(
+    attempt: Callable[[], T],
     budget: Budget,
-    is_passing: Callable[[Exception], bool],
+    is_transient: Callable[[Exception], bool],
     retry_after: Callable[[Exception], float | None] = lambda _: None,
-) -> Answer:
-    """The answer of the first attempt that succeeds.
+) -> T:
+    """Call `attempt` until it succeeds, and return its result.
 
-    Raises what the last attempt raised, once it is no passing error or `budget` is spent.
+    Raises the error of the last attempt if that error is not transient or `budget` is spent.
+    `retry_after` gives the seconds that the server asked to wait.
     """
     while True:
         try:
             return attempt()
         except Exception as error:
-            if not is_passing(error) or not budget.pause(retry_after(error)):
+            if not is_transient(error) or not budget.pause(retry_after(error)):
                 raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
-from run_cronjob.core.retry import Pauses
+from run_cronjob.core.retry import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +92,7 @@ class Watch:
 
     def run(self) -> None:
         """Go on until stopped."""
-        pauses = Pauses(self._clock)
+        backoff = Backoff(self._clock)
         version = ""
         while not self._stopped.is_set():
             began = self._clock.monotonic()
@@ -105,22 +105,22 @@ class Watch:
                 for event in self._source.changes(version):
                     has_listed = False
                     version = self._take(event) or version
-                    pauses.reset()
+                    backoff.reset()
             except Exception as error:  # noqa: BLE001  a watch that died unheard would let us wait for ever
                 version = ""
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
-                    pauses.reset()
+                    backoff.reset()
                 lost = Lost.by(error, after_listing=has_listed)
                 refusal = lost.error if isinstance(lost.error, ApiError) else None
                 if not (refusal and refusal.status == _EXPIRED):
                     self._pass_on(lost)
                 wanted = refusal.retry_after if refusal else None
-                self._clock.sleep(min(pauses.next(wanted), _LONGEST_WAIT_SECONDS))
+                self._clock.sleep(min(backoff.next(wanted), _LONGEST_WAIT_SECONDS))
             else:
                 if self._clock.monotonic() - began >= _CUT_SECONDS:
-                    pauses.reset()
+                    backoff.reset()
                 else:
-                    self._clock.sleep(pauses.next())
+                    self._clock.sleep(backoff.next())
 
     def _take(self, event: Json) -> str:
         """Pass an event on; the version it came with."""

@@ -1,4 +1,4 @@
-"""Trying again: within a budget, with growing pauses, and never sooner than the server asked for."""
+"""Retries stay within the budget, pause longer each time and never less than Retry-After."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob.core.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Budget, persist
+from run_cronjob.core.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Backoff, Budget, retry
 from tests.fakes import FakeClock
 
 CHANCE = st.floats(0, 1)
 
 
-class Passing(Exception):  # noqa: N818  an example
+class Transient(Exception):  # noqa: N818  an example
     pass
 
 
@@ -23,7 +23,7 @@ class Final(Exception):  # noqa: N818  an example
 
 
 class Service:
-    """Fails as often as it is told to."""
+    """Raises the given failures, one for each call, and then answers."""
 
     def __init__(self, *failures: Exception) -> None:
         self._failures = deque(failures)
@@ -36,79 +36,79 @@ class Service:
         return "answer"
 
 
-def is_passing(error: Exception) -> bool:
-    return isinstance(error, Passing)
+def is_transient(error: Exception) -> bool:
+    return isinstance(error, Transient)
 
 
-def test_an_answer_that_comes_at_once_costs_no_pause() -> None:
+def test_a_first_attempt_that_succeeds_is_not_paused() -> None:
     clock = FakeClock()
 
-    assert persist(Service(), Budget(10, clock), is_passing) == "answer"
+    assert retry(Service(), Budget(10, clock), is_transient) == "answer"
     assert clock.slept == []
 
 
-def test_a_passing_error_is_tried_again() -> None:
-    service = Service(Passing(), Passing())
+def test_a_transient_error_is_retried() -> None:
+    service = Service(Transient(), Transient())
 
-    assert persist(service, Budget(10, FakeClock()), is_passing) == "answer"
+    assert retry(service, Budget(10, FakeClock()), is_transient) == "answer"
     assert service.asked == 3
 
 
-def test_a_final_error_is_not() -> None:
-    service = Service(Passing(), Final())
+def test_a_final_error_is_not_retried() -> None:
+    service = Service(Transient(), Final())
 
     with pytest.raises(Final):
-        persist(service, Budget(10, FakeClock()), is_passing)
+        retry(service, Budget(10, FakeClock()), is_transient)
     assert service.asked == 2
 
 
-def test_when_the_budget_is_spent_the_last_error_is_told() -> None:
-    failures = [Passing(str(number)) for number in range(1000)]
+def test_when_the_budget_is_spent_the_last_error_is_raised() -> None:
+    failures = [Transient(str(number)) for number in range(1000)]
     service = Service(*failures)
 
-    with pytest.raises(Passing) as caught:
-        persist(service, Budget(10, FakeClock()), is_passing)
+    with pytest.raises(Transient) as caught:
+        retry(service, Budget(10, FakeClock()), is_transient)
     assert caught.value is failures[service.asked - 1]
     assert service.asked > 2
 
 
-def test_time_spent_waiting_for_answers_counts() -> None:
+def test_the_budget_includes_the_time_of_the_attempts() -> None:
     clock = FakeClock()
 
     def slow() -> str:
         clock.elapsed += 6
-        raise Passing
+        raise Transient
 
-    with pytest.raises(Passing):
-        persist(slow, Budget(10, clock), is_passing)
+    with pytest.raises(Transient):
+        retry(slow, Budget(10, clock), is_transient)
     assert clock.elapsed < 10 + 6
 
 
-def test_the_server_decides_how_soon() -> None:
+def test_retry_after_lengthens_the_pause() -> None:
     clock = FakeClock()
 
-    persist(Service(Passing()), Budget(10, clock), is_passing, lambda _: 7.0)
+    retry(Service(Transient()), Budget(10, clock), is_transient, lambda _: 7.0)
 
     assert clock.slept == [7.0]
 
 
-def test_what_the_server_asks_for_does_not_shorten_our_own_pause() -> None:
+def test_retry_after_does_not_shorten_the_pause() -> None:
     clock = FakeClock()
 
-    persist(Service(Passing()), Budget(10, clock), is_passing, lambda _: 0.0)
+    retry(Service(Transient()), Budget(10, clock), is_transient, lambda _: 0.0)
 
     assert clock.slept[0] >= FIRST_PAUSE_SECONDS / 2
 
 
 @pytest.mark.parametrize("asked_for", [10.0, 21_600.0, float("inf")])
-def test_a_pause_beyond_the_budget_is_not_begun(asked_for: float) -> None:
+def test_a_pause_that_exceeds_the_budget_is_not_started(asked_for: float) -> None:
     clock = FakeClock()
 
     assert Budget(10, clock).pause(asked_for) is False
     assert clock.slept == []
 
 
-def test_pauses_grow_up_to_a_limit() -> None:
+def test_pauses_double_up_to_the_longest() -> None:
     clock = FakeClock(chance=1.0)
     budget = Budget(60, clock)
 
@@ -119,7 +119,7 @@ def test_pauses_grow_up_to_a_limit() -> None:
     assert set(clock.slept[5:]) == {LONGEST_PAUSE_SECONDS}
 
 
-def test_chance_spreads_those_who_wait_for_the_same() -> None:
+def test_jitter_halves_a_pause_at_most() -> None:
     early, late = FakeClock(chance=0.0), FakeClock(chance=1.0)
 
     Budget(10, early).pause()
@@ -128,8 +128,17 @@ def test_chance_spreads_those_who_wait_for_the_same() -> None:
     assert early.slept[0] == late.slept[0] / 2
 
 
+def test_a_backoff_keeps_to_its_own_first_and_longest_pause_and_starts_again_after_a_reset() -> None:
+    backoff = Backoff(FakeClock(chance=1.0), first=0.1, longest=15.0)
+
+    assert [backoff.next() for _ in range(30)][-1] == 15.0
+    backoff.reset()
+
+    assert [backoff.next(), backoff.next(), backoff.next(at_least=7.0)] == [0.1, 0.2, 7.0]
+
+
 @given(st.floats(0, 200), st.lists(st.none() | st.floats(0, 100)), CHANCE)
-def test_no_budget_is_ever_overdrawn(seconds: float, asked_for: list[float | None], chance: float) -> None:
+def test_no_pauses_exceed_the_budget(seconds: float, asked_for: list[float | None], chance: float) -> None:
     clock = FakeClock(chance)
     budget = Budget(seconds, clock)
 
