@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     cluster = request.config.getoption("--cluster")
     with Sandbox(CLUSTERS[cluster]) as sandbox:
         if cluster == "real":
@@ -59,9 +59,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def config(world: Sandbox) -> dict[str, Any]:
+def config(sandbox: Sandbox) -> dict[str, Any]:
     """A kubeconfig with a token that has the rights of the group run-cronjob."""
-    token = world.cluster.user("ci", ["run-cronjob"])
+    token = sandbox.cluster.user("ci", ["run-cronjob"])
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -74,8 +74,8 @@ def config(world: Sandbox) -> dict[str, Any]:
             {
                 "name": "c",
                 "cluster": {
-                    "server": world.cluster.url,
-                    "certificate-authority-data": base64.b64encode(world.cluster.ca_pem.encode()).decode(),
+                    "server": sandbox.cluster.url,
+                    "certificate-authority-data": base64.b64encode(sandbox.cluster.ca_pem.encode()).decode(),
                 },
             }
         ],
@@ -84,10 +84,10 @@ def config(world: Sandbox) -> dict[str, Any]:
 
 
 @pytest.fixture
-def direct_config(world: Sandbox, config: dict[str, Any]) -> dict[str, Any]:
+def direct_config(sandbox: Sandbox, config: dict[str, Any]) -> dict[str, Any]:
     """The same, past the proxy that keeps a real cluster's journal: it ends TLS, and with it a client certificate."""
     config["clusters"][0]["cluster"] = {
-        "server": world.cluster.direct_url,
-        "certificate-authority-data": base64.b64encode(world.cluster.direct_ca_pem.encode()).decode(),
+        "server": sandbox.cluster.direct_url,
+        "certificate-authority-data": base64.b64encode(sandbox.cluster.direct_ca_pem.encode()).decode(),
     }
     return config

@@ -24,19 +24,19 @@ class Press:
     """One press of the button, in a thread."""
 
     def __init__(
-        self, world: Sandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, inputs: Mapping[str, str]
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, inputs: Mapping[str, str]
     ) -> None:
         self._output, self._summary = folder / "output", folder / "summary"
         for path in (self._output, self._summary):
             path.touch()
         environ = {
-            "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
-            "AWS_ENDPOINT_URL_STS": world.sts_url,
-            "AWS_ENDPOINT_URL_EKS": world.eks_url,
+            "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": sandbox.github.request_token,
+            "AWS_ENDPOINT_URL_STS": sandbox.sts_url,
+            "AWS_ENDPOINT_URL_EKS": sandbox.eks_url,
             "GITHUB_OUTPUT": str(self._output),
             "GITHUB_STEP_SUMMARY": str(self._summary),
-            **{f"INPUT_{name.upper()}": value for name, value in (world.form | dict(inputs)).items()},
+            **{f"INPUT_{name.upper()}": value for name, value in (sandbox.form | dict(inputs)).items()},
         }
         for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
             monkeypatch.delenv(name, raising=False)

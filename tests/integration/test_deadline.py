@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def environ(world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+def environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """What a runner would give the process; libraries read it from this one's own environment."""
     files = {"GITHUB_OUTPUT": tmp_path / "output", "GITHUB_STEP_SUMMARY": tmp_path / "summary"}
     for path in files.values():
         path.touch()
     variables = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
-        "AWS_ENDPOINT_URL_STS": world.sts_url,
-        "AWS_ENDPOINT_URL_EKS": world.eks_url,
+        "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": sandbox.github.request_token,
+        "AWS_ENDPOINT_URL_STS": sandbox.sts_url,
+        "AWS_ENDPOINT_URL_EKS": sandbox.eks_url,
         **{name: str(path) for name, path in files.items()},
-        **{f"INPUT_{name.upper()}": value for name, value in world.form.items()},
+        **{f"INPUT_{name.upper()}": value for name, value in sandbox.form.items()},
     }
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -41,9 +41,9 @@ def environ(world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.mark.no_cluster
 def test_when_time_is_up_the_outputs_and_the_summary_are_written(
-    world: Sandbox, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
     events = supervisor.WakeupPipe()
     proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
@@ -54,13 +54,13 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
     assert "TookTooLong" in (tmp_path / "output").read_text()
     assert "stopped while reading the CronJob" in (tmp_path / "summary").read_text()
     assert "::error" in capsys.readouterr().out
-    assert not world.cluster.list("Job", NAMESPACE)
+    assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
 def test_after_the_last_word_the_worker_is_not_heard(
-    world: Sandbox, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ):
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).delay_answer(1)
     events = supervisor.WakeupPipe()
     proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)

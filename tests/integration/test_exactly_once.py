@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 GET_JOB = re.compile(rf"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/.+")
 
 
-def jobs(world: Sandbox) -> tuple[Any, ...]:
-    return world.cluster.list("Job", NAMESPACE)
+def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
+    return sandbox.cluster.list("Job", NAMESPACE)
 
 
 def posts(proxy: FaultProxy) -> list[Any]:
@@ -35,78 +35,80 @@ def looks(proxy: FaultProxy) -> list[Any]:
     return [each for each in proxy.journal if each.method == "GET" and GET_JOB.fullmatch(each.path)]
 
 
-def expect_the_one_job(world: Sandbox, run: Run) -> None:
-    (job,) = jobs(world)
+def expect_the_one_job(sandbox: Sandbox, run: Run) -> None:
+    (job,) = jobs(sandbox)
     assert run.outputs["result"] == "created", run.summary
     assert run.outputs["job-name"] == job["metadata"]["name"]
 
 
-def prune_at_once(world: Sandbox) -> None:
+def prune_at_once(sandbox: Sandbox) -> None:
     """As Kubernetes treats finished Jobs of a CronJob with a history limit of 0."""
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["successfulJobsHistoryLimit"] = 0
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
 
-def no_get(world: Sandbox) -> None:
+def no_get(sandbox: Sandbox) -> None:
     rules = [
         {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
     ]
-    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+    sandbox.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
 
 
-def test_a_lost_answer_is_looked_for_and_found(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_lost_answer_is_looked_for_and_found(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
-    run = world.run()
+    run = sandbox.run()
 
-    expect_the_one_job(world, run)
-    assert run.outputs["job-uid"] == jobs(world)[0]["metadata"]["uid"]
+    expect_the_one_job(sandbox, run)
+    assert run.outputs["job-uid"] == jobs(sandbox)[0]["metadata"]["uid"]
     assert (len(posts(proxy)), len(looks(proxy))) == (1, 1)
     assert "it carries this request's id" in run.summary
 
 
-def test_an_answer_replaced_by_a_load_balancers_error_is_looked_for_too(world: Sandbox):
-    proxy = world.before_cluster()
+def test_an_answer_replaced_by_a_load_balancers_error_is_looked_for_too(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").status_after(504, b"<html>Gateway Time-out</html>")
 
-    expect_the_one_job(world, world.run())
+    expect_the_one_job(sandbox, sandbox.run())
     assert len(posts(proxy)) == 1
 
 
-def test_a_post_that_never_arrived_is_repeated_under_the_same_name(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_post_that_never_arrived_is_repeated_under_the_same_name(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").close()
 
-    expect_the_one_job(world, world.run())
+    expect_the_one_job(sandbox, sandbox.run())
     assert len({name_in(each) for each in posts(proxy)}) == 1
     assert len(posts(proxy)) == 2
 
 
-def test_without_the_right_to_look_our_own_conflict_counts_as_ours(world: Sandbox):
-    no_get(world)
-    proxy = world.before_cluster()
+def test_without_the_right_to_look_our_own_conflict_counts_as_ours(sandbox: Sandbox):
+    no_get(sandbox)
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
-    run = world.run()
+    run = sandbox.run()
 
-    expect_the_one_job(world, run)
+    expect_the_one_job(sandbox, run)
     assert len(posts(proxy)) == 2
     assert "its name was taken when the request was repeated" in run.summary
     assert "its name was taken when the request was repeated" in "\n".join(run.log.shown)
 
 
-def test_a_job_that_may_have_been_pruned_is_not_created_again(world: Sandbox):
-    prune_at_once(world)
-    proxy = world.before_cluster()
+def test_a_job_that_may_have_been_pruned_is_not_created_again(sandbox: Sandbox):
+    prune_at_once(sandbox)
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
     proxy.on_answer = lambda asked, _: (
-        world.cluster.delete("Job", NAMESPACE, jobs(world)[0]["metadata"]["name"]) if asked.method == "POST" else None
+        sandbox.cluster.delete("Job", NAMESPACE, jobs(sandbox)[0]["metadata"]["name"])
+        if asked.method == "POST"
+        else None
     )
 
-    run = world.run()
+    run = sandbox.run()
 
     assert len(posts(proxy)) == 1
     assert run.outputs["reason"] == "CreationUncertain"
@@ -116,31 +118,31 @@ def test_a_job_that_may_have_been_pruned_is_not_created_again(world: Sandbox):
     assert f"kubectl --namespace {NAMESPACE} get job {CRONJOB}-by-gha-" in run.summary
 
 
-def test_where_a_job_may_be_pruned_and_can_not_be_looked_at_the_post_is_not_repeated(world: Sandbox):
-    prune_at_once(world)
-    no_get(world)
-    proxy = world.before_cluster()
+def test_where_a_job_may_be_pruned_and_can_not_be_looked_at_the_post_is_not_repeated(sandbox: Sandbox):
+    prune_at_once(sandbox)
+    no_get(sandbox)
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
-    run = world.run()
+    run = sandbox.run()
 
     assert len(posts(proxy)) == 1
     assert run.outputs["reason"] == "CreationUncertain"
 
 
-def test_a_strangers_name_gets_a_suffix(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_strangers_name_gets_a_suffix(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
 
     def take_the_name(asked: Any) -> None:
-        if asked.method == "POST" and not jobs(world):
+        if asked.method == "POST" and not jobs(sandbox):
             name = name_in(asked)
-            world.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec()})
+            sandbox.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec()})
 
     proxy.on_request = take_the_name
 
-    run = world.run()
+    run = sandbox.run()
 
-    strangers, ours = sorted(each["metadata"]["name"] for each in jobs(world))
+    strangers, ours = sorted(each["metadata"]["name"] for each in jobs(sandbox))
     assert re.fullmatch(rf"{strangers}-[a-z0-9]{{5}}", ours)
     assert run.outputs["job-name"] == ours
 
@@ -149,132 +151,132 @@ def spec() -> dict[str, Any]:
     return copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
 
 
-def test_two_workflows_in_the_same_second_make_two_jobs(world: Sandbox):
-    steps = [world.start({"job-name": "", "if-running": "allow"}) for _ in range(2)]
+def test_two_workflows_in_the_same_second_make_two_jobs(sandbox: Sandbox):
+    steps = [sandbox.start({"job-name": "", "if-running": "allow"}) for _ in range(2)]
     runs = [step.finish() for step in steps]
 
     assert [run.outputs["result"] for run in runs] == ["created", "created"]
-    assert sorted(run.outputs["job-name"] for run in runs) == sorted(job["metadata"]["name"] for job in jobs(world))
-    assert len(jobs(world)) == 2
+    assert sorted(run.outputs["job-name"] for run in runs) == sorted(job["metadata"]["name"] for job in jobs(sandbox))
+    assert len(jobs(sandbox)) == 2
 
 
-def test_too_many_requests_are_waited_for(world: Sandbox):
-    proxy = world.before_cluster()
+def test_too_many_requests_are_waited_for(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").status(429, headers={"Retry-After": "1"})
 
-    expect_the_one_job(world, world.run())
+    expect_the_one_job(sandbox, sandbox.run())
     assert len(posts(proxy)) == 2
     assert not looks(proxy)
 
 
-def test_a_dry_runs_lost_answer_is_simply_asked_for_again(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_dry_runs_lost_answer_is_simply_asked_for_again(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
-    run = world.run({"dry-run": "true"})
+    run = sandbox.run({"dry-run": "true"})
 
     assert run.outputs["result"] == "dry-run"
-    assert not jobs(world)
+    assert not jobs(sandbox)
     assert not looks(proxy)
 
 
-def test_reads_survive_a_broken_connection_and_a_disturbed_server(world: Sandbox):
-    proxy = world.before_cluster()
+def test_reads_survive_a_broken_connection_and_a_disturbed_server(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="/cronjobs/").reset()
     proxy.on(method="GET", path_contains="/cronjobs/").status(503)
     proxy.on(method="GET", path_contains="/jobs?").status(429, headers={"Retry-After": "1"})
 
-    expect_the_one_job(world, world.run())
+    expect_the_one_job(sandbox, sandbox.run())
 
 
-def test_an_answer_that_is_not_the_job_is_no_answer(world: Sandbox):
-    proxy = world.before_cluster()
+def test_an_answer_that_is_not_the_job_is_no_answer(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").status(200, b'{"welcome": "to the log-in page"}')
 
-    expect_the_one_job(world, world.run())
+    expect_the_one_job(sandbox, sandbox.run())
     assert len(posts(proxy)) == 2
 
 
-def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_a_strangers(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_a_strangers(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
     def strip(asked: Any, _: int) -> None:
         if asked.method == "POST":
-            name = jobs(world)[0]["metadata"]["name"]
-            world.cluster.patch("Job", NAMESPACE, name, lambda job: job["metadata"].pop("annotations"))
+            name = jobs(sandbox)[0]["metadata"]["name"]
+            sandbox.cluster.patch("Job", NAMESPACE, name, lambda job: job["metadata"].pop("annotations"))
 
     proxy.on_answer = strip
 
-    run = world.run()
+    run = sandbox.run()
 
-    assert len(jobs(world)) == len(posts(proxy)) == 1
+    assert len(jobs(sandbox)) == len(posts(proxy)) == 1
     assert run.outputs["reason"] == "CreationUncertain"
 
 
 @pytest.mark.parametrize("fault", ["reset", "closed"])
-def test_an_answer_lost_within_a_proxys_tunnel_is_a_lost_answer_too(world: Sandbox, fault: str):
-    no_get(world)
-    proxy = world.before_cluster()
+def test_an_answer_lost_within_a_proxys_tunnel_is_a_lost_answer_too(sandbox: Sandbox, fault: str):
+    no_get(sandbox)
+    proxy = sandbox.before_cluster()
     rule = proxy.on(method="POST")
     if fault == "reset":
         rule.lose_answer()
     else:
         rule.truncate(0)
     with ForwardProxy() as tunnel:
-        run = world.run(environ={"HTTPS_PROXY": tunnel.url})
+        run = sandbox.run(environ={"HTTPS_PROXY": tunnel.url})
 
-    expect_the_one_job(world, run)
+    expect_the_one_job(sandbox, run)
     assert len(posts(proxy)) == 2
 
 
-def test_a_fixed_name_that_an_earlier_run_had_is_not_taken_for_ours(world: Sandbox):
-    no_get(world)
-    earlier = world.run({"job-name": "report-of-{run-id}"})
-    proxy = world.before_cluster()
+def test_a_fixed_name_that_an_earlier_run_had_is_not_taken_for_ours(sandbox: Sandbox):
+    no_get(sandbox)
+    earlier = sandbox.run({"job-name": "report-of-{run-id}"})
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").close()
 
-    run = world.run({"job-name": "report-of-{run-id}", "if-running": "allow"})
+    run = sandbox.run({"job-name": "report-of-{run-id}", "if-running": "allow"})
 
     assert run.outputs["job-name"] == ""
     assert run.outputs["reason"] == "CreationUncertain"
-    assert [job["metadata"]["name"] for job in jobs(world)] == [earlier.outputs["job-name"]]
+    assert [job["metadata"]["name"] for job in jobs(sandbox)] == [earlier.outputs["job-name"]]
 
 
-def test_each_further_name_is_another(world: Sandbox):
-    proxy = world.before_cluster()
+def test_each_further_name_is_another(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
 
     def take_the_name(asked: Any) -> None:
-        if asked.method == "POST" and len(world.cluster.list("Job", NAMESPACE)) < 2:
+        if asked.method == "POST" and len(sandbox.cluster.list("Job", NAMESPACE)) < 2:
             name = json.loads(asked.body)["metadata"]["name"]
-            world.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
+            sandbox.cluster.apply({"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
 
     proxy.on_request = take_the_name
-    run = world.run()
+    run = sandbox.run()
     assert run.outputs["result"] == "created", run.summary
-    assert len(world.cluster.list("Job", NAMESPACE)) == 3
+    assert len(sandbox.cluster.list("Job", NAMESPACE)) == 3
 
 
-def test_why_the_post_was_not_repeated_is_told(world: Sandbox):
+def test_why_the_post_was_not_repeated_is_told(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["successfulJobsHistoryLimit"] = 0
-    world.cluster.apply(manifest)
-    proxy = world.before_cluster()
+    sandbox.cluster.apply(manifest)
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
     def prune(asked: Any, _: int) -> None:
-        for job in world.cluster.list("Job", NAMESPACE) if asked.method == "POST" else ():
-            world.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
+        for job in sandbox.cluster.list("Job", NAMESPACE) if asked.method == "POST" else ():
+            sandbox.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
 
     proxy.on_answer = prune
-    assert "that is why the request was not repeated" in world.run().summary
+    assert "that is why the request was not repeated" in sandbox.run().summary
 
 
-def test_an_answer_that_names_another_job_is_not_believed(world: Sandbox):
-    proxy = world.before_cluster()
+def test_an_answer_that_names_another_job_is_not_believed(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     other = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "other", "uid": "u"}}
     proxy.on(method="POST").status_after(201, json.dumps(other).encode())
-    run = world.run()
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    run = sandbox.run()
+    (job,) = sandbox.cluster.list("Job", NAMESPACE)
     assert run.outputs["job-uid"] == job["metadata"]["uid"]

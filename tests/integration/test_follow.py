@@ -27,19 +27,19 @@ def said(run: Run) -> str:
     return "\n".join(run.log.shown)
 
 
-def follow(world: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, Life]:
+def follow(sandbox: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, Life]:
     """Press the button; the step, and the Job that it follows by now."""
-    step = world.start(COMPLETED | (inputs or {}))
-    life = Life(world.cluster, NAMESPACE, step=step)
-    until(lambda: any(each.path == JOBS and each.query.get("watch") for each in world.cluster.journal))
+    step = sandbox.start(COMPLETED | (inputs or {}))
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
+    until(lambda: any(each.path == JOBS and each.query.get("watch") for each in sandbox.cluster.journal))
     return step, life
 
 
 # --- the verdict --------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_succeeds_is_told_as_succeeded(world: Sandbox):
-    step, life = follow(world)
+def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     pod.end(0)
@@ -54,8 +54,8 @@ def test_a_job_that_succeeds_is_told_as_succeeded(world: Sandbox):
     assert [each.level for each in run.log.annotations] == ["notice"]
 
 
-def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(world: Sandbox):
-    step, life = follow(world)
+def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     pod.end(3)
@@ -75,8 +75,8 @@ def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(world: Sandb
 
 
 @pytest.mark.parametrize("reason", ["DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded", "FromTomorrow"])
-def test_the_controllers_reason_and_words_are_told(world: Sandbox, reason: str):
-    step, life = follow(world)
+def test_the_controllers_reason_and_words_are_told(sandbox: Sandbox, reason: str):
+    step, life = follow(sandbox)
     life.fail(reason, "its very own words")
 
     run = step.finish()
@@ -86,10 +86,10 @@ def test_the_controllers_reason_and_words_are_told(world: Sandbox, reason: str):
 
 
 @pytest.mark.parametrize("status", [{"succeeded": 7}, {"failed": 7}, {"active": 1, "ready": 1}], ids=str)
-def test_a_counter_decides_nothing(world: Sandbox, status: dict[str, int]):
-    step, life = follow(world, {"timeout": "6s"})
+def test_a_counter_decides_nothing(sandbox: Sandbox, status: dict[str, int]):
+    step, life = follow(sandbox, {"timeout": "6s"})
     life.start()
-    world.cluster.set_status("Job", NAMESPACE, life.name, **status)
+    sandbox.cluster.set_status("Job", NAMESPACE, life.name, **status)
 
     run = step.finish()
 
@@ -97,10 +97,10 @@ def test_a_counter_decides_nothing(world: Sandbox, status: dict[str, int]):
 
 
 @pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget"])
-def test_an_interim_condition_decides_nothing(world: Sandbox, condition: str):
-    step, life = follow(world, {"timeout": "6s"})
+def test_an_interim_condition_decides_nothing(sandbox: Sandbox, condition: str):
+    step, life = follow(sandbox, {"timeout": "6s"})
     life.start()
-    world.cluster.set_status(
+    sandbox.cluster.set_status(
         "Job", NAMESPACE, life.name, conditions=[{"type": condition, "status": "True", "reason": "X", "message": "y"}]
     )
 
@@ -109,8 +109,8 @@ def test_an_interim_condition_decides_nothing(world: Sandbox, condition: str):
     assert run.outputs["result"] == "timed-out"
 
 
-def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(world: Sandbox):
-    step, life = follow(world)
+def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     pod.end(0)
@@ -123,8 +123,8 @@ def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(world: Sand
     assert "don't run the workflow again before you know" in run.summary.lower()
 
 
-def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(world: Sandbox):
-    step, life = follow(world)
+def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     pod.end(0)
@@ -136,13 +136,13 @@ def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(world: San
     assert run.outputs["result"] == "succeeded"
 
 
-def test_a_namesake_that_succeeds_is_another_job(world: Sandbox):
-    step, life = follow(world)
+def test_a_namesake_that_succeeds_is_another_job(sandbox: Sandbox):
+    step, life = follow(sandbox)
     manifest = copy.deepcopy(life.job)
     life.delete()
     manifest["metadata"] = {"name": life.name, "namespace": NAMESPACE}
     manifest["spec"] = {"template": CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]["template"]}
-    world.cluster.apply(manifest | {"status": {}})
+    sandbox.cluster.apply(manifest | {"status": {}})
     life.complete()
 
     run = step.finish()
@@ -159,14 +159,16 @@ def test_a_namesake_that_succeeds_is_another_job(world: Sandbox):
         ({"failedJobsHistoryLimit": 5}, ""),
     ],
 )
-def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(world: Sandbox, limits: dict[str, int], told: str):
+def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(
+    sandbox: Sandbox, limits: dict[str, int], told: str
+):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     spec = dict(limits)
     if ttl := spec.pop("ttl", None):
         manifest["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = ttl
     manifest["spec"] |= spec
-    world.cluster.apply(manifest)
-    step, life = follow(world)
+    sandbox.cluster.apply(manifest)
+    step, life = follow(sandbox)
     life.fail()
 
     run = step.finish()
@@ -175,11 +177,11 @@ def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(world: Sandb
     assert told in run.summary
 
 
-def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector").delay(1)
-    step = world.start(COMPLETED)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(COMPLETED)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     pod = life.pod()
     pod.run()
     pod.end(4)
@@ -193,8 +195,8 @@ def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(world: Sandb
 # --- started ------------------------------------------------------------------------------------------------
 
 
-def test_started_is_reached_when_a_container_runs(world: Sandbox):
-    step, life = follow(world, STARTED)
+def test_started_is_reached_when_a_container_runs(sandbox: Sandbox):
+    step, life = follow(sandbox, STARTED)
     life.pod().run()
 
     run = step.finish()
@@ -204,15 +206,15 @@ def test_started_is_reached_when_a_container_runs(world: Sandbox):
     assert "How it ends is not known here" in run.summary
 
 
-def test_started_is_reached_by_a_job_that_has_succeeded_already(world: Sandbox):
-    step, life = follow(world, STARTED)
+def test_started_is_reached_by_a_job_that_has_succeeded_already(sandbox: Sandbox):
+    step, life = follow(sandbox, STARTED)
     life.complete()
 
     assert step.finish().outputs["result"] == "started"
 
 
-def test_a_job_that_failed_already_has_not_just_started(world: Sandbox):
-    step, life = follow(world, STARTED)
+def test_a_job_that_failed_already_has_not_just_started(sandbox: Sandbox):
+    step, life = follow(sandbox, STARTED)
     life.fail()
 
     run = step.finish()
@@ -221,8 +223,8 @@ def test_a_job_that_failed_already_has_not_just_started(world: Sandbox):
     assert run.outputs["result"] == "failed"
 
 
-def test_a_pod_that_waits_has_not_started(world: Sandbox):
-    step, life = follow(world, STARTED | {"timeout": "6s"})
+def test_a_pod_that_waits_has_not_started(sandbox: Sandbox):
+    step, life = follow(sandbox, STARTED | {"timeout": "6s"})
     life.pod().wait("ContainerCreating")
 
     assert step.finish().outputs["result"] == "timed-out"
@@ -231,8 +233,8 @@ def test_a_pod_that_waits_has_not_started(world: Sandbox):
 # --- the end of our patience --------------------------------------------------------------------------------
 
 
-def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(world: Sandbox):
-    step, life = follow(world, {"timeout": "6s"})
+def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbox):
+    step, life = follow(sandbox, {"timeout": "6s"})
     life.pod().run()
 
     run = step.finish()
@@ -250,8 +252,8 @@ def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(world: Sandbox)
 # --- what is told meanwhile ---------------------------------------------------------------------------------
 
 
-def test_each_change_of_state_is_told_once(world: Sandbox):
-    step, life = follow(world)
+def test_each_change_of_state_is_told_once(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.unschedulable("0/3 nodes are available: 3 Insufficient memory.")
     pod.wait("ContainerCreating")
@@ -266,8 +268,8 @@ def test_each_change_of_state_is_told_once(world: Sandbox):
     assert len(states) == len({line[11:] for line in states})
 
 
-def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(world: Sandbox):
-    step, life = follow(world)
+def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(sandbox: Sandbox):
+    step, life = follow(sandbox)
     life.pod().wait("InvalidImageName", 'Failed to apply default image tag "Nightly": invalid reference format')
     shown: list[bytes] = []
     for line in step.process.stdout or []:
@@ -287,8 +289,8 @@ def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(world: Sandbox)
 # --- the containers' output ---------------------------------------------------------------------------------
 
 
-def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(world: Sandbox):
-    step, life = follow(world)
+def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     for number in range(50):
@@ -306,8 +308,8 @@ def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(
     assert "line 3\n" not in run.summary
 
 
-def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(world: Sandbox):
-    step, life = follow(world)
+def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.log(b"the only line")
     pod.run()
@@ -328,8 +330,8 @@ progress 1%\r::error::no
 """
 
 
-def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(world: Sandbox):
-    step, life = follow(world)
+def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(sandbox: Sandbox):
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     pod.log(HOSTILE)
@@ -360,10 +362,12 @@ def with_the_logs_end_as_message(cronjob: dict[str, Any]) -> None:
         ("private", "false", False),
     ],
 )
-def test_a_public_repositorys_page_is_kept_free_of_the_output(world: Sandbox, visibility: str, logs: str, shown: bool):
-    world.github.event = replace(world.github.event, visibility=visibility)
-    world.cluster.patch("CronJob", NAMESPACE, "nightly-report", with_the_logs_end_as_message)
-    step, life = follow(world, {"logs": logs})
+def test_a_public_repositorys_page_is_kept_free_of_the_output(
+    sandbox: Sandbox, visibility: str, logs: str, shown: bool
+):
+    sandbox.github.event = replace(sandbox.github.event, visibility=visibility)
+    sandbox.cluster.patch("CronJob", NAMESPACE, "nightly-report", with_the_logs_end_as_message)
+    step, life = follow(sandbox, {"logs": logs})
     pod = life.pod()
     pod.run()
     pod.log(b"customer 4711 owes 3 EUR\n")
@@ -375,13 +379,13 @@ def test_a_public_repositorys_page_is_kept_free_of_the_output(world: Sandbox, vi
     assert ("customer 4711" in said(run)) == shown
     assert ("customer 4711" in run.summary) == shown
     assert ("is not shown here" in run.summary) == (not shown)
-    assert not [each for each in world.cluster.journal if each.path.endswith("/log")] or shown
+    assert not [each for each in sandbox.cluster.journal if each.path.endswith("/log")] or shown
 
 
 # --- rights -------------------------------------------------------------------------------------------------
 
 
-def without(world: Sandbox, resource: str, *verbs: str) -> None:
+def without(sandbox: Sandbox, resource: str, *verbs: str) -> None:
     """Take these verbs (or all) on a resource out of the role."""
 
     def take(role: dict[str, Any]) -> None:
@@ -390,23 +394,23 @@ def without(world: Sandbox, resource: str, *verbs: str) -> None:
                 rule["verbs"] = [verb for verb in rule["verbs"] if verbs and verb not in verbs]
         role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
 
-    world.cluster.patch("ClusterRole", "", "run-cronjob", take)
+    sandbox.cluster.patch("ClusterRole", "", "run-cronjob", take)
 
 
-def asked(world: Sandbox) -> list[str]:
+def asked(sandbox: Sandbox) -> list[str]:
     """The paths of the requests so far, with `watch` behind those that are."""
-    return [f"{each.path}{' watch' if each.query.get('watch') else ''}" for each in world.cluster.journal]
+    return [f"{each.path}{' watch' if each.query.get('watch') else ''}" for each in sandbox.cluster.journal]
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch"])
 @pytest.mark.parametrize("wait_for", ["started", "completed"])
-def test_without_the_right_to_see_the_job_nothing_is_started(world: Sandbox, wait_for: str, verb: str):
-    without(world, "jobs", verb)
+def test_without_the_right_to_see_the_job_nothing_is_started(sandbox: Sandbox, wait_for: str, verb: str):
+    without(sandbox, "jobs", verb)
 
-    run = world.run({"wait-for": wait_for})
+    run = sandbox.run({"wait-for": wait_for})
 
     assert (run.outputs["result"], run.outputs["reason"]) == ("error", "CannotFollow")
-    assert not world.cluster.list("Job", NAMESPACE)
+    assert not sandbox.cluster.list("Job", NAMESPACE)
     assert f'- {{apiGroups: ["batch"], resources: [jobs], verbs: [{verb}]}}' in run.summary
 
 
@@ -420,15 +424,15 @@ def test_without_the_right_to_see_the_job_nothing_is_started(world: Sandbox, wai
     ],
 )
 def test_any_other_missing_right_takes_that_part_only_with_one_notice(
-    world: Sandbox, resource: str, verbs: str, rule: str
+    sandbox: Sandbox, resource: str, verbs: str, rule: str
 ):
-    without(world, resource, verbs)
-    step, life = follow(world)
+    without(sandbox, resource, verbs)
+    step, life = follow(sandbox)
     pod = life.pod()
     pod.run()
     # The second attempt comes after the first refusal was heard.
     wanted = {"list": PODS, "watch": f"{PODS} watch"}.get(verbs) if resource == "pods" else None
-    until(lambda: wanted is None or asked(world).count(wanted) > 1)
+    until(lambda: wanted is None or asked(sandbox).count(wanted) > 1)
     pod.end(3)
     life.fail()
 
@@ -439,15 +443,15 @@ def test_any_other_missing_right_takes_that_part_only_with_one_notice(
     assert rule in run.summary
 
 
-def test_the_minimal_role_is_enough_for_created(world: Sandbox):
-    world.cluster.apply((ROOT / "examples/rbac-created.yaml").read_text())
+def test_the_minimal_role_is_enough_for_created(sandbox: Sandbox):
+    sandbox.cluster.apply((ROOT / "examples/rbac-created.yaml").read_text())
 
-    assert world.run().outputs["result"] == "created"
+    assert sandbox.run().outputs["result"] == "created"
 
 
-def test_a_dry_run_asks_for_the_rights_too(world: Sandbox):
-    without(world, "jobs", "watch")
+def test_a_dry_run_asks_for_the_rights_too(sandbox: Sandbox):
+    without(sandbox, "jobs", "watch")
 
-    run = world.run(COMPLETED | {"dry-run": "true"})
+    run = sandbox.run(COMPLETED | {"dry-run": "true"})
 
     assert run.outputs["reason"] == "CannotFollow"

@@ -37,19 +37,19 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: run-cronjob}
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
-def jobs(world: Sandbox) -> list[Any]:
+def jobs(sandbox: Sandbox) -> list[Any]:
     """The Jobs that are not on their way out."""
-    return [each for each in world.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
+    return [each for each in sandbox.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
 
 
-def deletions(world: Sandbox) -> list[Any]:
-    return [each for each in world.cluster.journal if each.method == "DELETE"]
+def deletions(sandbox: Sandbox) -> list[Any]:
+    return [each for each in sandbox.cluster.journal if each.method == "DELETE"]
 
 
-def following(world: Sandbox, inputs: dict[str, str]) -> tuple[Step, Life]:
+def following(sandbox: Sandbox, inputs: dict[str, str]) -> tuple[Step, Life]:
     """A step that follows its Job, whose pod runs."""
-    step = world.start(inputs)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(inputs)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     life.pod().run()
     for line in step.process.stdout or []:
         if b" runs" in line:
@@ -58,8 +58,8 @@ def following(world: Sandbox, inputs: dict[str, str]) -> tuple[Step, Life]:
 
 
 @SIGNALS
-def test_a_cancelled_step_leaves_the_job_and_says_how_to_stop_it(world: Sandbox, number: signal.Signals):
-    step, life = following(world, FOLLOW)
+def test_a_cancelled_step_leaves_the_job_and_says_how_to_stop_it(sandbox: Sandbox, number: signal.Signals):
+    step, life = following(sandbox, FOLLOW)
     step.process.send_signal(number)
 
     run = step.finish()
@@ -69,16 +69,16 @@ def test_a_cancelled_step_leaves_the_job_and_says_how_to_stop_it(world: Sandbox,
     assert run.outputs["duration"].isdigit()
     assert "goes on running" in run.summary
     assert f"kubectl --namespace {NAMESPACE} delete job {life.name}" in run.summary
-    assert jobs(world)
-    assert not deletions(world)
+    assert jobs(sandbox)
+    assert not deletions(sandbox)
 
 
 @SIGNALS
 def test_with_on_cancel_delete_the_job_is_deleted_with_its_pods_and_only_this_one(
-    world: Sandbox, number: signal.Signals
+    sandbox: Sandbox, number: signal.Signals
 ):
-    world.cluster.apply(MAY_DELETE)
-    step, life = following(world, DELETE)
+    sandbox.cluster.apply(MAY_DELETE)
+    step, life = following(sandbox, DELETE)
     uid = life.job["metadata"]["uid"]
     step.process.send_signal(number)
 
@@ -87,44 +87,44 @@ def test_with_on_cancel_delete_the_job_is_deleted_with_its_pods_and_only_this_on
     assert run.outputs["result"] == "cancelled"
     assert "is being deleted, with its pods" in run.summary.splitlines()[0]
     assert run.summary.count("###") == 1
-    assert not jobs(world)
-    (deletion,) = deletions(world)
+    assert not jobs(sandbox)
+    (deletion,) = deletions(sandbox)
     assert f'"uid": "{uid}"' in deletion.body.decode()
     assert '"propagationPolicy": "Foreground"' in deletion.body.decode()
 
 
-def test_what_was_done_is_not_done_again_afterwards(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    step, _ = following(world, DELETE)
+def test_what_was_done_is_not_done_again_afterwards(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    step, _ = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
     run = step.finish()
 
-    after = world.run_post(run, DELETE)
+    after = sandbox.run_post(run, DELETE)
 
     assert after.exit_status == 0
-    assert len(deletions(world)) == 1
+    assert len(deletions(sandbox)) == 1
     assert after.summary == ""
 
 
-def test_what_was_not_done_in_time_is_done_afterwards(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    proxy = world.before_cluster()
+def test_what_was_not_done_in_time_is_done_afterwards(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    proxy = sandbox.before_cluster()
     proxy.on(method="DELETE").hang()
-    step, life = following(world, DELETE)
+    step, life = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
 
     assert "the cluster's answer is not in yet" in run.summary.splitlines()[0]
-    assert jobs(world)
-    after = world.run_post(run, DELETE)
+    assert jobs(sandbox)
+    after = sandbox.run_post(run, DELETE)
     assert after.exit_status == 0
     assert f"the Job `{life.name}` is being deleted" in after.summary
-    assert not jobs(world)
+    assert not jobs(sandbox)
 
 
-def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before_and_after(world: Sandbox):
-    step, life = following(world, DELETE)
+def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before_and_after(sandbox: Sandbox):
+    step, life = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
@@ -132,72 +132,72 @@ def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before
     rule = '- {apiGroups: ["batch"], resources: [jobs], verbs: [delete]}'
     assert "could not be stopped" in run.summary.splitlines()[0]
     assert rule in run.summary
-    assert jobs(world)
-    after = world.run_post(run, DELETE)
+    assert jobs(sandbox)
+    after = sandbox.run_post(run, DELETE)
     assert after.exit_status == 1
     assert rule in after.summary
     assert f"delete job {life.name}" in after.summary
 
 
-def test_a_job_that_ended_before_the_workflow_was_cancelled_stays(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    step = world.start(DELETE)
-    life = Life(world.cluster, NAMESPACE, step=step)
+def test_a_job_that_ended_before_the_workflow_was_cancelled_stays(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    step = sandbox.start(DELETE)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     life.complete()
     run = step.finish()
 
-    after = world.run_post(run, DELETE)
+    after = sandbox.run_post(run, DELETE)
 
     assert run.outputs["result"] == "succeeded"
     assert after.exit_status == 0
-    assert jobs(world)
+    assert jobs(sandbox)
     assert "had ended already" in after.summary
 
 
-def test_a_job_that_is_not_followed_is_deleted_when_a_later_step_is_cancelled(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
+def test_a_job_that_is_not_followed_is_deleted_when_a_later_step_is_cancelled(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
     inputs = {"on-cancel": "delete"}
-    run = world.run(inputs)
+    run = sandbox.run(inputs)
 
-    after = world.run_post(run, inputs)
+    after = sandbox.run_post(run, inputs)
 
     assert run.outputs["result"] == "created"
     assert after.exit_status == 0
-    assert not jobs(world)
+    assert not jobs(sandbox)
 
 
-def test_with_leave_nothing_is_done_afterwards(world: Sandbox):
-    run = world.run()
-    before = len(world.cluster.journal)
+def test_with_leave_nothing_is_done_afterwards(sandbox: Sandbox):
+    run = sandbox.run()
+    before = len(sandbox.cluster.journal)
 
-    after = world.run_post(run)
+    after = sandbox.run_post(run)
 
     assert after.exit_status == 0
-    assert len(world.cluster.journal) == before
-    assert jobs(world)
+    assert len(sandbox.cluster.journal) == before
+    assert jobs(sandbox)
 
 
-def test_without_on_cancel_delete_no_state_that_another_step_made_up_deletes_a_job(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    run = world.run()
-    (job,) = jobs(world)
+def test_without_on_cancel_delete_no_state_that_another_step_made_up_deletes_a_job(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    run = sandbox.run()
+    (job,) = jobs(sandbox)
     made_up = {
         "STATE_namespace": NAMESPACE,
         "STATE_job": run.outputs["job-name"],
         "STATE_request-id": job["metadata"]["annotations"]["run-cronjob/request-id"],
     }
 
-    after = world.run_post(run, environ=made_up)
+    after = sandbox.run_post(run, environ=made_up)
 
     assert after.exit_status == 0
-    assert jobs(world)
+    assert jobs(sandbox)
 
 
-def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    run = world.run({"on-cancel": "delete"})
+def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    run = sandbox.run({"on-cancel": "delete"})
 
-    after = world.run_post(run, {"on-cancel": "delete", "aws-region": ""}, environ={"AWS_REGION": "::error::x"})
+    after = sandbox.run_post(run, {"on-cancel": "delete", "aws-region": ""}, environ={"AWS_REGION": "::error::x"})
 
     assert after.exit_status == 1
     assert f"the Job `{run.outputs['job-name']}` could not be deleted" in after.summary
@@ -205,12 +205,12 @@ def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(world: Sandbox)
     assert [each.level for each in after.log.annotations] == ["error"]
 
 
-def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
+def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
     inputs = {"on-cancel": "delete"}
-    run = world.run(inputs)
-    job = world.cluster.get("Job", NAMESPACE, run.outputs["job-name"])
-    world.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
+    run = sandbox.run(inputs)
+    job = sandbox.cluster.get("Job", NAMESPACE, run.outputs["job-name"])
+    sandbox.cluster.delete("Job", NAMESPACE, job["metadata"]["name"])
     job["metadata"]["annotations"]["run-cronjob/request-id"] = "somebody-else"
     for field in ("uid", "resourceVersion", "creationTimestamp", "labels", "managedFields"):
         job["metadata"].pop(field, None)
@@ -218,18 +218,18 @@ def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(world: Sandbox):
         job["spec"].pop(field, None)
     job["spec"]["template"]["metadata"].pop("labels", None)
     job.pop("status")
-    world.cluster.apply(job)
+    sandbox.cluster.apply(job)
 
-    after = world.run_post(run, inputs)
+    after = sandbox.run_post(run, inputs)
 
     assert after.exit_status == 0
-    assert jobs(world)
+    assert jobs(sandbox)
 
 
 # --- before, during and right after the creating POST -------------------------------------------------------
 
 
-def cancel(world: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> Run:
+def cancel(sandbox: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> Run:
     """Press, and cancel when the POST arrives or was answered."""
     steps: list[Step] = []
 
@@ -237,7 +237,7 @@ def cancel(world: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM
         if asked.method == "POST" and asked.path.endswith("/jobs"):
             steps[0].process.send_signal(number)
 
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     match when:
         case "as the POST arrives":
             proxy.on_request = send
@@ -247,43 +247,43 @@ def cancel(world: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM
         case "while its answer is held back":
             proxy.on_answer = send
             proxy.on(method="POST", path_contains="/jobs").delay_answer(60)
-    steps.append(world.start(DELETE))
+    steps.append(sandbox.start(DELETE))
     return steps[0].finish()
 
 
 @pytest.mark.parametrize("when", ["as the POST arrives", "as it is answered", "while its answer is held back"])
-def test_whenever_the_signal_comes_around_the_post_no_job_is_left(world: Sandbox, when: str):
-    world.cluster.apply(MAY_DELETE)
+def test_whenever_the_signal_comes_around_the_post_no_job_is_left(sandbox: Sandbox, when: str):
+    sandbox.cluster.apply(MAY_DELETE)
 
-    run = cancel(world, when=when)
-    after = world.run_post(run, DELETE)
+    run = cancel(sandbox, when=when)
+    after = sandbox.run_post(run, DELETE)
 
     assert run.outputs["result"] == "cancelled", run.summary
     assert after.exit_status == 0
-    assert not jobs(world)
+    assert not jobs(sandbox)
 
 
-def test_a_signal_before_the_post_leaves_nothing_to_do(world: Sandbox):
-    world.cluster.apply(MAY_DELETE)
-    proxy = world.before_cluster()
+def test_a_signal_before_the_post_leaves_nothing_to_do(sandbox: Sandbox):
+    sandbox.cluster.apply(MAY_DELETE)
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="/jobs", times=None).hang()
     steps: list[Step] = []
     proxy.on_request = lambda asked: steps[0].process.send_signal(signal.SIGINT) if asked.method == "GET" else None
-    steps.append(world.start(DELETE))
+    steps.append(sandbox.start(DELETE))
 
     run = steps[0].finish()
 
     assert run.outputs["result"] == "cancelled"
     assert "Nothing was started" in run.summary
-    assert not jobs(world)
+    assert not jobs(sandbox)
     assert run.files["state"] == b""
 
 
-def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summary(world: Sandbox):
-    if not hasattr(world.cluster, "log"):
+def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summary(sandbox: Sandbox):
+    if not hasattr(sandbox.cluster, "log"):
         pytest.skip("logs come from a kubelet")
-    step = world.start(FOLLOW)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     pod = life.pod()
     pod.run()
     # More than a pipe holds: the writer of the log blocks.

@@ -42,22 +42,22 @@ EXPIRED = status(410, "Expired")
 UNAUTHORIZED = status(401, "Unauthorized")
 
 
-def watches(world: Sandbox) -> list[Any]:
+def watches(sandbox: Sandbox) -> list[Any]:
     """The watches of the Job that have arrived."""
-    return [each for each in world.cluster.journal if each.path == JOBS and each.query.get("watch") == "true"]
+    return [each for each in sandbox.cluster.journal if each.path == JOBS and each.query.get("watch") == "true"]
 
 
-def lists(world: Sandbox) -> list[Any]:
-    return [each for each in world.cluster.journal if each.path == JOBS and "fieldSelector" in each.query]
+def lists(sandbox: Sandbox) -> list[Any]:
+    return [each for each in sandbox.cluster.journal if each.path == JOBS and "fieldSelector" in each.query]
 
 
-def see_it_end(world: Sandbox, *, after: int) -> Run:
+def see_it_end(sandbox: Sandbox, *, after: int) -> Run:
     """Press; the Job succeeds once so many watches of it have reached the cluster."""
-    step = world.start(FOLLOW)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     pod = life.pod()
     pod.run()
-    until(lambda: len(watches(world)) >= after)
+    until(lambda: len(watches(sandbox)) >= after)
     pod.end(0)
     life.complete()
     return step.finish()
@@ -95,22 +95,22 @@ def fault(proxy: FaultProxy, *, times: int = 3) -> Rule:
         "a log-in page",
     ],
 )
-def test_a_stream_or_list_that_fails_is_asked_for_again(world: Sandbox, what: Any):
-    proxy = world.before_cluster()
+def test_a_stream_or_list_that_fails_is_asked_for_again(sandbox: Sandbox, what: Any):
+    proxy = sandbox.before_cluster()
     what(fault(proxy))
 
-    run = see_it_end(world, after=1)
+    run = see_it_end(sandbox, after=1)
 
     assert run.outputs["result"] == "succeeded"
     assert sum(each.fault is not None for each in proxy.journal) == 3
     assert [each.level for each in run.log.annotations] == ["notice"]
 
 
-def test_what_happened_between_two_streams_is_not_missed(world: Sandbox):
-    proxy = world.before_cluster()
+def test_what_happened_between_two_streams_is_not_missed(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
-    step = world.start(FOLLOW)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     life.complete()
 
     run = step.finish()
@@ -118,11 +118,11 @@ def test_what_happened_between_two_streams_is_not_missed(world: Sandbox):
     assert run.outputs["result"] == "succeeded"
 
 
-def test_a_job_that_was_deleted_between_two_streams_is_deleted(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_job_that_was_deleted_between_two_streams_is_deleted(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
-    step = world.start(FOLLOW)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     life.delete()
 
     run = step.finish()
@@ -130,15 +130,15 @@ def test_a_job_that_was_deleted_between_two_streams_is_deleted(world: Sandbox):
     assert run.outputs["result"] == "deleted"
 
 
-def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
-    if not hasattr(world.cluster, "compact"):
+def test_the_past_being_forgotten_is_no_trouble(sandbox: Sandbox):
+    if not hasattr(sandbox.cluster, "compact"):
         pytest.skip("etcd forgets after five minutes")
-    step = world.start(FOLLOW)
-    life = Life(world.cluster, NAMESPACE, step=step)
+    step = sandbox.start(FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE, step=step)
     pod = life.pod()
     pod.run()
-    until(lambda: len(watches(world)) >= 1)
-    world.cluster.compact()
+    until(lambda: len(watches(sandbox)) >= 1)
+    sandbox.cluster.compact()
     pod.end(0)
     life.complete()
 
@@ -150,13 +150,13 @@ def test_the_past_being_forgotten_is_no_trouble(world: Sandbox):
 
 @pytest.mark.parametrize("stalls", [lambda rule: rule.hang(), lambda rule: rule.stall_stream(0)], ids=["head", "body"])
 def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
 ):
     monkeypatch.setattr(kube_api, "STALLED_SECONDS", 2)
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
-    press = Press(world, monkeypatch, tmp_path, FOLLOW)
-    life = Life(world.cluster, NAMESPACE)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE)
     until(lambda: any(each.fault for each in proxy.journal))
     life.complete()
 
@@ -164,37 +164,37 @@ def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
 
 
 def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
-    press = Press(world, monkeypatch, tmp_path, FOLLOW)
-    life = Life(world.cluster, NAMESPACE)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
+    life = Life(sandbox.cluster, NAMESPACE)
     life.pod().run()
-    until(lambda: len(watches(world)) >= 4)
+    until(lambda: len(watches(sandbox)) >= 4)
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
-    assert len([each for each in lists(world) if "watch" not in each.query]) == 1
+    assert len([each for each in lists(sandbox) if "watch" not in each.query]) == 1
 
 
 def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ):
     monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
     monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 2)
     # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
-    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(world.cluster, NAMESPACE)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(sandbox.cluster, NAMESPACE)
     life.pod().run()
 
     def tokens() -> set[str]:
-        return {each.headers["authorization"] for each in world.cluster.journal}
+        return {each.headers["authorization"] for each in sandbox.cluster.journal}
 
     until(lambda: len(tokens()) >= 4)
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
-    assert len(world.github.journal) >= 4, "a fresh OIDC token for each"
+    assert len(sandbox.github.journal) >= 4, "a fresh OIDC token for each"
     log = interpret(capfdbinary.readouterr().out)
     for token in tokens():
         assert token.removeprefix("Bearer ") in log.masks
@@ -202,15 +202,15 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
 
 
 def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(token_refresh, "RENEW_AGAIN_SECONDS", 0)
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     fault(proxy, times=1).status(401, UNAUTHORIZED)
     # With new credentials of the role, too: a token made in the same second would be the same.
-    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(world.cluster, NAMESPACE)
-    until(lambda: len(watches(world)) >= 1)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(sandbox.cluster, NAMESPACE)
+    until(lambda: len(watches(sandbox)) >= 1)
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
@@ -218,40 +218,40 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
 
 
 def test_a_kubeconfigs_token_file_is_read_again(
-    world: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
     monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
     file = tmp_path / "token"
-    first, second = config["users"][0]["user"]["token"], world.cluster.user("ci", ["run-cronjob"])
+    first, second = config["users"][0]["user"]["token"], sandbox.cluster.user("ci", ["run-cronjob"])
     file.write_text(first)
     config["users"][0]["user"] = {"tokenFile": str(file)}
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
-    press = Press(world, monkeypatch, tmp_path, FOLLOW | inputs)
-    life = Life(world.cluster, NAMESPACE)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | inputs)
+    life = Life(sandbox.cluster, NAMESPACE)
     life.pod().run()
     file.write_text(f"{second}\n")
-    until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in world.cluster.journal})
+    until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in sandbox.cluster.journal})
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"
 
 
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
-    world: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
     monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
-    sts = world.before_sts()
+    sts = sandbox.before_sts()
     sts.on(method="POST", skip=1, times=None).status(
         403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
     )
-    press = Press(world, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(world.cluster, NAMESPACE)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    life = Life(sandbox.cluster, NAMESPACE)
     life.pod().run()
-    until(lambda: len(sts.journal) >= 2 and len(watches(world)) >= 3)
+    until(lambda: len(sts.journal) >= 2 and len(watches(sandbox)) >= 3)
     life.complete()
 
     assert press.outputs()["result"] == "succeeded"

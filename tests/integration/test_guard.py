@@ -18,11 +18,11 @@ BLIND = [
 ]
 
 
-def jobs(world: Sandbox) -> tuple[Any, ...]:
-    return world.cluster.list("Job", NAMESPACE)
+def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
+    return sandbox.cluster.list("Job", NAMESPACE)
 
 
-def end(world: Sandbox, name: str, condition: str) -> None:
+def end(sandbox: Sandbox, name: str, condition: str) -> None:
     """As the Job controller leaves a Job: an API server takes nothing less."""
     then = "2026-11-24T03:00:00Z"
     times = {"lastProbeTime": then, "lastTransitionTime": then}
@@ -31,12 +31,12 @@ def end(world: Sandbox, name: str, condition: str) -> None:
     status: dict[str, Any] = {"startTime": then, "conditions": conditions}
     if condition == "Complete":
         status |= {"succeeded": 1, "completionTime": then}
-    world.cluster.set_status("Job", NAMESPACE, name, **status)
+    sandbox.cluster.set_status("Job", NAMESPACE, name, **status)
 
 
-def test_refuse_starts_nothing_beside_an_unfinished_run(world: Sandbox):
-    first = world.run()
-    second = world.run({"if-running": "refuse"})
+def test_refuse_starts_nothing_beside_an_unfinished_run(sandbox: Sandbox):
+    first = sandbox.run()
+    second = sandbox.run({"if-running": "refuse"})
 
     assert second.outputs["result"] == "refused"
     assert second.outputs["reason"] == "AlreadyRunning"
@@ -44,47 +44,47 @@ def test_refuse_starts_nothing_beside_an_unfinished_run(world: Sandbox):
     assert second.exit_status == 1
     assert first.outputs["job-name"] in second.summary
     assert "started by `octocat`" in second.summary
-    assert len(jobs(world)) == 1
+    assert len(jobs(sandbox)) == 1
 
 
-def test_refuse_counts_a_run_that_someone_started_with_kubectl(world: Sandbox):
-    world.run()
-    name = jobs(world)[0]["metadata"]["name"]
-    world.cluster.patch(
+def test_refuse_counts_a_run_that_someone_started_with_kubectl(sandbox: Sandbox):
+    sandbox.run()
+    name = jobs(sandbox)[0]["metadata"]["name"]
+    sandbox.cluster.patch(
         "Job", NAMESPACE, name, lambda job: [job["metadata"].pop(key) for key in ("labels", "annotations")]
     )
 
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "refused"
 
 
 @pytest.mark.parametrize("condition", ["Complete", "Failed"])
-def test_refuse_lets_the_next_run_start_once_the_former_has_ended(world: Sandbox, condition: str):
-    end(world, world.run().outputs["job-name"], condition)
+def test_refuse_lets_the_next_run_start_once_the_former_has_ended(sandbox: Sandbox, condition: str):
+    end(sandbox, sandbox.run().outputs["job-name"], condition)
 
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "created"
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "created"
 
 
 @pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget", "Suspended"])
-def test_interim_conditions_end_no_run(world: Sandbox, condition: str):
-    first = world.run()
+def test_interim_conditions_end_no_run(sandbox: Sandbox, condition: str):
+    first = sandbox.run()
     interim = [{"type": condition, "status": "True"}, {"type": "Complete", "status": "False"}]
-    world.cluster.set_status("Job", NAMESPACE, first.outputs["job-name"], conditions=interim)
+    sandbox.cluster.set_status("Job", NAMESPACE, first.outputs["job-name"], conditions=interim)
 
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "refused"
 
 
-def test_a_namesakes_jobs_do_not_count(world: Sandbox):
+def test_a_namesakes_jobs_do_not_count(sandbox: Sandbox):
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRONJOB, "uid": "of-one-deleted-since"}
     metadata = {"name": "left-over", "namespace": NAMESPACE, "ownerReferences": [{**owner, "controller": True}]}
     spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
-    world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": spec})
+    sandbox.cluster.apply({"kind": "Job", "metadata": metadata, "spec": spec})
 
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "created"
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "created"
 
 
-def test_warn_starts_another_run_and_says_so(world: Sandbox):
-    first = world.run()
-    second = world.run()
+def test_warn_starts_another_run_and_says_so(sandbox: Sandbox):
+    first = sandbox.run()
+    second = sandbox.run()
 
     assert second.outputs["result"] == "created"
     (warning,) = [each for each in second.log.annotations if each.level == "warning"]
@@ -93,71 +93,71 @@ def test_warn_starts_another_run_and_says_so(world: Sandbox):
 
 
 @pytest.mark.parametrize(("policy", "result"), [("Forbid", "refused"), ("Allow", "created"), ("Replace", "created")])
-def test_policy_refuses_where_the_cronjob_forbids(world: Sandbox, policy: str, result: str):
+def test_policy_refuses_where_the_cronjob_forbids(sandbox: Sandbox, policy: str, result: str):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["concurrencyPolicy"] = policy
-    world.cluster.apply(manifest)
-    world.run()
+    sandbox.cluster.apply(manifest)
+    sandbox.run()
 
-    assert world.run({"if-running": "policy"}).outputs["result"] == result
-    assert len(jobs(world)) == (1 if result == "refused" else 2)
+    assert sandbox.run({"if-running": "policy"}).outputs["result"] == result
+    assert len(jobs(sandbox)) == (1 if result == "refused" else 2)
 
 
-def test_without_the_right_to_list_the_cronjobs_own_status_is_told(world: Sandbox):
+def test_without_the_right_to_list_the_cronjobs_own_status_is_told(sandbox: Sandbox):
     rules = [
         {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
     ]
-    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
-    world.cluster.set_status("CronJob", NAMESPACE, CRONJOB, active=[{"kind": "Job", "name": "nightly-report-29"}])
+    sandbox.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+    sandbox.cluster.set_status("CronJob", NAMESPACE, CRONJOB, active=[{"kind": "Job", "name": "nightly-report-29"}])
 
-    run = world.run({"if-running": "warn"})
-    refused = world.run({"if-running": "refuse"})
+    run = sandbox.run({"if-running": "warn"})
+    refused = sandbox.run({"if-running": "refuse"})
 
     assert run.outputs["result"] == "created"
     assert "`nightly-report-29`" in run.summary
     assert refused.outputs["result"] == "refused"
 
 
-def test_all_pages_of_a_crowded_namespace_are_read(world: Sandbox):
-    world.run()
+def test_all_pages_of_a_crowded_namespace_are_read(sandbox: Sandbox):
+    sandbox.run()
     spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
     for number in range(600):
         metadata = {"name": f"a{number:04}", "namespace": NAMESPACE}
-        world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
+        sandbox.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
 
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
-    lists = [each for each in world.cluster.journal if each.method == "GET" and each.path.endswith("/jobs")]
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "refused"
+    lists = [each for each in sandbox.cluster.journal if each.method == "GET" and each.path.endswith("/jobs")]
     assert len(lists) == 3
 
 
 @pytest.mark.parametrize(("policy", "reason"), [("Forbid", "CannotListJobs"), ("Replace", ""), ("Allow", "")])
-def test_policy_must_see_where_the_cronjob_forbids(world: Sandbox, policy: str, reason: str):
+def test_policy_must_see_where_the_cronjob_forbids(sandbox: Sandbox, policy: str, reason: str):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["concurrencyPolicy"] = policy
-    world.cluster.apply(manifest)
-    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=BLIND))
-    run = world.run({"if-running": "policy"})
+    sandbox.cluster.apply(manifest)
+    sandbox.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=BLIND))
+    run = sandbox.run({"if-running": "policy"})
     assert run.outputs["reason"] == reason
-    assert len(world.cluster.list("Job", NAMESPACE)) == (0 if reason else 1)
+    assert len(sandbox.cluster.list("Job", NAMESPACE)) == (0 if reason else 1)
 
 
-def test_a_list_that_fails_is_no_missing_right(world: Sandbox):
-    proxy = world.before_cluster()
+def test_a_list_that_fails_is_no_missing_right(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="/jobs?", times=None).status(
         400, b'{"kind": "Status", "reason": "BadRequest"}'
     )
-    run = world.run()
+    run = sandbox.run()
     assert run.outputs["result"] == "error"
-    assert not world.cluster.list("Job", NAMESPACE)
+    assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(world: Sandbox):
-    world.run()
+def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(sandbox: Sandbox):
+    sandbox.run()
     spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
     for number in range(600):
         metadata = {"name": f"a{number:04}", "namespace": NAMESPACE}
-        world.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
-    proxy = world.before_cluster()
+        sandbox.cluster.apply({"kind": "Job", "metadata": metadata, "spec": copy.deepcopy(spec)})
+    proxy = sandbox.before_cluster()
     proxy.on(path_contains="continue=").status(410, b'{"kind": "Status", "reason": "Expired", "code": 410}')
-    assert world.run({"if-running": "refuse"}).outputs["result"] == "refused"
+    assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "refused"

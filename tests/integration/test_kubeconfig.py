@@ -22,106 +22,108 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def press(world: Sandbox, kubeconfig: str, **inputs: str) -> Run:
+def press(sandbox: Sandbox, kubeconfig: str, **inputs: str) -> Run:
     empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "namespace": ""}
-    return world.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
+    return sandbox.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
 
 
-def test_a_kubeconfigs_text_is_all_it_takes(world: Sandbox, config: dict[str, Any]):
-    run = press(world, yaml.safe_dump(config))
+def test_a_kubeconfigs_text_is_all_it_takes(sandbox: Sandbox, config: dict[str, Any]):
+    run = press(sandbox, yaml.safe_dump(config))
 
     assert run.outputs["result"] == "created", run.summary
     assert run.outputs["cluster"] == "here"
-    assert len(world.github.journal) == len(world.aws.sts.journal) == len(world.aws.eks.journal) == 0
-    assert len(world.cluster.journal) == 3
+    assert len(sandbox.github.journal) == len(sandbox.aws.sts.journal) == len(sandbox.aws.eks.journal) == 0
+    assert len(sandbox.cluster.journal) == 3
 
 
-def test_the_contexts_namespace_is_the_default(world: Sandbox, config: dict[str, Any]):
-    assert press(world, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
+def test_the_contexts_namespace_is_the_default(sandbox: Sandbox, config: dict[str, Any]):
+    assert press(sandbox, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
 
 
-def test_a_path_is_read_and_files_it_names_are_found_beside_it(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_a_path_is_read_and_files_it_names_are_found_beside_it(
+    sandbox: Sandbox, config: dict[str, Any], tmp_path: Path
+):
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     del cluster["certificate-authority-data"]
     cluster["certificate-authority"] = "ca.pem"
-    (tmp_path / "ca.pem").write_text(world.cluster.ca_pem)
+    (tmp_path / "ca.pem").write_text(sandbox.cluster.ca_pem)
     (tmp_path / "token").write_text(user.pop("token"))
     user["tokenFile"] = "token"
     (tmp_path / "config").write_text(yaml.safe_dump(config))
 
-    run = press(world, str(tmp_path / "config"))
+    run = press(sandbox, str(tmp_path / "config"))
 
     assert run.outputs["result"] == "created", run.summary
 
 
-def test_a_client_certificate_serves_as_well(world: Sandbox, direct_config: dict[str, Any]):
-    certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
+def test_a_client_certificate_serves_as_well(sandbox: Sandbox, direct_config: dict[str, Any]):
+    certificate, key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
     direct_config["users"][0]["user"] = user
 
-    run = press(world, yaml.safe_dump(direct_config))
+    run = press(sandbox, yaml.safe_dump(direct_config))
 
     assert run.outputs["result"] == "created", run.summary
 
 
 @pytest.mark.no_cluster
 @pytest.mark.parametrize("damage", ["no PEM", "!", "of another key"])
-def test_a_certificate_that_can_not_be_loaded(world: Sandbox, config: dict[str, Any], damage: str):
-    certificate, _ = world.cluster.client_certificate("ci", "run-cronjob")
-    _, other_key = world.cluster.client_certificate("ci", "run-cronjob")
+def test_a_certificate_that_can_not_be_loaded(sandbox: Sandbox, config: dict[str, Any], damage: str):
+    certificate, _ = sandbox.cluster.client_certificate("ci", "run-cronjob")
+    _, other_key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     data = {"no PEM": encoded("no PEM"), "!": "!", "of another key": encoded(certificate)}[damage]
     config["users"][0]["user"] = {"client-certificate-data": data, "client-key-data": encoded(other_key)}
 
-    refused(press(world, yaml.safe_dump(config)), world, "can't be loaded")
+    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "can't be loaded")
 
 
 @pytest.mark.no_cluster
-def test_a_file_that_it_names_but_that_is_not_there(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_a_file_that_it_names_but_that_is_not_there(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
     config["users"][0]["user"] = {"tokenFile": "token"}
     (tmp_path / "config").write_text(yaml.safe_dump(config))
 
-    refused(press(world, str(tmp_path / "config")), world, "can't be loaded")
+    refused(press(sandbox, str(tmp_path / "config")), sandbox, "can't be loaded")
 
 
-def test_a_tokens_file_is_kept_as_secret_as_a_token(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_a_tokens_file_is_kept_as_secret_as_a_token(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
     token = config["users"][0]["user"].pop("token")
     (tmp_path / "token").write_text(token)
     config["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
 
-    assert token in press(world, yaml.safe_dump(config)).log.masks
+    assert token in press(sandbox, yaml.safe_dump(config)).log.masks
 
 
-def test_another_context_can_be_chosen(world: Sandbox, config: dict[str, Any]):
-    run = press(world, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
+def test_another_context_can_be_chosen(sandbox: Sandbox, config: dict[str, Any]):
+    run = press(sandbox, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
 
     assert run.outputs["reason"] == "Unauthorized"
     assert run.outputs["cluster"] == "elsewhere"
 
 
-def test_the_token_is_masked_and_not_shown(world: Sandbox, config: dict[str, Any]):
+def test_the_token_is_masked_and_not_shown(sandbox: Sandbox, config: dict[str, Any]):
     token = config["users"][0]["user"]["token"]
 
-    run = press(world, yaml.safe_dump(config))
+    run = press(sandbox, yaml.safe_dump(config))
 
     assert token in run.log.masks
     assert token not in "\n".join(run.log.shown) + run.summary
 
 
-def refused(run: Run, world: Sandbox, word: str) -> None:
+def refused(run: Run, sandbox: Sandbox, word: str) -> None:
     assert run.outputs["reason"] == "InvalidKubeconfig", run.summary
     assert word in run.summary
     assert run.stderr == b""
-    assert len(world.cluster.journal) == 0
+    assert len(sandbox.cluster.journal) == 0
 
 
 @pytest.mark.no_cluster
-def test_a_program_to_run_is_refused_and_not_run(world: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_a_program_to_run_is_refused_and_not_run(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
     trace = tmp_path / "ran"
     config["users"][0]["user"] = {
         "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(trace)]}
     }
 
-    refused(press(world, yaml.safe_dump(config)), world, "`exec`")
+    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "`exec`")
     assert not trace.exists()
 
 
@@ -135,97 +137,97 @@ def test_a_program_to_run_is_refused_and_not_run(world: Sandbox, config: dict[st
         ({}, "neither a token nor a client certificate"),
     ],
 )
-def test_users_that_this_action_can_not_be(world: Sandbox, config: dict[str, Any], user: dict[str, Any], word: str):
+def test_users_that_this_action_can_not_be(sandbox: Sandbox, config: dict[str, Any], user: dict[str, Any], word: str):
     config["users"][0]["user"] = user
 
-    refused(press(world, yaml.safe_dump(config)), world, word)
+    refused(press(sandbox, yaml.safe_dump(config)), sandbox, word)
 
 
 @pytest.mark.no_cluster
-def test_unverified_tls_is_refused(world: Sandbox, config: dict[str, Any]):
+def test_unverified_tls_is_refused(sandbox: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
 
-    refused(press(world, yaml.safe_dump(config)), world, "insecure-skip-tls-verify")
+    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "insecure-skip-tls-verify")
 
 
 @pytest.mark.no_cluster
-def test_plain_http_is_refused(world: Sandbox, config: dict[str, Any]):
+def test_plain_http_is_refused(sandbox: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:8080"
 
-    refused(press(world, yaml.safe_dump(config)), world, "https://")
+    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "https://")
 
 
-def test_what_other_contexts_ask_for_does_not_matter(world: Sandbox, config: dict[str, Any]):
+def test_what_other_contexts_ask_for_does_not_matter(sandbox: Sandbox, config: dict[str, Any]):
     config["users"][1]["user"] = {"exec": {"command": "false"}}
 
-    assert press(world, yaml.safe_dump(config)).outputs["result"] == "created"
+    assert press(sandbox, yaml.safe_dump(config)).outputs["result"] == "created"
 
 
 @pytest.mark.no_cluster
-def test_a_context_that_is_not_there(world: Sandbox, config: dict[str, Any]):
-    refused(press(world, yaml.safe_dump(config), context="somewhere"), world, "`elsewhere`")
+def test_a_context_that_is_not_there(sandbox: Sandbox, config: dict[str, Any]):
+    refused(press(sandbox, yaml.safe_dump(config), context="somewhere"), sandbox, "`elsewhere`")
 
 
 @pytest.mark.no_cluster
-def test_a_file_that_is_not_there(world: Sandbox):
-    run = press(world, "/nowhere/config")
+def test_a_file_that_is_not_there(sandbox: Sandbox):
+    run = press(sandbox, "/nowhere/config")
 
     assert run.outputs["reason"] == "KubeconfigUnreadable"
     assert "runner.temp" in run.summary
 
 
 @pytest.mark.no_cluster
-def test_a_server_that_is_no_kubernetes_api(world: Sandbox, config: dict[str, Any]):
-    proxy = world.before_cluster()
+def test_a_server_that_is_no_kubernetes_api(sandbox: Sandbox, config: dict[str, Any]):
+    proxy = sandbox.before_cluster()
     proxy.on(times=None).status(404, b"<html><title>nginx</title>")
     config["clusters"][0]["cluster"]["server"] = proxy.url
 
-    assert press(world, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
+    assert press(sandbox, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
 
 
 @pytest.mark.no_cluster
-def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(world: Sandbox, config: dict[str, Any]):
-    run = press(world, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": world.role})
+def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(sandbox: Sandbox, config: dict[str, Any]):
+    run = press(sandbox, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": sandbox.role})
 
     assert run.outputs["reason"] == "InvalidInput"
     assert "Input `cluster`" in run.summary
     assert "Input `role-to-assume`" in run.summary
 
 
-def test_the_namespace_of_the_form_goes_before_the_contexts(world: Sandbox, config: dict[str, Any]):
+def test_the_namespace_of_the_form_goes_before_the_contexts(sandbox: Sandbox, config: dict[str, Any]):
     config["contexts"][0]["context"]["namespace"] = "elsewhere"
-    assert press(world, yaml.safe_dump(config), namespace=NAMESPACE).outputs["result"] == "created"
+    assert press(sandbox, yaml.safe_dump(config), namespace=NAMESPACE).outputs["result"] == "created"
 
 
-def test_a_context_without_a_namespace_means_default(world: Sandbox, config: dict[str, Any]):
+def test_a_context_without_a_namespace_means_default(sandbox: Sandbox, config: dict[str, Any]):
     del config["contexts"][0]["context"]["namespace"]
-    assert press(world, yaml.safe_dump(config)).outputs["namespace"] == "default"
+    assert press(sandbox, yaml.safe_dump(config)).outputs["namespace"] == "default"
 
 
-def test_a_kubeconfig_may_be_one_line_of_json(world: Sandbox, config: dict[str, Any]):
-    assert press(world, json.dumps(config)).outputs["result"] == "created"
+def test_a_kubeconfig_may_be_one_line_of_json(sandbox: Sandbox, config: dict[str, Any]):
+    assert press(sandbox, json.dumps(config)).outputs["result"] == "created"
 
 
-def test_a_kubeconfigs_own_proxy_is_used(world: Sandbox, config: dict[str, Any]):
+def test_a_kubeconfigs_own_proxy_is_used(sandbox: Sandbox, config: dict[str, Any]):
     with ForwardProxy() as proxy:
         config["clusters"][0]["cluster"]["proxy-url"] = proxy.url
-        run = press(world, yaml.safe_dump(config))
+        run = press(sandbox, yaml.safe_dump(config))
     assert run.outputs["result"] == "created", run.summary
     assert {each.method for each in proxy.journal} == {"CONNECT"}
 
 
 @pytest.mark.parametrize(("name", "reason"), [("localhost", ""), ("other.example", "CertificateRejected")])
 def test_a_kubeconfigs_tls_server_name_is_the_one_checked(
-    world: Sandbox, config: dict[str, Any], name: str, reason: str
+    sandbox: Sandbox, config: dict[str, Any], name: str, reason: str
 ):
     config["clusters"][0]["cluster"]["tls-server-name"] = name
-    assert press(world, yaml.safe_dump(config)).outputs["reason"] == reason
+    assert press(sandbox, yaml.safe_dump(config)).outputs["reason"] == reason
 
 
-def test_certificates_and_keys_do_not_outlive_the_step(world: Sandbox, direct_config: dict[str, Any], tmp_path: Path):
-    certificate, key = world.cluster.client_certificate("ci", "run-cronjob")
+def test_certificates_and_keys_do_not_outlive_the_step(sandbox: Sandbox, direct_config: dict[str, Any], tmp_path: Path):
+    certificate, key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
     direct_config["users"][0]["user"] = user
     empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "kubeconfig": yaml.safe_dump(direct_config)}
-    assert world.run(empty, environ={"TMPDIR": str(tmp_path)}).outputs["result"] == "created"
+    assert sandbox.run(empty, environ={"TMPDIR": str(tmp_path)}).outputs["result"] == "created"
     assert list(tmp_path.iterdir()) == []

@@ -70,30 +70,30 @@ def expect_harmless(run: Run) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_who_pressed_and_the_workflows_name_are_text(world: Sandbox, text: str):
+def test_who_pressed_and_the_workflows_name_are_text(sandbox: Sandbox, text: str):
     hostile = text.replace("\x00", "")  # no environment variable holds one
-    world.github.event = replace(world.github.event, actor=hostile, triggering_actor=hostile, workflow=hostile)
+    sandbox.github.event = replace(sandbox.github.event, actor=hostile, triggering_actor=hostile, workflow=hostile)
 
-    run = world.run()
+    run = sandbox.run()
 
     expect_harmless(run)
     assert run.outputs["result"] == "created"
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_what_the_form_holds_is_text(world: Sandbox, text: str):
+def test_what_the_form_holds_is_text(sandbox: Sandbox, text: str):
     hostile = text.replace("\x00", "")
-    run = world.run({"cronjob": hostile, "namespace": hostile, "if-running": hostile, "cluster": hostile})
+    run = sandbox.run({"cronjob": hostile, "namespace": hostile, "if-running": hostile, "cluster": hostile})
 
     expect_harmless(run)
     assert run.outputs["reason"] == "InvalidInput"
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_what_the_cluster_says_is_text(world: Sandbox, text: str):
-    world.cluster.webhooks.append(Webhook("policy.example", lambda _: text))
+def test_what_the_cluster_says_is_text(sandbox: Sandbox, text: str):
+    sandbox.cluster.webhooks.append(Webhook("policy.example", lambda _: text))
 
-    run = world.run()
+    run = sandbox.run()
 
     expect_harmless(run)
     assert run.outputs["reason"] == "AdmissionRefused"
@@ -101,56 +101,56 @@ def test_what_the_cluster_says_is_text(world: Sandbox, text: str):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.emulator("it takes no such CronJob")
-def test_what_the_cronjob_holds_is_text(world: Sandbox, text: str):
+def test_what_the_cronjob_holds_is_text(sandbox: Sandbox, text: str):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["schedule"] = manifest["spec"]["timeZone"] = text
     container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["image"] = container["name"] = text
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
-    for run in (world.run(), world.run({"dry-run": "true"})):
+    for run in (sandbox.run(), sandbox.run({"dry-run": "true"})):
         expect_harmless(run)
         assert run.exit_status == 0
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_who_started_another_run_is_text(world: Sandbox, text: str):
-    first = world.run()
+def test_who_started_another_run_is_text(sandbox: Sandbox, text: str):
+    first = sandbox.run()
     annotate = lambda job: job["metadata"]["annotations"].update({"run-cronjob/triggering-actor": text})  # noqa: E731
-    world.cluster.patch("Job", NAMESPACE, first.outputs["job-name"], annotate)
+    sandbox.cluster.patch("Job", NAMESPACE, first.outputs["job-name"], annotate)
 
-    expect_harmless(world.run())
-    expect_harmless(world.run({"if-running": "refuse"}))
+    expect_harmless(sandbox.run())
+    expect_harmless(sandbox.run({"if-running": "refuse"}))
 
 
-def test_no_credential_is_shown(world: Sandbox):
-    run = world.run()
+def test_no_credential_is_shown(sandbox: Sandbox):
+    run = sandbox.run()
 
-    world.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
-    refused = world.run()
+    sandbox.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
+    refused = sandbox.run()
     for each in (run, refused):
         shown = "\n".join([*each.log.shown, each.summary, *each.outputs.values()])
         # The OIDC token, the role's key id, secret and session token, the cluster's bearer token.
         assert len(each.log.masks) >= 5
         assert not [secret for secret in each.log.masks if secret in shown]
-        assert world.github.request_token not in each.stdout.decode()
+        assert sandbox.github.request_token not in each.stdout.decode()
 
 
-def test_masks_come_before_anything_else_could_show_what_they_hide(world: Sandbox):
-    run = world.run()
+def test_masks_come_before_anything_else_could_show_what_they_hide(sandbox: Sandbox):
+    run = sandbox.run()
 
     lines = run.stdout.decode().splitlines()
     for secret in run.log.masks:
         assert lines.index(f"::add-mask::{secret}") == next(i for i, line in enumerate(lines) if secret in line)
 
 
-def test_env_values_are_not_shown_though_the_api_quotes_them(world: Sandbox):
-    world.cluster.webhooks.append(Webhook("policy.example", lambda job: json.dumps(job["spec"])))
-    world.cluster.warnings.append("the value correct-horse-battery-staple looks like a password")
+def test_env_values_are_not_shown_though_the_api_quotes_them(sandbox: Sandbox):
+    sandbox.cluster.webhooks.append(Webhook("policy.example", lambda job: json.dumps(job["spec"])))
+    sandbox.cluster.warnings.append("the value correct-horse-battery-staple looks like a password")
 
-    refused = world.run()
-    world.cluster.webhooks.clear()
-    created = world.run()
+    refused = sandbox.run()
+    sandbox.cluster.webhooks.clear()
+    created = sandbox.run()
 
     assert refused.outputs["reason"] == "AdmissionRefused"
     assert "DATABASE_PASSWORD" in refused.summary
@@ -160,27 +160,27 @@ def test_env_values_are_not_shown_though_the_api_quotes_them(world: Sandbox):
         assert b"correct-horse" not in run.stdout
 
 
-def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(world: Sandbox):
+def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(sandbox: Sandbox):
     text = "apiVersion: v1\nusers: [{name: x, user: {token: very-secret-token"
 
-    run = world.run(kubeconfig_only(text))
+    run = sandbox.run(kubeconfig_only(text))
 
     assert run.outputs["reason"] == "InvalidKubeconfig"
     assert b"very-secret" not in run.stdout
     assert "very-secret" not in run.summary
 
 
-def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(world: Sandbox):
+def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(sandbox: Sandbox):
     text = base64.b64encode(b"apiVersion: v1\nusers: [{name: x, user: {token: t}}]").decode()
 
-    run = world.run(kubeconfig_only(text))
+    run = sandbox.run(kubeconfig_only(text))
 
     assert run.outputs["reason"] == "KubeconfigUnreadable"
     assert text[:20] not in run.summary + run.stdout.decode()
 
 
 @pytest.mark.no_cluster
-def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(world: Sandbox):
+def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(sandbox: Sandbox):
     keys = {
         "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-environment",
@@ -188,9 +188,9 @@ def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(wor
     }
     quoting = {"message": f"The Canonical String should have been x-amz-security-token:{keys['AWS_SESSION_TOKEN']}"}
     headers = {"x-amzn-ErrorType": "InvalidSignatureException", "Content-Type": "application/json"}
-    world.before_eks().on(times=None).status(403, json.dumps(quoting).encode(), headers=headers)
+    sandbox.before_eks().on(times=None).status(403, json.dumps(quoting).encode(), headers=headers)
 
-    run = world.run({"role-to-assume": ""}, environ=keys)
+    run = sandbox.run({"role-to-assume": ""}, environ=keys)
 
     assert run.outputs["reason"] == "AwsCredentialsRejected"
     assert "x-amz-security-token:***" in run.summary
@@ -198,15 +198,15 @@ def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(wor
         assert secret not in run.summary + run.stdout.decode()
 
 
-def test_an_env_value_that_is_a_word_of_kubernetes_does_not_hide_what_is_missing(world: Sandbox):
+def test_an_env_value_that_is_a_word_of_kubernetes_does_not_hide_what_is_missing(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"].append({"name": "QUEUE", "value": "jobs"})
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
     rules = [{"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]}]
-    world.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
+    sandbox.cluster.patch("ClusterRole", "", "run-cronjob", lambda it: it.update(rules=rules))
 
-    assert world.run({"if-running": "allow"}).outputs["reason"] == "Forbidden"
+    assert sandbox.run({"if-running": "allow"}).outputs["reason"] == "Forbidden"
 
 
 def kubeconfig_only(text: str) -> dict[str, str]:
@@ -214,31 +214,31 @@ def kubeconfig_only(text: str) -> dict[str, str]:
 
 
 @pytest.mark.emulator("it drops what it does not know itself")
-def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(world: Sandbox):
+def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     pod["fieldOfTheFuture"] = {"nested": [1, 2.5, None, {"übung": "☃"}], "quantity": "1e3"}
     manifest["spec"]["jobTemplate"]["spec"]["anotherOne"] = True
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
-    world.run()
+    sandbox.run()
 
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    (job,) = sandbox.cluster.list("Job", NAMESPACE)
     assert job["spec"]["template"]["spec"] == pod
     assert job["spec"]["anotherOne"] is True
 
 
-def test_a_template_can_not_speak_in_our_name(world: Sandbox):
+def test_a_template_can_not_speak_in_our_name(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["jobTemplate"]["metadata"] = {
         "labels": {"run-cronjob/cronjob": "other", "app": "kept"},
         "annotations": {"run-cronjob/actor": "boss", "run-cronjob/approved-by": "boss", "note": "kept"},
     }
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
-    world.run()
+    sandbox.run()
 
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    (job,) = sandbox.cluster.list("Job", NAMESPACE)
     assert job["metadata"]["labels"]["run-cronjob/cronjob"] == CRONJOB
     assert job["metadata"]["labels"]["app"] == "kept"
     assert job["metadata"]["annotations"]["run-cronjob/actor"] == "octocat"
@@ -273,44 +273,44 @@ def poison(tmp_path: Path) -> dict[str, Any]:
     return {"workspace": workspace, "home": home, "environ": environ, "trace": trace}
 
 
-def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(world: Sandbox, poison: dict[str, Any]):
+def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(sandbox: Sandbox, poison: dict[str, Any]):
     trace = poison.pop("trace")
 
-    run = world.run(**poison)
+    run = sandbox.run(**poison)
 
     assert run.outputs["result"] == "created", run.summary
     assert not trace.exists()
-    (asked,) = world.aws.eks.journal
+    (asked,) = sandbox.aws.eks.journal
     assert "/eu-central-1/eks/" in asked.headers["authorization"]
-    for each in (*world.aws.sts.journal, asked):
+    for each in (*sandbox.aws.sts.journal, asked):
         assert "poisoned" not in each.headers["user-agent"]
 
 
 @pytest.mark.no_cluster
-def test_what_was_handed_out_is_masked_although_what_follows_fails(world: Sandbox):
-    world.trust(world.trust_statement(sub=world.github.event.sub), describe_clusters=[])
+def test_what_was_handed_out_is_masked_although_what_follows_fails(sandbox: Sandbox):
+    sandbox.trust(sandbox.trust_statement(sub=sandbox.github.event.sub), describe_clusters=[])
     # the token, the role's key id, secret and session token
-    assert len(world.run().log.masks) == 4
-    world.trust(world.trust_statement(sub="nobody"))
-    (token,) = world.run().log.masks
+    assert len(sandbox.run().log.masks) == 4
+    sandbox.trust(sandbox.trust_statement(sub="nobody"))
+    (token,) = sandbox.run().log.masks
     assert token.count(".") == 2
 
 
 @pytest.mark.no_cluster
-def test_the_runners_token_is_not_shown_when_github_quotes_it(world: Sandbox):
-    with FaultProxy(world.github.url) as proxy:
-        world.github.request_url = f"{proxy.url}/token?api-version=2.0"
-        proxy.on().status(403, json.dumps({"message": f"bad token {world.github.request_token}"}).encode())
-        run = world.run()
+def test_the_runners_token_is_not_shown_when_github_quotes_it(sandbox: Sandbox):
+    with FaultProxy(sandbox.github.url) as proxy:
+        sandbox.github.request_url = f"{proxy.url}/token?api-version=2.0"
+        proxy.on().status(403, json.dumps({"message": f"bad token {sandbox.github.request_token}"}).encode())
+        run = sandbox.run()
     assert run.outputs["reason"] == "OidcUnavailable"
     assert "bad token ***" in run.summary
-    assert world.github.request_token.encode() not in run.stdout + run.files["step_summary"]
+    assert sandbox.github.request_token.encode() not in run.stdout + run.files["step_summary"]
 
 
 @pytest.mark.no_cluster
-def test_a_long_message_is_not_cut_within_a_secret(world: Sandbox):
-    with FaultProxy(world.github.url) as proxy:
-        world.github.request_url = f"{proxy.url}/token?api-version=2.0"
-        proxy.on().status(403, json.dumps({"message": "x" * 3980 + f" {world.github.request_token}"}).encode())
-        run = world.run()
-    assert world.github.request_token[:10].encode() not in run.stdout + run.files["step_summary"]
+def test_a_long_message_is_not_cut_within_a_secret(sandbox: Sandbox):
+    with FaultProxy(sandbox.github.url) as proxy:
+        sandbox.github.request_url = f"{proxy.url}/token?api-version=2.0"
+        proxy.on().status(403, json.dumps({"message": "x" * 3980 + f" {sandbox.github.request_token}"}).encode())
+        run = sandbox.run()
+    assert sandbox.github.request_token[:10].encode() not in run.stdout + run.files["step_summary"]

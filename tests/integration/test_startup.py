@@ -52,14 +52,14 @@ runpy.run_path(os.environ["WITNESS_ENTRYPOINT"], run_name="__main__")
 
 
 @pytest.fixture
-def seen(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def seen(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the process of a successful run did and held in the end."""
     witness, report, entrypoint = tmp_path / "witness.py", tmp_path / "report.json", ENTRYPOINT
     witness.write_text(WITNESS)
     shutil.copy(entrypoint.with_name("action.yml"), tmp_path)
     monkeypatch.setattr("sandbox.environment.ENTRYPOINT", witness)
-    world.launch = None  # the image has no witness
-    run = world.run(environ={"WITNESS_ENTRYPOINT": str(entrypoint), "WITNESS_REPORT": str(report)})
+    sandbox.launch = None  # the image has no witness
+    run = sandbox.run(environ={"WITNESS_ENTRYPOINT": str(entrypoint), "WITNESS_REPORT": str(report)})
     assert run.succeeded
     told: dict[str, Any] = json.loads(report.read_text())
     return told

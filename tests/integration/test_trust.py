@@ -29,10 +29,10 @@ def refused(ref: str, environment: str | None):
 
 
 @pytest.fixture
-def acme(world: Sandbox) -> Sandbox:
+def acme(sandbox: Sandbox) -> Sandbox:
     """The owner and repository ids that the examples name."""
-    world.github.event = replace(world.github.event, repository_owner_id=1234567, repository_id=987654321)
-    return world
+    sandbox.github.event = replace(sandbox.github.event, repository_owner_id=1234567, repository_id=987654321)
+    return sandbox
 
 
 @pytest.mark.parametrize("immutable", [False, True])
@@ -107,63 +107,63 @@ def test_the_right_to_describe_clusters_covers_the_successor(acme: Sandbox):
     assert reasons == ["Unauthorized", "DescribeClusterDenied"]
 
 
-def test_the_credentials_of_the_environment_serve_where_no_role_is_named(world: Sandbox):
-    key_id, secret = world.aws.long_lived_key("ci")
-    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+def test_the_credentials_of_the_environment_serve_where_no_role_is_named(sandbox: Sandbox):
+    key_id, secret = sandbox.aws.long_lived_key("ci")
+    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
-    run = world.run({"role-to-assume": ""}, environ=keys, id_token_permission=False)
+    run = sandbox.run({"role-to-assume": ""}, environ=keys, id_token_permission=False)
 
     assert run.outputs["result"] == "created", run.summary
-    assert len(world.github.journal) == len(world.aws.sts.journal) == 0
+    assert len(sandbox.github.journal) == len(sandbox.aws.sts.journal) == 0
     assert secret not in run.summary + run.stdout.decode()
 
 
-def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named(world: Sandbox):
-    key_id, secret = world.aws.long_lived_key("ci")
+def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named(sandbox: Sandbox):
+    key_id, secret = sandbox.aws.long_lived_key("ci")
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
-    run = world.run({"role-to-assume": ""}, environ=keys)
+    run = sandbox.run({"role-to-assume": ""}, environ=keys)
 
     assert run.outputs["reason"] == "Unauthorized"
     assert "arn:aws:iam::123456789012:user/ci" in run.summary
 
 
-def test_a_token_for_one_cluster_is_none_for_another(world: Sandbox):
-    world.aws.create_cluster("other", "eu-central-1", world.cluster.url, world.cluster.ca_pem)
+def test_a_token_for_one_cluster_is_none_for_another(sandbox: Sandbox):
+    sandbox.aws.create_cluster("other", "eu-central-1", sandbox.cluster.url, sandbox.cluster.ca_pem)
 
-    assert world.run({"cluster": "other"}).outputs["reason"] == "Unauthorized"
-    assert not world.cluster.list("Job", NAMESPACE)
+    assert sandbox.run({"cluster": "other"}).outputs["reason"] == "Unauthorized"
+    assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_a_profile_serves_where_no_role_is_named(world: Sandbox, tmp_path: Path):
-    key_id, secret = world.aws.long_lived_key("ci")
-    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+def test_a_profile_serves_where_no_role_is_named(sandbox: Sandbox, tmp_path: Path):
+    key_id, secret = sandbox.aws.long_lived_key("ci")
+    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     file = tmp_path / "credentials"
     file.write_text(f"[ci]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n")
-    run = world.run({"role-to-assume": ""}, environ={"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "ci"})
+    run = sandbox.run({"role-to-assume": ""}, environ={"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "ci"})
     assert run.outputs["result"] == "created", run.summary
 
 
-def test_service_models_in_home_have_no_effect_with_credentials_of_the_environment(world: Sandbox, tmp_path: Path):
+def test_service_models_in_home_have_no_effect_with_credentials_of_the_environment(sandbox: Sandbox, tmp_path: Path):
     models = tmp_path / "home" / ".aws" / "models" / "eks" / "2017-11-01"
     models.mkdir(parents=True)
     (models / "service-2.json").write_text("{}")
-    key_id, secret = world.aws.long_lived_key("ci")
-    world.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    key_id, secret = sandbox.aws.long_lived_key("ci")
+    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
-    run = world.run({"role-to-assume": ""}, environ=keys, home=tmp_path / "home")
+    run = sandbox.run({"role-to-assume": ""}, environ=keys, home=tmp_path / "home")
     assert run.outputs["result"] == "created", run.summary
 
 
-def test_the_session_name_may_be_chosen(world: Sandbox):
-    world.run({"role-session-name": "nightly@acme"})
-    (asked,) = world.aws.sts.journal
+def test_the_session_name_may_be_chosen(sandbox: Sandbox):
+    sandbox.run({"role-session-name": "nightly@acme"})
+    (asked,) = sandbox.aws.sts.journal
     assert b"RoleSessionName=nightly%40acme&" in asked.body + b"&"
 
 
 @pytest.mark.no_cluster
-def test_an_audience_arrives_at_github_as_it_was_given(world: Sandbox):
-    world.run({"audience": "a+b=c@d"})
-    (asked,) = world.github.journal
+def test_an_audience_arrives_at_github_as_it_was_given(sandbox: Sandbox):
+    sandbox.run({"audience": "a+b=c@d"})
+    (asked,) = sandbox.github.journal
     assert asked.query["audience"] == "a+b=c@d"

@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def world(from_image: Launch) -> Iterator[Sandbox]:
+def sandbox(from_image: Launch) -> Iterator[Sandbox]:
     """A local GitHub and AWS, and a real cluster whose Jobs run."""
     with Sandbox(partial(RealCluster, runs_jobs=True)) as sandbox:
         sandbox.launch = from_image
@@ -51,9 +51,9 @@ def world(from_image: Launch) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def cluster(world: Sandbox) -> RealCluster:
-    assert isinstance(world.cluster, RealCluster)
-    return world.cluster
+def cluster(sandbox: Sandbox) -> RealCluster:
+    assert isinstance(sandbox.cluster, RealCluster)
+    return sandbox.cluster
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["ent
 def leave_time_to_build(items: list[pytest.Item]) -> None:
     """Time the tests that need an image without their fixtures: the first one builds for all."""
     for item in items:
-        if isinstance(item, pytest.Function) and not {"engine", "world"}.isdisjoint(item.fixturenames):
+        if isinstance(item, pytest.Function) and not {"engine", "sandbox"}.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.timeout(func_only=True))
 
 

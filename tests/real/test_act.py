@@ -74,17 +74,17 @@ def repository(tmp_path: Path, image: str) -> Path:
     return folder
 
 
-def press(world: Sandbox, engine: Engine, docker: str, repository: Path, cronjob: str = CRONJOB) -> Ran:
+def press(sandbox: Sandbox, engine: Engine, docker: str, repository: Path, cronjob: str = CRONJOB) -> Ran:
     """Fill the form and press the button."""
     form = {"environment": ENVIRONMENT, "namespace": NAMESPACE, "cronjob": cronjob}
     event = repository.with_name("event.json")
     event.write_text(json.dumps({"inputs": form}))
-    variables = {"AWS_ASSUME_ROLE_ARN": world.role, "AWS_REGION": REGION, "CLUSTER_NAME": CLUSTER}
+    variables = {"AWS_ASSUME_ROLE_ARN": sandbox.role, "AWS_REGION": REGION, "CLUSTER_NAME": CLUSTER}
     environ = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": world.github.request_url,  # act has no OIDC tokens of its own
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": world.github.request_token,
-        "AWS_ENDPOINT_URL_STS": world.sts_url,
-        "AWS_ENDPOINT_URL_EKS": world.eks_url,
+        "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,  # act has no OIDC tokens of its own
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": sandbox.github.request_token,
+        "AWS_ENDPOINT_URL_STS": sandbox.sts_url,
+        "AWS_ENDPOINT_URL_EKS": sandbox.eks_url,
     }
     done = subprocess.run(
         [
@@ -110,12 +110,12 @@ def press(world: Sandbox, engine: Engine, docker: str, repository: Path, cronjob
 
 
 def test_the_readmes_workflow_follows_the_job_to_its_end_and_its_last_step_names_it(
-    world: Sandbox, engine: Engine, docker: str, repository: Path
+    sandbox: Sandbox, engine: Engine, docker: str, repository: Path
 ):
-    ran = press(world, engine, docker, repository)
+    ran = press(sandbox, engine, docker, repository)
 
     assert ran.exit_status == 0, ran.log
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    (job,) = sandbox.cluster.list("Job", NAMESPACE)
     assert re.search(rf"\| {job['metadata']['name']} succeeded$", ran.log, re.MULTILINE)
     assert "Job succeeded" in ran.log
     told = f"`{CRONJOB}` succeeded in `{NAMESPACE}` on `{CLUSTER}`"
@@ -124,9 +124,9 @@ def test_the_readmes_workflow_follows_the_job_to_its_end_and_its_last_step_names
 
 
 def test_a_failure_fails_the_workflow_and_its_summary_says_why(
-    world: Sandbox, engine: Engine, docker: str, repository: Path
+    sandbox: Sandbox, engine: Engine, docker: str, repository: Path
 ):
-    ran = press(world, engine, docker, repository, "nigthly-report")
+    ran = press(sandbox, engine, docker, repository, "nigthly-report")
 
     assert ran.exit_status == 1
     assert "::set-output:: reason=CronJobNotFound" in ran.log

@@ -113,9 +113,9 @@ exec env {environ}  {entrypoint}
 
 
 @pytest.fixture
-def pod(world: Sandbox, engine: Engine, image: str, tmp_path: Path) -> Iterator[Pod]:
+def pod(sandbox: Sandbox, engine: Engine, image: str, tmp_path: Path) -> Iterator[Pod]:
     pod = Pod(engine, image, tmp_path)
-    world.launch = pod.launch
+    sandbox.launch = pod.launch
     yield pod
     engine.remove(engine.containers(f"label={engine.label}", f"volume={tmp_path / 'work'}"))
 
@@ -128,26 +128,26 @@ def test_the_hooks_get_an_image_and_an_entrypoint_once_released():
     assert "pre-entrypoint" not in runs
 
 
-def test_a_press_creates_the_job_and_leaves_outputs_and_summary(world: Sandbox, pod: Pod):
-    run = world.run()
+def test_a_press_creates_the_job_and_leaves_outputs_and_summary(sandbox: Sandbox, pod: Pod):
+    run = sandbox.run()
 
     assert run.exit_status == 0, (run.stdout, run.stderr)
     assert run.stderr == b""
-    (job,) = world.cluster.list("Job", NAMESPACE)
+    (job,) = sandbox.cluster.list("Job", NAMESPACE)
     outputs = dict(workflow_commands.key_value_pairs(written(pod, "set_output")))
     assert outputs["job-name"] == job["metadata"]["name"]
     assert b"was started in" in written(pod, "step_summary")
 
 
-def test_a_failure_is_the_scripts_exit_status(world: Sandbox, pod: Pod):
-    run = world.run({"cronjob": "nigthly-report"})
+def test_a_failure_is_the_scripts_exit_status(sandbox: Sandbox, pod: Pod):
+    run = sandbox.run({"cronjob": "nigthly-report"})
 
     assert run.exit_status == 1
     assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "CronJobNotFound"
 
 
-def test_values_that_a_shell_would_read_arrive_as_they_are(world: Sandbox, pod: Pod):
-    run = world.run({"cronjob": "a\"b$(touch /github/ran)`touch /github/ran`\\c'd"})
+def test_values_that_a_shell_would_read_arrive_as_they_are(sandbox: Sandbox, pod: Pod):
+    run = sandbox.run({"cronjob": "a\"b$(touch /github/ran)`touch /github/ran`\\c'd"})
 
     assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "InvalidInput"
     assert r"a\"b$(touch" in "\n".join(run.log.shown) or "$(touch" in "\n".join(run.log.shown)

@@ -128,7 +128,7 @@ def test_the_emulators_log_reads_as_the_kubelets_own_code_reads_it(cluster: Real
     assert b"".join(ours.read(options)) == log_of(cluster, "reads", query)
 
 
-def test_watches_from_before_a_compaction_are_refused(world: Sandbox, cluster: RealCluster):
+def test_watches_from_before_a_compaction_are_refused(sandbox: Sandbox, cluster: RealCluster):
     before = cluster.get("CronJob", NAMESPACE, CRONJOB)["metadata"]["resourceVersion"]
     cluster.patch("CronJob", NAMESPACE, CRONJOB, lambda it: it["spec"].update(suspend=True))
 
@@ -137,7 +137,7 @@ def test_watches_from_before_a_compaction_are_refused(world: Sandbox, cluster: R
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?watch=true&timeoutSeconds=3&resourceVersion={before}"
     first = json.loads(cluster.ask("GET", path).data.split(b"\n")[0])
     assert (first["type"], first["object"]["code"]) == ("ERROR", 410)
-    assert world.run().outputs["result"] == "created"
+    assert sandbox.run().outputs["result"] == "created"
 
 
 OWNER = """

@@ -25,7 +25,7 @@ def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | No
     return found if states.get(condition) == "True" else None
 
 
-def plays(world: Sandbox, **annotations: str) -> None:
+def plays(sandbox: Sandbox, **annotations: str) -> None:
     """Say in the CronJob's pod template what its pods are to do (sandbox/control_plane/stages.yaml)."""
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     template = manifest["spec"]["jobTemplate"]["spec"]["template"]
@@ -34,7 +34,7 @@ def plays(world: Sandbox, **annotations: str) -> None:
     manifest["spec"]["jobTemplate"]["spec"]["backoffLimit"] = 0
     # The controller prunes manual runs too: keep them for the test to see.
     manifest["spec"] |= {"successfulJobsHistoryLimit": 100, "failedJobsHistoryLimit": 100}
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
 
 def pods_of(cluster: RealCluster, job: str) -> list[Object]:
@@ -45,10 +45,10 @@ def pods_of(cluster: RealCluster, job: str) -> list[Object]:
     ]
 
 
-def test_the_button_runs_the_job_to_its_end(world: Sandbox, cluster: RealCluster):
-    plays(world)
+def test_the_button_runs_the_job_to_its_end(sandbox: Sandbox, cluster: RealCluster):
+    plays(sandbox)
 
-    run = world.run()
+    run = sandbox.run()
 
     assert run.outputs["result"] == "created", run.summary
     until(partial(has_condition, cluster, run.outputs["job-name"], "Complete"))
@@ -57,7 +57,7 @@ def test_the_button_runs_the_job_to_its_end(world: Sandbox, cluster: RealCluster
     assert pod["spec"]["nodeName"] == "kwok"
 
 
-def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(world: Sandbox, cluster: RealCluster):
+def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(sandbox: Sandbox, cluster: RealCluster):
     """The group comes from examples/aws-auth.yaml, and its rights from examples/rbac.yaml; there are no others."""
     ((line,),) = example("aws-auth.yaml")
     assert yaml.safe_load(cluster.get("ConfigMap", "kube-system", "aws-auth")["data"]["mapRoles"]) == [
@@ -65,7 +65,7 @@ def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(world: Sandbox, cl
     ]
 
     cluster.verifier.journal.clear()
-    run = world.run()
+    run = sandbox.run()
 
     assert run.outputs["result"] == "created", run.summary
     asked = {(each.headers["host"], each.query["Action"]) for each in cluster.verifier.journal}
@@ -74,19 +74,19 @@ def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(world: Sandbox, cl
     assert cluster.who_is(token) == ("run-cronjob:octocat-9876543210-1", ("run-cronjob",))
 
 
-def test_a_token_of_another_cluster_is_nobodys_here(world: Sandbox):
-    world.aws.create_cluster("other", "eu-central-1", world.cluster.url, world.cluster.ca_pem)
+def test_a_token_of_another_cluster_is_nobodys_here(sandbox: Sandbox):
+    sandbox.aws.create_cluster("other", "eu-central-1", sandbox.cluster.url, sandbox.cluster.ca_pem)
 
-    run = world.run({"cluster": "other"})
+    run = sandbox.run({"cluster": "other"})
 
     assert run.outputs["reason"] == "Unauthorized", run.summary
 
 
 @pytest.mark.parametrize(("code", "reason"), [("3", "Error"), ("137", "OOMKilled")])
-def test_a_container_that_fails_fails_the_job(world: Sandbox, cluster: RealCluster, code: str, reason: str):
-    plays(world, exit_code=code, reason=reason, runs_for="100ms")
+def test_a_container_that_fails_fails_the_job(sandbox: Sandbox, cluster: RealCluster, code: str, reason: str):
+    plays(sandbox, exit_code=code, reason=reason, runs_for="100ms")
 
-    job = world.run().outputs["job-name"]
+    job = sandbox.run().outputs["job-name"]
 
     until(partial(has_condition, cluster, job, "Failed"))
     (pod,) = pods_of(cluster, job)
@@ -95,10 +95,10 @@ def test_a_container_that_fails_fails_the_job(world: Sandbox, cluster: RealClust
     assert container["state"]["terminated"]["reason"] == reason
 
 
-def test_an_image_that_can_not_be_pulled_keeps_the_pod_pending(world: Sandbox, cluster: RealCluster):
-    plays(world, waits_for="ImagePullBackOff", message='Back-off pulling image "x"')
+def test_an_image_that_can_not_be_pulled_keeps_the_pod_pending(sandbox: Sandbox, cluster: RealCluster):
+    plays(sandbox, waits_for="ImagePullBackOff", message='Back-off pulling image "x"')
 
-    job = world.run().outputs["job-name"]
+    job = sandbox.run().outputs["job-name"]
 
     def waiting() -> Object | None:
         states = [each["state"] for pod in pods_of(cluster, job) for each in pod["status"].get("containerStatuses", ())]

@@ -38,7 +38,7 @@ LONG = "600s"
 COMPLETIONS = 50
 
 
-def plays(world: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100, **annotations: str) -> None:
+def plays(sandbox: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100, **annotations: str) -> None:
     """Say what the CronJob's pods are to do, and the rest of its Job; so many ended ones are kept."""
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"] |= {"successfulJobsHistoryLimit": keep, "failedJobsHistoryLimit": keep}
@@ -47,13 +47,13 @@ def plays(world: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100,
         "annotations": {f"sandbox/{name.replace('_', '-')}": value for name, value in annotations.items()}
     }
     spec |= {"backoffLimit": 0} | (job or {})
-    world.cluster.apply(manifest)
+    sandbox.cluster.apply(manifest)
 
 
-def may_delete_jobs(world: Sandbox) -> None:
+def may_delete_jobs(sandbox: Sandbox) -> None:
     """Add the rule that the action asks for to the role that examples/rbac.yaml gives."""
     rule = snippets.rule("jobs.batch", "delete")
-    world.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
+    sandbox.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
 
 
 def said(run: Run) -> str:
@@ -64,29 +64,29 @@ def levels(run: Run) -> list[str]:
     return [each.level for each in run.log.annotations]
 
 
-def jobs(world: Sandbox) -> list[Any]:
+def jobs(sandbox: Sandbox) -> list[Any]:
     """Those that are not on their way out."""
-    return [each for each in world.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
+    return [each for each in sandbox.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
 
 
-def running(world: Sandbox, inputs: dict[str, str], told: bytes = b" runs") -> tuple[Step, str]:
+def running(sandbox: Sandbox, inputs: dict[str, str], told: bytes = b" runs") -> tuple[Step, str]:
     """A step that has `told` that a pod of its Job runs; and the Job."""
-    step = world.start(inputs)
+    step = sandbox.start(inputs)
     for line in step.process.stdout or []:
         if told in line:
             break
-    (job,) = jobs(world)
+    (job,) = jobs(sandbox)
     return step, job["metadata"]["name"]
 
 
 # --- how it ended ------------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing(world: Sandbox):
+def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing(sandbox: Sandbox):
     """All rights that there are stand in examples/rbac.yaml."""
-    plays(world, runs_for="500ms", prints="reading\n3 rows\nno newline at the end")
+    plays(sandbox, runs_for="500ms", prints="reading\n3 rows\nno newline at the end")
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (0, "succeeded", ""), said(run)
     assert run.outputs["exit-code"] == "0"
@@ -101,10 +101,10 @@ def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing
     assert "role" not in run.summary
 
 
-def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(world: Sandbox):
-    plays(world, job={"backoffLimit": 1}, exit_code="3", runs_for="200ms", prints="reading\ndisk is full\n")
+def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(sandbox: Sandbox):
+    plays(sandbox, job={"backoffLimit": 1}, exit_code="3", runs_for="200ms", prints="reading\ndisk is full\n")
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
     assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ContainerFailed", "3")
@@ -114,28 +114,28 @@ def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(world
     assert levels(run)[-1] == "error"
 
 
-def test_started_is_reached_with_the_first_container_that_runs(world: Sandbox):
-    plays(world, runs_for=LONG)
+def test_started_is_reached_with_the_first_container_that_runs(sandbox: Sandbox):
+    plays(sandbox, runs_for=LONG)
 
-    run = world.run(STARTED)
+    run = sandbox.run(STARTED)
 
     assert (run.exit_status, run.outputs["result"]) == (0, "started"), said(run)
-    assert jobs(world)[0]["status"]["active"] == 1
+    assert jobs(sandbox)[0]["status"]["active"] == 1
 
 
-def test_a_job_whose_containers_never_run_is_not_started(world: Sandbox):
-    plays(world, job={"activeDeadlineSeconds": 2}, waits_for="CreateContainerConfigError", message="no such thing")
+def test_a_job_whose_containers_never_run_is_not_started(sandbox: Sandbox):
+    plays(sandbox, job={"activeDeadlineSeconds": 2}, waits_for="CreateContainerConfigError", message="no such thing")
 
-    run = world.run(STARTED)
+    run = sandbox.run(STARTED)
 
     assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
 
 
-def test_an_image_that_can_not_be_pulled_until_the_deadline_is_named_as_the_cause(world: Sandbox):
+def test_an_image_that_can_not_be_pulled_until_the_deadline_is_named_as_the_cause(sandbox: Sandbox):
     message = 'Back-off pulling image "registry.example/reports/nightly:2.7.1": ErrImagePull: not found'
-    plays(world, job={"activeDeadlineSeconds": 3}, waits_for="ImagePullBackOff", message=message)
+    plays(sandbox, job={"activeDeadlineSeconds": 3}, waits_for="ImagePullBackOff", message=message)
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
     assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ImageNotFound", "")
@@ -143,10 +143,10 @@ def test_an_image_that_can_not_be_pulled_until_the_deadline_is_named_as_the_caus
     assert levels(run)[0] == "error"  # at once, before the Job's end
 
 
-def test_a_deadline_that_ends_a_job_is_told_as_such(world: Sandbox):
-    plays(world, job={"activeDeadlineSeconds": 2}, runs_for=LONG, prints="working\n")
+def test_a_deadline_that_ends_a_job_is_told_as_such(sandbox: Sandbox):
+    plays(sandbox, job={"activeDeadlineSeconds": 2}, runs_for=LONG, prints="working\n")
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
     assert run.outputs["reason"] == "DeadlineExceeded"
@@ -154,11 +154,11 @@ def test_a_deadline_that_ends_a_job_is_told_as_such(world: Sandbox):
     assert "working" in run.log.shown
 
 
-def test_an_indexed_job_shows_each_index_log_once(world: Sandbox):
+def test_an_indexed_job_shows_each_index_log_once(sandbox: Sandbox):
     spec = {"completions": 3, "parallelism": 2, "completionMode": "Indexed"}
-    plays(world, job=spec, runs_for="700ms", prints="one\ntwo\n")
+    plays(sandbox, job=spec, runs_for="700ms", prints="one\ntwo\n")
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert run.outputs["result"] == "succeeded", said(run)
     # Which of them were seen side by side, and so got a prefix, is the machine's to say.
@@ -176,20 +176,20 @@ def test_an_indexed_job_shows_each_index_log_once(world: Sandbox):
 )
 @pytest.mark.parametrize(("code", "result"), [("0", "succeeded"), ("3", "failed")])
 def test_an_end_that_was_seen_stands_though_the_cluster_prunes_the_job_at_once(
-    world: Sandbox, keep: int, spec: dict[str, int], code: str, result: str
+    sandbox: Sandbox, keep: int, spec: dict[str, int], code: str, result: str
 ):
-    plays(world, job=spec, keep=keep, runs_for="1s", exit_code=code)
+    plays(sandbox, job=spec, keep=keep, runs_for="1s", exit_code=code)
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert run.outputs["result"] == result, said(run)
     assert run.succeeded == (result == "succeeded")
-    until(lambda: not jobs(world))
+    until(lambda: not jobs(sandbox))
 
 
-def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(world: Sandbox, cluster: RealCluster):
-    plays(world, job={"ttlSecondsAfterFinished": 0})
-    proxy = world.before_cluster()
+def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(sandbox: Sandbox, cluster: RealCluster):
+    plays(sandbox, job={"ttlSecondsAfterFinished": 0})
+    proxy = sandbox.before_cluster()
 
     def hold_back(asked: Any, _: int) -> None:
         if asked.method == "POST" and asked.path.endswith("/jobs"):
@@ -197,16 +197,16 @@ def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(world: Sand
 
     proxy.on_answer = hold_back
 
-    run = world.run(COMPLETED)
+    run = sandbox.run(COMPLETED)
 
     assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
 
 
-def test_a_job_that_somebody_deletes_while_it_runs_is_deleted(world: Sandbox):
-    plays(world, runs_for=LONG)
-    step, job = running(world, COMPLETED)
+def test_a_job_that_somebody_deletes_while_it_runs_is_deleted(sandbox: Sandbox):
+    plays(sandbox, runs_for=LONG)
+    step, job = running(sandbox, COMPLETED)
 
-    world.cluster.delete("Job", NAMESPACE, job)
+    sandbox.cluster.delete("Job", NAMESPACE, job)
 
     run = step.finish()
     assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
@@ -215,9 +215,9 @@ def test_a_job_that_somebody_deletes_while_it_runs_is_deleted(world: Sandbox):
 # --- the cluster's own trouble ----------------------------------------------------------------------------------
 
 
-def test_an_api_server_that_starts_anew_is_survived_silently(world: Sandbox, cluster: RealCluster):
-    plays(world, runs_for=LONG, prints="before\n")
-    step, job = running(world, COMPLETED, told=b"before")
+def test_an_api_server_that_starts_anew_is_survived_silently(sandbox: Sandbox, cluster: RealCluster):
+    plays(sandbox, runs_for=LONG, prints="before\n")
+    step, job = running(sandbox, COMPLETED, told=b"before")
     (pod,) = cluster.list("Pod", NAMESPACE)
     log = cluster.log(NAMESPACE, pod["metadata"]["name"])
 
@@ -293,50 +293,50 @@ def suspended(name: str, *, fails: bool, pruned: bool) -> dict[str, Any]:
 # --- rights -----------------------------------------------------------------------------------------------------
 
 
-def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_follow(world: Sandbox):
-    plays(world)
-    world.cluster.apply((EXAMPLES / "rbac-created.yaml").read_text())
+def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_follow(sandbox: Sandbox):
+    plays(sandbox)
+    sandbox.cluster.apply((EXAMPLES / "rbac-created.yaml").read_text())
 
-    refused = world.run(COMPLETED)
+    refused = sandbox.run(COMPLETED)
 
     assert (refused.exit_status, refused.outputs["result"]) == (1, "error"), said(refused)
-    assert not jobs(world)
+    assert not jobs(sandbox)
     assert refused.outputs["reason"] == "CannotFollow"
     assert snippets.rule("jobs.batch", "watch") in refused.summary
 
-    run = world.run()
+    run = sandbox.run()
     assert (run.exit_status, run.outputs["result"]) == (0, "created"), said(run)
 
 
 # --- cancelled --------------------------------------------------------------------------------------------------
 
 
-def test_a_cancelled_job_is_deleted_with_its_pods(world: Sandbox):
-    may_delete_jobs(world)
-    plays(world, runs_for=LONG)
-    step, job = running(world, DELETE)
+def test_a_cancelled_job_is_deleted_with_its_pods(sandbox: Sandbox):
+    may_delete_jobs(sandbox)
+    plays(sandbox, runs_for=LONG)
+    step, job = running(sandbox, DELETE)
 
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
     assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (1, "cancelled", job), said(run)
     assert "is being deleted, with its pods" in run.summary.splitlines()[0]
-    until(lambda: not world.cluster.list("Job", NAMESPACE) and not world.cluster.list("Pod", NAMESPACE))
+    until(lambda: not sandbox.cluster.list("Job", NAMESPACE) and not sandbox.cluster.list("Pod", NAMESPACE))
 
 
-def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(world: Sandbox, engine: Engine, image: str):
-    may_delete_jobs(world)
-    plays(world, runs_for=LONG)
-    world.before_cluster().on(method="DELETE").hang()
-    world.launch = container.launcher(engine, image)
-    step, job = running(world, DELETE)
+def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(sandbox: Sandbox, engine: Engine, image: str):
+    may_delete_jobs(sandbox)
+    plays(sandbox, runs_for=LONG)
+    sandbox.before_cluster().on(method="DELETE").hang()
+    sandbox.launch = container.launcher(engine, image)
+    step, job = running(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
     run = step.finish()
     assert "the cluster's answer is not in yet" in run.summary.splitlines()[0]
-    assert [each["metadata"]["name"] for each in jobs(world)] == [job]
+    assert [each["metadata"]["name"] for each in jobs(sandbox)] == [job]
 
-    after = world.run_post(run, DELETE)
+    after = sandbox.run_post(run, DELETE)
 
     assert after.exit_status == 0, said(after)
     assert f"the Job `{job}` is being deleted" in after.summary
-    until(lambda: not world.cluster.list("Job", NAMESPACE) and not world.cluster.list("Pod", NAMESPACE))
+    until(lambda: not sandbox.cluster.list("Job", NAMESPACE) and not sandbox.cluster.list("Pod", NAMESPACE))

@@ -29,8 +29,8 @@ UNTIL_KILL = 2.5
 
 
 @pytest.fixture(autouse=True)
-def in_a_container(world: Sandbox, in_image: Launch) -> None:
-    world.launch = in_image
+def in_a_container(sandbox: Sandbox, in_image: Launch) -> None:
+    sandbox.launch = in_image
 
 
 def cancel(step: Step) -> Run:
@@ -46,14 +46,14 @@ def cancel(step: Step) -> Run:
     pytest.fail(f"the step outlived its cancelling:\n{step.finish().log.shown}")
 
 
-def cancelled_on(world: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> Run:
+def cancelled_on(sandbox: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> Run:
     """Press, and cancel when the proxy hears such a request, or has its answer."""
     heard = HeardOnce(method)
     if answered:
         proxy.on_answer = heard
     else:
         proxy.on_request = heard
-    step = world.start()
+    step = sandbox.start()
     heard.wait()
     return cancel(step)
 
@@ -73,8 +73,8 @@ class HeardOnce:
         assert self._heard.wait(60)
 
 
-def jobs(world: Sandbox) -> tuple[Any, ...]:
-    return world.cluster.list("Job", NAMESPACE)
+def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
+    return sandbox.cluster.list("Job", NAMESPACE)
 
 
 def test_the_command_is_the_runners(tmp_path: Path):
@@ -96,10 +96,10 @@ def test_the_command_is_the_runners(tmp_path: Path):
     assert translated(f"{tmp_path}/workspace", places) == f"{tmp_path}/workspace"
 
 
-def test_a_press_creates_the_job_and_tells(world: Sandbox):
-    run = world.run()
+def test_a_press_creates_the_job_and_tells(sandbox: Sandbox):
+    run = sandbox.run()
 
-    (job,) = jobs(world)
+    (job,) = jobs(sandbox)
     assert run.exit_status == 0
     assert run.outputs["job-name"] == job["metadata"]["name"]
     assert run.outputs["result"] == "created"
@@ -107,52 +107,52 @@ def test_a_press_creates_the_job_and_tells(world: Sandbox):
     assert run.stderr == b""
 
 
-def test_nothing_is_left_in_home_or_the_workspace(world: Sandbox):
-    run = world.run()
+def test_nothing_is_left_in_home_or_the_workspace(sandbox: Sandbox):
+    run = sandbox.run()
 
     assert list(run.home.iterdir()) == []
     assert list(run.workspace.iterdir()) == []
 
 
-def test_a_failure_fails_the_step_and_says_why(world: Sandbox):
-    run = world.run({"cronjob": "nigthly-report"})
+def test_a_failure_fails_the_step_and_says_why(sandbox: Sandbox):
+    run = sandbox.run({"cronjob": "nigthly-report"})
 
     assert run.exit_status == 1
     assert run.outputs["reason"] == "CronJobNotFound"
     assert CRONJOB in run.summary
 
 
-def test_cancelling_before_the_post_leaves_nothing_behind(world: Sandbox):
-    proxy = world.before_cluster()
+def test_cancelling_before_the_post_leaves_nothing_behind(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
 
-    run = cancelled_on(world, proxy, "GET")
+    run = cancelled_on(sandbox, proxy, "GET")
 
     assert run.exit_status == 1
     assert run.outputs["result"] == "cancelled"
     assert run.outputs["job-name"] == ""
     assert "Nothing was started" in run.summary
-    assert not jobs(world)
+    assert not jobs(sandbox)
 
 
-def test_cancelling_while_the_posts_answer_is_held_back_says_that_a_job_may_exist(world: Sandbox):
-    proxy = world.before_cluster()
+def test_cancelling_while_the_posts_answer_is_held_back_says_that_a_job_may_exist(sandbox: Sandbox):
+    proxy = sandbox.before_cluster()
     proxy.on(method="POST").delay_answer(60)
 
-    run = cancelled_on(world, proxy, "POST", answered=True)
+    run = cancelled_on(sandbox, proxy, "POST", answered=True)
 
     assert run.outputs["result"] == "cancelled"
     assert run.outputs["reason"] == "CreationUncertain"
-    assert jobs(world)[0]["metadata"]["name"] in run.summary
+    assert jobs(sandbox)[0]["metadata"]["name"] in run.summary
 
 
-def test_sigterm_alone_is_heard_by_the_first_process_of_a_container(world: Sandbox):
+def test_sigterm_alone_is_heard_by_the_first_process_of_a_container(sandbox: Sandbox):
     """What a runner's host sends as it shuts down, and what Python as PID 1 would not hear."""
-    proxy = world.before_cluster()
+    proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
     heard = HeardOnce("GET")
     proxy.on_request = heard
-    step = world.start()
+    step = sandbox.start()
     heard.wait()
 
     step.process.send_signal(signal.SIGTERM)
@@ -162,13 +162,13 @@ def test_sigterm_alone_is_heard_by_the_first_process_of_a_container(world: Sandb
     assert "Nothing was started" in run.summary
 
 
-def test_no_container_is_left(world: Sandbox, engine: Engine):
-    world.run()
+def test_no_container_is_left(sandbox: Sandbox, engine: Engine):
+    sandbox.run()
 
     assert engine.containers(f"label={engine.label}") == ()
 
 
-def test_modules_and_profiles_that_others_left_have_no_say(world: Sandbox, tmp_path: Path):
+def test_modules_and_profiles_that_others_left_have_no_say(sandbox: Sandbox, tmp_path: Path):
     workspace, home = tmp_path / "workspace", tmp_path / "home"
     for folder in (workspace, home / ".local/lib/python3.13/site-packages", home / ".aws"):
         folder.mkdir(parents=True)
@@ -182,20 +182,20 @@ def test_modules_and_profiles_that_others_left_have_no_say(world: Sandbox, tmp_p
         "PYTHONSTARTUP": "/github/workspace/boto3.py",
     }
 
-    run = world.run(workspace=workspace, home=home, environ=paths)
+    run = sandbox.run(workspace=workspace, home=home, environ=paths)
 
     assert run.exit_status == 0, run.log.shown
     assert not (home / "ran").exists()
 
 
 def test_it_runs_where_it_can_write_nowhere_but_where_the_runner_asks_for_it(
-    world: Sandbox, engine: Engine, image: str, tmp_path: Path
+    sandbox: Sandbox, engine: Engine, image: str, tmp_path: Path
 ):
     home = tmp_path / "home"
     home.mkdir(mode=0o555)
-    world.launch = container.launcher(engine, image, "--read-only", "--read-only-tmpfs", "--cap-drop=all")
+    sandbox.launch = container.launcher(engine, image, "--read-only", "--read-only-tmpfs", "--cap-drop=all")
 
-    run = world.run(home=home)
+    run = sandbox.run(home=home)
 
     assert run.exit_status == 0, run.log.shown
-    assert len(jobs(world)) == 1
+    assert len(jobs(sandbox)) == 1

@@ -69,24 +69,24 @@ CASES: dict[str, Callable[[Credentials], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_verifiers_take_a_token_for_the_same_persons(world: Sandbox, cluster: RealCluster, case: str):
-    world.aws.map_user(USER, "ops:{{AccountID}}", ["runners", "of-{{AccountID}}"])
-    token = CASES[case](Credentials(*world.aws.long_lived_key("ops")))
+def test_both_verifiers_take_a_token_for_the_same_persons(sandbox: Sandbox, cluster: RealCluster, case: str):
+    sandbox.aws.map_user(USER, "ops:{{AccountID}}", ["runners", "of-{{AccountID}}"])
+    token = CASES[case](Credentials(*sandbox.aws.long_lived_key("ops")))
 
-    ours = world.aws.authenticate(token, CLUSTER)
+    ours = sandbox.aws.authenticate(token, CLUSTER)
 
     assert cluster.who_is(token) == ours
     assert (ours is not None) == (case in {"sound", "that lasts longer"})
 
 
-def test_both_verifiers_forget_a_mapping(world: Sandbox, cluster: RealCluster):
-    world.aws.map_user(USER, "ops", ["runners"])
-    keys = Credentials(*world.aws.long_lived_key("ops"))
+def test_both_verifiers_forget_a_mapping(sandbox: Sandbox, cluster: RealCluster):
+    sandbox.aws.map_user(USER, "ops", ["runners"])
+    keys = Credentials(*sandbox.aws.long_lived_key("ops"))
     assert cluster.who_is(encode(presigned(keys))) == ("ops", ("runners",))
 
-    world.aws.unmap_role(USER)
+    sandbox.aws.unmap_role(USER)
     # Another token: the API server remembers for seconds whose the first one was.
     token = encode(presigned(keys, seconds=59))
 
-    assert world.aws.authenticate(token, CLUSTER) is None
+    assert sandbox.aws.authenticate(token, CLUSTER) is None
     assert cluster.who_is(token) is None
