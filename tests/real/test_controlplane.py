@@ -143,9 +143,9 @@ def test_watches_from_before_a_compaction_are_refused(sandbox: Sandbox, cluster:
 OWNER = """
 import time
 from sandbox import Sandbox
-from sandbox.engine import Engine
-from sandbox.keeper import keeper
-from sandbox.realcluster import RealCluster
+from sandbox.tools.podman import Engine
+from sandbox.tools.processes import keeper
+from sandbox.control_plane.cluster import RealCluster
 with Sandbox(RealCluster), Engine() as engine, engine.service():
     options = ("--detach", "--rm", f"--label={{engine.label}}", "--entrypoint=/usr/bin/tail")
     container = engine.podman("run", *options, "{image}", "-f", "/dev/null").strip()
