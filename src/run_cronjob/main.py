@@ -1,4 +1,4 @@
-"""The whole story: from the form to a Job, and to the words that tell of it."""
+"""The action's entrypoint: one run, from the inputs to the exit status."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from run_cronjob import inputs, supervisor
 from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.context import RunContext
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Creation, Deletion, OnCancel, Outcome, Result
 from run_cronjob.diagnosis import explain
-from run_cronjob.outcome import attempt, conclude
+from run_cronjob.outcome import final_outcome, run_and_record
 from run_cronjob.report import summary
 from run_cronjob.report.publish import tell, write
 from run_cronjob.run_state import RunState
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from run_cronjob.supervisor import WakeupPipe
 
 
-def main(environ: Mapping[str, str], events: WakeupPipe, timeouts: Timeouts) -> int:
-    """Do what `environ` asks for and tell what came of it; the process's exit status."""
+def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) -> int:
+    """Run the CronJob that `environ` names and report the result; the process's exit status."""
     actions = Actions()
     try:
         asked = inputs.read(environ)
@@ -34,38 +35,40 @@ def main(environ: Mapping[str, str], events: WakeupPipe, timeouts: Timeouts) -> 
         return tell(replace(invalid.known, problem=problem), actions)
 
     clock = SystemClock()
-    run_state = RunState(Outcome.of(asked), on_following=lambda: events.put(Wakeup.FOLLOWING))
-    steps = Steps(asked, run_state, actions, clock, timeouts)
+    run_state = RunState(Outcome.of(asked), on_following=lambda: wakeups.put(Wakeup.FOLLOWING))
+    steps = Steps(RunContext(asked, run_state, actions, clock, timeouts))
     actions.line(summary.opening(run_state.outcome))
-    event = supervisor.supervise(lambda: attempt(lambda: run(steps), run_state), run_state, events, asked.timeout)
-    actions.take_over(supervisor.PATIENCE_SECONDS[event])
-    outcome = conclude(run_state.close(), event, clock.now())
-    if event is not Wakeup.DONE:
-        supervisor.leave_within(supervisor.LEAVE_SECONDS[event], outcome.result.exit_status)
-    if event is Wakeup.SIGNAL:
-        outcome = stop(outcome, steps, actions)
+    wakeup = supervisor.supervise(
+        lambda: run_and_record(lambda: run(steps), run_state), run_state, wakeups, timeouts, asked.timeout
+    )
+    actions.take_over(supervisor.log_timeout(wakeup, timeouts))
+    outcome = final_outcome(run_state.close(), wakeup, clock.now(), timeouts)
+    if wakeup is Wakeup.SIGNAL:
+        supervisor.exit_within(timeouts.leave_after_signal, outcome.result.exit_status)
+        outcome = delete_if_cancelled(outcome, steps, actions, timeouts)
+    elif wakeup is Wakeup.DEADLINE:
+        supervisor.exit_within(timeouts.leave_after_deadline, outcome.result.exit_status)
     return tell(outcome, actions)
 
 
 def run(steps: Steps) -> None:
-    """The road."""
-    access = steps.reach()
-    cluster = steps.connect(access)
-    cronjob = steps.find_cronjob(cluster)
-    steps.check_rights(cluster)
-    running = steps.guard(cluster, cronjob)
-    steps.create(cluster, cronjob, beside=running)
-    steps.follow(cluster, cronjob)
+    """Create the Job and follow it, step by step."""
+    api = steps.connect(steps.get_access())
+    cronjob = steps.read_cronjob(api)
+    steps.check_rights(api)
+    unfinished = steps.check_unfinished(api, cronjob)
+    steps.create_job(api, cronjob, unfinished)
+    steps.follow_job(api, cronjob)
 
 
-def stop(outcome: Outcome, steps: Steps, actions: Actions) -> Outcome:
-    """Delete the cancelled run's Job where that is asked for; before that, write down what is known."""
+def delete_if_cancelled(outcome: Outcome, steps: Steps, actions: Actions, timeouts: Timeouts) -> Outcome:
+    """With `on-cancel: delete`, delete the cancelled run's Job; before that, publish what is known."""
     if outcome.on_cancel is OnCancel.LEAVE or outcome.result is not Result.CANCELLED:
         return outcome
     if outcome.creation is Creation.NONE or outcome.dry_run:
         return outcome
     begun = replace(outcome, deletion=Deletion.BEGUN)
     write(begun, actions)
-    came_to = [begun]
-    supervisor.in_time(lambda: came_to.append(steps.delete(begun)), supervisor.DELETE_SECONDS)
-    return came_to[-1]
+    outcomes = [begun]
+    supervisor.is_done_within(timeouts.delete, lambda: outcomes.append(steps.delete_job(begun)))
+    return outcomes[-1]

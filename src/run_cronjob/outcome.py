@@ -1,11 +1,10 @@
-"""Every way the work can end, written down; and what there is to say where it was cut short."""
+"""Turns every end of a run into an Outcome: an exception of the worker, a signal, the deadline."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob import supervisor
 from run_cronjob.core.errors import ActionError, Interrupted, Refused
 from run_cronjob.core.models import Creation, Result
 from run_cronjob.diagnosis import explain
@@ -16,44 +15,45 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from run_cronjob.core.models import Outcome
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.run_state import RunState
 
 
-def attempt(work: Callable[[], None], run_state: RunState) -> None:
-    """`work`, with every way it can end recorded in `run_state`."""
+def run_and_record(work: Callable[[], None], run_state: RunState) -> None:
+    """Run `work`, and record in `run_state` the exception that it ends with, if any."""
     try:
         work()
     except Interrupted:
         pass
     except Refused as refused:
-        run_state.learn(result=Result.REFUSED, problem=refused.problem)
+        run_state.update(result=Result.REFUSED, problem=refused.problem)
     except ActionError as error:
-        run_state.learn(problem=error.problem, following_since=None)
-    except Exception as error:  # noqa: BLE001  whatever it is, it must be told
+        run_state.update(problem=error.problem, following_since=None)
+    except Exception as error:  # noqa: BLE001  a defect must be reported, too
         known = run_state.outcome
         if known.creation is Creation.OPEN:
-            run_state.learn(problem=explain.creation_uncertain(known.namespace, known.job_name))
+            run_state.update(problem=explain.creation_uncertain(known.namespace, known.job_name))
         else:
-            run_state.learn(problem=explain.unexpected(error), following_since=None)
+            run_state.update(problem=explain.unexpected(error), following_since=None)
 
 
-def conclude(known: Outcome, event: Wakeup, now: datetime) -> Outcome:
-    """The outcome where the work was cut short, and what that leaves behind."""
-    if event is Wakeup.DONE or known.result.is_an_end:
-        return known  # whatever came afterwards: the Job's end was seen
-    if event is Wakeup.DEADLINE and (known.problem or known.result.exit_status == 0):
-        return known  # done, if only between the deadline and the last word
+def final_outcome(known: Outcome, wakeup: Wakeup, now: datetime, timeouts: Timeouts) -> Outcome:
+    """The Outcome to report, where `known` was recorded when `wakeup` ended the run."""
+    if wakeup is Wakeup.DONE or known.result.is_an_end:
+        return known  # nothing that comes later changes the Job's end
+    if wakeup is Wakeup.DEADLINE and (known.problem or known.result.exit_status == 0):
+        return known  # the work ended between the deadline and the closing of the state
     if known.following_since:
         known = replace(known, seconds=int((now - known.following_since).total_seconds()))
-        if event is Wakeup.DEADLINE:
+        if wakeup is Wakeup.DEADLINE:
             return replace(known, result=Result.TIMED_OUT, problem=explain.still_running(known))
     problem = None
     if known.creation is Creation.OPEN:
         problem = explain.creation_uncertain(known.namespace, known.job_name)
-    elif known.creation is Creation.NONE and event is Wakeup.SIGNAL:
+    elif known.creation is Creation.NONE and wakeup is Wakeup.SIGNAL:
         problem = explain.cancelled()
     elif known.creation is Creation.NONE:
-        problem = explain.took_too_long(known.stage, supervisor.LIMIT_SECONDS)
-    if event is Wakeup.SIGNAL:
+        problem = explain.took_too_long(known.stage, timeouts.until_created)
+    if wakeup is Wakeup.SIGNAL:
         return replace(known, result=Result.CANCELLED, problem=problem)
     return replace(known, problem=problem)

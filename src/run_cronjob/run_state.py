@@ -1,4 +1,4 @@
-"""What is known so far, shared between the work and whoever must tell of it if the work is cut short."""
+"""Holds the Outcome of a run so far, shared between the worker thread and the main thread that reports it."""
 
 from __future__ import annotations
 
@@ -17,64 +17,64 @@ if TYPE_CHECKING:
 
 
 class RunState:
-    """The Outcome as it grows. Once `stop` was called no POST begins; once closed, nothing is added.
+    """The Outcome so far. After `forbid_posts` no POST begins; after `close` nothing changes.
 
-    Every method of the worker's raises Interrupted where the work is to end.
+    Methods that the worker calls raise Interrupted once its work is to end.
     """
 
     def __init__(self, outcome: Outcome, on_following: Callable[[], None] = lambda: None) -> None:
-        """`on_following` is called when the Job is there and only waiting for it is left."""
+        """`on_following` is called when the Job exists and is followed from then on."""
         self._outcome = outcome
         self._on_following = on_following
         self._lock = threading.Lock()
-        self._stopping = False
-        self._closed = False
+        self._posts_are_forbidden = False
+        self._is_closed = False
 
     @property
     def outcome(self) -> Outcome:
-        """What is known now."""
+        """The Outcome at this moment."""
         with self._lock:
             return self._outcome
 
-    def learn(self, **facts: Any) -> None:  # noqa: ANN401  the fields of Outcome
-        """Add to what is known."""
+    def update(self, **fields: Any) -> None:  # noqa: ANN401  the fields of Outcome
+        """Set fields of the Outcome."""
         with self._lock:
-            self._learn(facts)
+            self._update(fields)
 
-    def remark(self, sentence: str) -> None:
-        """Add one more, whichever thread says it."""
+    def add_remark(self, sentence: str) -> None:
+        """Append to the Outcome's remarks; any thread may do so."""
         with self._lock:
-            self._learn({"remarks": (*self._outcome.remarks, sentence)})
+            self._update({"remarks": (*self._outcome.remarks, sentence)})
 
     def posting(self, name: str) -> None:
-        """A POST for a Job called `name` is about to be sent."""
+        """Record that a POST of a Job called `name` is about to be sent."""
         with self._lock:
-            if self._stopping:
+            if self._posts_are_forbidden:
                 raise Interrupted
             creation = Creation.NONE if self._outcome.dry_run else Creation.OPEN
-            self._learn({"job_name": name, "creation": creation})
+            self._update({"job_name": name, "creation": creation})
 
     def known(self, creation: Creation) -> None:
-        """What that POST came to."""
-        self.learn(creation=creation)
+        """Record the result of that POST."""
+        self.update(creation=creation)
 
-    def follow(self, since: datetime) -> None:
-        """From now on the Job is followed. Until its end is seen, nothing is known of that."""
-        self.learn(following_since=since, result=Result.ERROR)
+    def start_following(self, since: datetime) -> None:
+        """Record that the Job is followed from now on; the result is not known until its end is seen."""
+        self.update(following_since=since, result=Result.ERROR)
         self._on_following()
 
-    def _learn(self, facts: dict[str, Any]) -> None:
-        if self._closed:
+    def _update(self, fields: dict[str, Any]) -> None:
+        if self._is_closed:
             raise Interrupted
-        self._outcome = replace(self._outcome, **facts)
+        self._outcome = replace(self._outcome, **fields)
 
-    def stop(self) -> None:
-        """Let no further POST begin; what is under way may still be learned."""
+    def forbid_posts(self) -> None:
+        """Let no further POST begin; the result of one under way can still be recorded."""
         with self._lock:
-            self._stopping = True
+            self._posts_are_forbidden = True
 
     def close(self) -> Outcome:
-        """The last word: nothing can be added from now on."""
+        """The final Outcome; every later change raises Interrupted."""
         with self._lock:
-            self._stopping = self._closed = True
+            self._posts_are_forbidden = self._is_closed = True
             return self._outcome

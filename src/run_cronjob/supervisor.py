@@ -1,8 +1,8 @@
-"""Lets the work run beside a thread that always has time to answer a signal or a deadline.
+"""Runs the work in a thread, so that the main thread can always react to a signal or the deadline.
 
 A signal handler that raises would not do: Python runs handlers between bytecodes of the main thread, and a name look-up
-there can block for half a minute. So the work has a thread of its own, the main thread waits for whatever comes first,
-and the process ends without asking the worker.
+there can block for half a minute. So the work has a thread of its own, the main thread waits for whichever event comes
+first, and the process ends without waiting for the worker.
 """
 
 from __future__ import annotations
@@ -22,43 +22,32 @@ from run_cronjob.core.models import Creation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from run_cronjob.core.timeouts import Timeouts
     from run_cronjob.run_state import RunState
 
-DELETE_SECONDS = 3.0
-"""Of LEAVE_SECONDS after a signal, for deleting the Job of a cancelled run."""
-
 WORKER = "worker"
-"""The name of the thread that works."""
-
-LIMIT_SECONDS = 110
-"""For everything up to the Job's creation: under two minutes, with what is left for telling."""
-
-GRACE_SECONDS = 1.0
-"""For a POST that is under way when a signal comes. The runner kills 7.5 + 2.5 s after its SIGINT."""
+"""The name of the thread that runs the work."""
 
 
 class Wakeup(Enum):
-    """What can end the waiting."""
+    """An event that the main thread waits for."""
 
     DONE = 0
+    """The work has ended."""
     FOLLOWING = 253
-    """The Job is there; from now on it is only waited for."""
+    """The Job exists and is followed from now on."""
     SIGNAL = 254
+    """SIGINT or SIGTERM: the workflow is cancelled."""
     DEADLINE = 255
-
-
-PATIENCE_SECONDS = {Wakeup.SIGNAL: 2.0, Wakeup.DEADLINE: 60.0, Wakeup.DONE: 60.0}
-"""How long the last word waits, by what ended the waiting, for lines that a slow reader has not taken yet."""
-
-LEAVE_SECONDS = {Wakeup.SIGNAL: 4.5, Wakeup.DEADLINE: 90.0}
-"""From then to the end, whatever still hangs: the runner kills 10 s after its SIGINT."""
+    """A time limit has passed."""
 
 
 class WakeupPipe:
-    """WakeupPipe in order of arrival, put by any thread or by a signal.
+    """A queue of Wakeups, put by any thread or by a signal.
 
-    A pipe, since a lock would not do: the kernel may hand a signal to the worker's thread, and nothing then wakes a
-    main thread that waits for a lock to run Python's handler. Python's C handler writes to the pipe wherever it runs.
+    A lock would not do: the kernel may deliver a signal to the worker's thread, and then nothing interrupts a main
+    thread that waits for a lock. Python's signal handler in C writes to the pipe from whichever thread it runs in
+    (signal.set_wakeup_fd).
     """
 
     def __init__(self) -> None:
@@ -66,73 +55,80 @@ class WakeupPipe:
         os.set_blocking(self._inlet, False)
 
     def listen(self, *numbers: signal.Signals) -> None:
-        """From now on these signals are events."""
+        """Put a Wakeup for each of these signals from now on."""
         signal.set_wakeup_fd(self._inlet, warn_on_full_buffer=False)
         for number in numbers:
             signal.signal(number, lambda *_: None)
 
-    def put(self, event: Wakeup) -> None:
+    def put(self, wakeup: Wakeup) -> None:
         """Add one."""
-        os.write(self._inlet, bytes([event.value]))
+        os.write(self._inlet, bytes([wakeup.value]))
 
     def get(self, seconds: float | None) -> Wakeup:
-        """The next one; DEADLINE if none comes in time, which without a time never happens."""
+        """The next one; DEADLINE if there is none within `seconds`. None waits without a limit."""
         ready, _, _ = select.select([self._outlet], [], [], seconds)
         if not ready:
             return Wakeup.DEADLINE
         (byte,) = os.read(self._outlet, 1)
-        return Wakeup(byte) if byte in {event.value for event in Wakeup} else Wakeup.SIGNAL
+        return Wakeup(byte) if byte in {wakeup.value for wakeup in Wakeup} else Wakeup.SIGNAL
 
 
 def listen() -> WakeupPipe:
-    """From now on SIGINT and SIGTERM are events. As PID 1, Python would ignore SIGTERM."""
-    events = WakeupPipe()
-    events.listen(signal.SIGINT, signal.SIGTERM)
-    return events
+    """Turn SIGINT and SIGTERM into Wakeups. As PID 1, Python would ignore SIGTERM."""
+    wakeups = WakeupPipe()
+    wakeups.listen(signal.SIGINT, signal.SIGTERM)
+    return wakeups
 
 
-def supervise(work: Callable[[], None], run_state: RunState, events: WakeupPipe, timeout: int | None = None) -> Wakeup:
-    """Run `work` until it is done, a signal comes or the time is up; which of these it was.
+def supervise(
+    work: Callable[[], None], run_state: RunState, wakeups: WakeupPipe, timeouts: Timeouts, timeout: int | None = None
+) -> Wakeup:
+    """Run `work` until it is done, a signal comes or a time limit passes; which of these it was.
 
-    The time is LIMIT_SECONDS until the Job is there, and `timeout`, if any, from then on. After anything but DONE,
-    `work` may still be running but can begin no POST.
+    The limit is `timeouts.until_created` until the Job exists, and `timeout` seconds, if any, from then on. After
+    anything but DONE, `work` may still be running, but it can begin no POST.
     """
 
     def run() -> None:
         try:
-            # Told to stop; a traceback would print foreign text past the one writer.
+            # A traceback would print text of others past the one writer.
             with contextlib.suppress(Interrupted):
                 work()
         finally:
-            events.put(Wakeup.DONE)
+            wakeups.put(Wakeup.DONE)
 
     threading.Thread(target=run, name=WORKER, daemon=True).start()
-    event = events.get(LIMIT_SECONDS)
-    if event in {Wakeup.SIGNAL, Wakeup.DEADLINE}:
-        run_state.stop()
-        is_there = run_state.outcome.creation is not Creation.NONE
-        if is_there and _wait_for_the_answer(events) and event is Wakeup.DEADLINE:
-            event = Wakeup.FOLLOWING
-    if event is Wakeup.FOLLOWING:
-        event = events.get(timeout)
-        run_state.stop()
-    return event
+    wakeup = wakeups.get(timeouts.until_created)
+    if wakeup in {Wakeup.SIGNAL, Wakeup.DEADLINE}:
+        run_state.forbid_posts()
+        may_exist = run_state.outcome.creation is not Creation.NONE
+        if may_exist and _is_followed_within(timeouts.post_answer, wakeups) and wakeup is Wakeup.DEADLINE:
+            wakeup = Wakeup.FOLLOWING
+    if wakeup is Wakeup.FOLLOWING:
+        wakeup = wakeups.get(timeout)
+        run_state.forbid_posts()
+    return wakeup
 
 
-def _wait_for_the_answer(events: WakeupPipe) -> bool:
-    """Give a POST that is under way, or just answered, a moment to tell what comes of it; whether it is followed."""
-    end = time.monotonic() + GRACE_SECONDS
-    while (event := events.get(max(end - time.monotonic(), 0))) is Wakeup.SIGNAL:
-        pass  # impatience makes no answer come sooner
-    return event is Wakeup.FOLLOWING
+def _is_followed_within(seconds: float, wakeups: WakeupPipe) -> bool:
+    """Wait for the answer to a POST that is under way, or was just answered; whether its Job is followed."""
+    end = time.monotonic() + seconds
+    while (wakeup := wakeups.get(max(end - time.monotonic(), 0))) is Wakeup.SIGNAL:
+        pass  # the runner sends SIGTERM after SIGINT
+    return wakeup is Wakeup.FOLLOWING
 
 
-def in_time(work: Callable[[], None], seconds: float) -> bool:
-    """Run `work` beside this thread; whether it was done in time. What it raises, nobody hears."""
+def log_timeout(wakeup: Wakeup, timeouts: Timeouts) -> float:
+    """Seconds that a slow reader of the log has at the end of the run, after `wakeup` ended it."""
+    return timeouts.slow_reader_after_signal if wakeup is Wakeup.SIGNAL else timeouts.slow_reader
+
+
+def is_done_within(seconds: float, work: Callable[[], None]) -> bool:
+    """Run `work` in another thread; whether it ended in time, and without an exception."""
     done = threading.Event()
 
     def run() -> None:
-        # A traceback would print foreign text past the one writer.
+        # A traceback would print text of others past the one writer.
         with contextlib.suppress(Exception):
             work()
             done.set()
@@ -141,8 +137,8 @@ def in_time(work: Callable[[], None], seconds: float) -> bool:
     return done.wait(seconds)
 
 
-def leave_within(seconds: float, status: int) -> None:
-    """End this process then at the latest, though nobody may be reading what it still says."""
+def exit_within(seconds: float, status: int) -> None:
+    """End the process after `seconds`, even if writing to its log blocks by then."""
     timer = threading.Timer(seconds, os._exit, [status])
     timer.daemon = True
     timer.start()

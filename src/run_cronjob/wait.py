@@ -1,4 +1,4 @@
-"""The last station: follow the Job that was created, say what happens to it, and write down how it ended."""
+"""Follows the created Job: writes its changes to the log, and records how it ended."""
 
 from __future__ import annotations
 
@@ -15,25 +15,18 @@ from run_cronjob.report import summary
 
 if TYPE_CHECKING:
     from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.clients.workflow_commands import Actions
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Inputs, Json, Problem, TerminalCondition
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.diagnosis.explain import Situation
+    from run_cronjob.context import RunContext
+    from run_cronjob.core.models import Json, Problem, TerminalCondition
     from run_cronjob.diagnosis.job_state import View
-    from run_cronjob.run_state import RunState
 
 _LAST_LINES = 20
-"""In the summary."""
+"""Lines of output in the summary."""
 
 _WITHHELD = {
     Logs.PUBLIC: "this repository is public, or not known to be private, so that everyone could read it; `logs: true` "
     "shows it all the same",
     Logs.FALSE: "`logs: false`",
 }
-
-DRAIN_SECONDS = 30
-"""After the verdict, for so long without a line nothing more is expected of the logs."""
 
 _MISSING = {
     Right.PODS: (
@@ -49,68 +42,66 @@ _MISSING = {
 
 
 class JobWait:
-    """One Job under our eyes; also follow.Reporter, who tells people of it."""
+    """Waits for one Job; as a follow.Reporter, it writes what happens to log, summary and annotations."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it works with
-        self,
-        inputs: Inputs,
-        at: Situation,
-        cluster: KubeApi,
-        run_state: RunState,
-        actions: Actions,
-        clock: Clock,
-        timeouts: Timeouts,
-    ) -> None:
-        self._inputs = inputs
-        self._at = at
-        self._cluster = cluster
-        self._run_state = run_state
-        self._actions = actions
-        self._clock = clock
-        self._timeouts = timeouts
-        known = run_state.outcome
+    def __init__(self, context: RunContext, api: KubeApi) -> None:
+        self._context = context
+        self._inputs = context.inputs
+        self._api = api
+        self._run_state = context.run_state
+        self._actions = context.actions
+        self._clock = context.clock
+        known = context.run_state.outcome
         self._job = JobRef(known.namespace, known.job_name, known.job_uid)
         self._tails = None
-        if inputs.logs is Logs.TRUE:
-            self._tails = LogTailer(cluster, actions, clock, lambda _: self.missing(Right.LOGS))
+        if context.inputs.logs is Logs.TRUE:
+            self._tails = LogTailer(api, context.actions, context.clock, lambda _: self.missing(Right.LOGS))
 
     def follow(self, cronjob: Json) -> str:
-        """Follow the Job until it is decided; what was found, for the log."""
+        """Follow the Job until its result is certain; the result, in words for the log.
+
+        Raises ActionError where the cluster lets nobody see the Job any more.
+        """
+        situation = self._context.situation
         following = Follow(
-            self._cluster, self._job, self._inputs.wait_for, self, self._tails, self._clock, self._at.env_values
+            self._api, self._job, self._inputs.wait_for, self, self._tails, self._clock, situation.env_values
         )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
         try:
-            result, verdict = following.until_decided()
+            result, end = following.until_decided()
         except Unwatchable as lost:
-            cause = explain.explain(lost.error, self._at)
+            cause = explain.explain(lost.error, self._context.situation)
             raise ActionError(explain.lost_sight(self._job.namespace, self._job.name, cause)) from lost
-        self._write_down(result, verdict, following.view)
-        self._finish(result, verdict, following)
+        self._record(result, end, following.view)
+        self._finish(result, end, following)
         if result is Result.FAILED and (when := manifest.will_be_pruned(cronjob)):
-            self._remark(f"The cluster removes the failed Job, with its pods and logs, {when}.")
+            self._context.remark(f"The cluster removes the failed Job, with its pods and logs, {when}.", "notice")
         return self._found(result)
 
-    def _finish(self, result: Result, verdict: TerminalCondition | None, following: Follow) -> None:
-        """What takes a moment and must not cost the verdict: the rest of the logs, and why it failed."""
+    def _finish(self, result: Result, end: TerminalCondition | None, following: Follow) -> None:
+        """Get the rest of the logs and the cause of a failure; if that fails, the recorded result stays."""
         if result is Result.STARTED:
             return
         try:
             view = following.last_look(explain=result is Result.FAILED)
             if self._tails:
-                self._tails.drain(DRAIN_SECONDS)
-            self._write_down(result, verdict, view)
+                self._tails.drain(self._context.timeouts.drain)
+            self._record(result, end, view)
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001  the Job's end is known, whatever this is
-            self._remark(f"What else there is to tell of the Job got lost by an error of this action: {_name(error)}.")
+            self._context.remark(
+                "What else there is to tell of the Job got lost by an error of this action: "
+                f"{quoted(type(error).__name__)}.",
+                "notice",
+            )
 
-    def _write_down(self, result: Result, verdict: TerminalCondition | None, view: View) -> None:
+    def _record(self, result: Result, end: TerminalCondition | None, view: View) -> None:
         known = self._run_state.outcome
         since = known.following_since or self._clock.now()
         followed = int((self._clock.now() - since).total_seconds())
-        seconds = verdict.seconds if verdict and verdict.seconds is not None else known.seconds
+        seconds = end.seconds if end and end.seconds is not None else known.seconds
         facts: dict[str, object] = {"seconds": followed if seconds is None else seconds}
         if result is Result.FAILED:
             found = job_state.post_mortem(view)
@@ -120,7 +111,7 @@ class JobWait:
             facts["problem"] = explain.deleted(known.namespace, known.job_name)
         elif result is Result.SUCCEEDED:
             facts["exit_code"] = manifest.exit_code(view.pods)
-        self._run_state.learn(result=result, following_since=None, **facts)
+        self._run_state.update(result=result, following_since=None, **facts)
 
     def _output(self, pod: str, container: str) -> Output | None:
         if not container:
@@ -138,35 +129,30 @@ class JobWait:
     # --- follow.Reporter
 
     def state(self, sentence: str) -> None:
-        """A change."""
-        self._run_state.learn(state=sentence)
+        """Write a change to the log."""
+        self._run_state.update(state=sentence)
         self._actions.line(f"  {self._clock.now():%H:%M:%S} {sentence}")
 
     def alive(self, sentence: str) -> None:
-        """A sign of life."""
+        """Write the unchanged state to the log again."""
         self._actions.line(f"  {self._clock.now():%H:%M:%S} … {sentence}")
 
     def trouble(self, problem: Problem) -> None:
-        """What can't heal by itself is said at once, not after a time-out."""
-        told = summary.advice(problem, self._inputs.docs_url)
-        self._actions.error(f"{quoted(self._inputs.cronjob)} does not run", told)
+        """Annotate the workflow run at once, not only after the time-out."""
+        self._actions.error(
+            f"{quoted(self._inputs.cronjob)} does not run", summary.advice(problem, self._inputs.docs_url)
+        )
 
     def held_up(self, problem: Problem | None) -> None:
-        """What the end of our patience would have to tell; what was mended is forgotten."""
-        self._run_state.learn(trouble=problem)
+        """Record what a time-out would have to report as the cause; None once it is gone."""
+        self._run_state.update(trouble=problem)
 
     def missing(self, right: Right) -> None:
-        """A notice, with the rule to add."""
+        """Add a notice with the RBAC rule that is missing."""
         what, (resource, *verbs) = _MISSING[right]
-        self._remark(f"{what}. The rule to add to the role: {quoted(snippets.rule(resource, *verbs))}.")
-
-    def _remark(self, sentence: str) -> None:
-        self._run_state.remark(sentence)
-        self._actions.notice("Run CronJob", sentence)
-
-
-def _name(error: Exception) -> str:
-    return quoted(type(error).__name__)
+        self._context.remark(
+            f"{what}. The rule to add to the role: {quoted(snippets.rule(resource, *verbs))}.", "notice"
+        )
 
 
 _WORDS = {

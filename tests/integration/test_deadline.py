@@ -35,7 +35,7 @@ def environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(supervisor, "leave_within", lambda *_: None)  # it would end the tests' own process
+    monkeypatch.setattr(supervisor, "exit_within", lambda *_: None)  # it would end the tests' own process
     return variables
 
 
@@ -73,4 +73,4 @@ def test_after_the_last_word_the_worker_is_not_heard(
 
 
 def test_the_deadline_leaves_time_to_tell_within_two_minutes():
-    assert supervisor.LIMIT_SECONDS + supervisor.GRACE_SECONDS < 120
+    assert Timeouts().until_created + Timeouts().post_answer < 120

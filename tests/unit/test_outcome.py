@@ -1,4 +1,4 @@
-"""How a run ends: what was cut short is told as such, and what is told agrees with the exit status."""
+"""Every end of a run becomes an Outcome, and exit status, outputs and annotation agree with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from run_cronjob.core.models import Creation, Outcome, Problem, Result
-from run_cronjob.outcome import conclude
+from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.outcome import final_outcome, run_and_record
+from run_cronjob.run_state import RunState
 from run_cronjob.supervisor import Wakeup
 from tests.builders import outcome
 from tests.fakes import published
@@ -25,8 +27,12 @@ FOLLOWING = outcome(
 REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
 
 
+def final(known: Outcome, wakeup: Wakeup) -> Outcome:
+    return final_outcome(known, wakeup, LATER, Timeouts())
+
+
 @pytest.mark.parametrize(
-    ("known", "event", "result", "reason"),
+    ("known", "wakeup", "result", "reason"),
     [
         (outcome(), Wakeup.SIGNAL, Result.CANCELLED, "Cancelled"),
         (outcome(creation=Creation.OPEN), Wakeup.SIGNAL, Result.CANCELLED, "CreationUncertain"),
@@ -34,7 +40,7 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
         (outcome(result=Result.DRY_RUN), Wakeup.SIGNAL, Result.CANCELLED, "Cancelled"),
         (outcome(), Wakeup.DEADLINE, Result.ERROR, "TookTooLong"),
         (outcome(creation=Creation.OPEN), Wakeup.DEADLINE, Result.ERROR, "CreationUncertain"),
-        # What the work still told between the deadline and the last word.
+        # The work ended between the deadline and the closing of the state.
         (outcome(creation=Creation.DONE, result=Result.CREATED), Wakeup.DEADLINE, Result.CREATED, None),
         (outcome(result=Result.DRY_RUN), Wakeup.DEADLINE, Result.DRY_RUN, None),
         (outcome(result=Result.REFUSED, problem=REFUSED), Wakeup.DEADLINE, Result.REFUSED, "AlreadyRunning"),
@@ -42,7 +48,7 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
         # While the Job is followed.
         (FOLLOWING, Wakeup.DEADLINE, Result.TIMED_OUT, "TimedOut"),
         (FOLLOWING, Wakeup.SIGNAL, Result.CANCELLED, None),
-        # Its end was seen: nothing that comes while the rest of its log is read changes that.
+        # Nothing that comes while the rest of its log is read changes an end that was seen.
         (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Wakeup.SIGNAL, Result.SUCCEEDED, None),
         (outcome(creation=Creation.DONE, result=Result.SUCCEEDED), Wakeup.DEADLINE, Result.SUCCEEDED, None),
         (outcome(creation=Creation.DONE, result=Result.FAILED), Wakeup.SIGNAL, Result.FAILED, None),
@@ -50,22 +56,22 @@ REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
         (outcome(creation=Creation.DONE, result=Result.DELETED), Wakeup.SIGNAL, Result.DELETED, None),
     ],
 )
-def test_what_is_told_of_a_run_that_was_cut_short(
-    known: Outcome, event: Wakeup, result: Result, reason: str | None
+def test_the_outcome_of_a_run_that_was_cut_short(
+    known: Outcome, wakeup: Wakeup, result: Result, reason: str | None
 ) -> None:
-    told = conclude(known, event, LATER)
+    outcome = final(known, wakeup)
 
-    assert told.result is result
-    assert (told.problem.reason if told.problem else None) == reason
-
-
-@pytest.mark.parametrize("event", [Wakeup.SIGNAL, Wakeup.DEADLINE])
-def test_how_long_a_job_was_followed_is_told(event: Wakeup) -> None:
-    assert conclude(FOLLOWING, event, LATER).seconds == 90
+    assert outcome.result is result
+    assert (outcome.problem.reason if outcome.problem else None) == reason
 
 
-def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watched_on() -> None:
-    problem = conclude(FOLLOWING, Wakeup.DEADLINE, LATER).problem
+@pytest.mark.parametrize("wakeup", [Wakeup.SIGNAL, Wakeup.DEADLINE])
+def test_the_outcome_says_how_long_the_job_was_followed(wakeup: Wakeup) -> None:
+    assert final(FOLLOWING, wakeup).seconds == 90
+
+
+def test_a_time_out_says_that_the_job_still_runs_and_how_to_watch_it() -> None:
+    problem = final(FOLLOWING, Wakeup.DEADLINE).problem
 
     assert problem
     assert "STILL RUNNING" in problem.what
@@ -74,10 +80,10 @@ def test_a_job_that_is_still_running_is_not_to_be_started_again_and_can_be_watch
     assert "logs --all-containers --follow job/nightly-report-1" in problem.paste
 
 
-def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_ends() -> None:
+def test_a_time_out_reports_the_cause_of_the_waiting_with_its_fix() -> None:
     trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
 
-    problem = conclude(replace(FOLLOWING, trouble=trouble), Wakeup.DEADLINE, LATER).problem
+    problem = final(replace(FOLLOWING, trouble=trouble), Wakeup.DEADLINE).problem
 
     assert problem
     assert problem.reason == "TimedOut"
@@ -87,10 +93,10 @@ def test_what_keeps_it_from_getting_on_is_told_with_its_fix_when_our_patience_en
     assert (problem.fix, problem.paste) == ("Push it.", "push it")
 
 
-def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
+def test_a_run_that_ended_by_itself_is_reported_as_it_is() -> None:
     known = outcome(result=Result.REFUSED, problem=REFUSED)
 
-    assert conclude(known, Wakeup.DONE, LATER) == known
+    assert final(known, Wakeup.DONE) == known
 
 
 @pytest.mark.parametrize(
@@ -109,24 +115,38 @@ def test_a_run_that_came_to_its_end_is_told_as_it_is() -> None:
     ],
 )
 def test_exit_status_annotation_and_output_agree(result: Result, exit_status: int, annotation: str) -> None:
-    status, heard = published(outcome(result=result, problem=REFUSED if exit_status else None))
+    status, written = published(outcome(result=result, problem=REFUSED if exit_status else None))
 
     assert status == exit_status
-    assert [level for level, _ in heard.annotations] == [annotation]
-    assert heard.written["result"] == result.value
-    assert heard.written["reason"] == ("AlreadyRunning" if exit_status else "")
-    assert heard.markdown
-    assert heard.lines
+    assert [level for level, _ in written.annotations] == [annotation]
+    assert written.written["result"] == result.value
+    assert written.written["reason"] == ("AlreadyRunning" if exit_status else "")
+    assert written.markdown
+    assert written.lines
 
 
 @pytest.mark.parametrize(("creation", "named"), [(Creation.NONE, ""), (Creation.OPEN, ""), (Creation.DONE, "x-1")])
 def test_only_a_job_that_exists_is_an_output(creation: Creation, named: str) -> None:
-    _, heard = published(outcome(creation=creation, job_name="x-1"))
+    _, written = published(outcome(creation=creation, job_name="x-1"))
 
-    assert heard.written["job-name"] == named
+    assert written.written["job-name"] == named
 
 
 def test_the_manifest_of_a_dry_run_is_in_the_log() -> None:
-    _, heard = published(outcome(result=Result.DRY_RUN, manifest="kind: Job"))
+    _, written = published(outcome(result=Result.DRY_RUN, manifest="kind: Job"))
 
-    assert "kind: Job" in heard.lines
+    assert "kind: Job" in written.lines
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "Unexpected"), ("a-job", "CreationUncertain")])
+def test_an_exception_that_nobody_expected_is_reported_and_an_open_post_first(name: str, reason: str) -> None:
+    run_state = RunState(Outcome())
+
+    def run() -> None:
+        if name:
+            run_state.posting(name)
+        raise ValueError
+
+    run_and_record(run, run_state)
+    assert run_state.outcome.problem
+    assert run_state.outcome.problem.reason == reason

@@ -1,4 +1,4 @@
-"""The gate between the work and whoever tells of it: once closed, the last word stays true."""
+"""The Outcome is shared by the worker and the main thread; once it is closed, it stays as it was reported."""
 
 from __future__ import annotations
 
@@ -18,83 +18,83 @@ def run_state(*, dry_run: bool = False) -> RunState:
     return RunState(outcome(dry_run=dry_run))
 
 
-def test_what_is_learned_is_known() -> None:
-    known = run_state()
+def test_fields_that_are_set_are_in_the_outcome() -> None:
+    state = run_state()
 
-    known.learn(stage="reading", result=Result.CREATED)
+    state.update(stage="reading", result=Result.CREATED)
 
-    assert known.outcome == outcome(stage="reading", result=Result.CREATED)
+    assert state.outcome == outcome(stage="reading", result=Result.CREATED)
 
 
 def test_no_remark_is_lost_where_two_threads_make_some_at_once() -> None:
     """The logs' threads and the follower each find out which right is missing."""
-    known = run_state()
+    state = run_state()
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as threads:
-            list(threads.map(known.remark, repeat("one", 2000)))
+            list(threads.map(state.add_remark, repeat("one", 2000)))
     finally:
         sys.setswitchinterval(before)
 
-    assert len(known.outcome.remarks) == 2000
+    assert len(state.outcome.remarks) == 2000
 
 
 def test_while_a_post_is_under_way_a_job_may_exist() -> None:
-    known = run_state()
+    state = run_state()
 
-    known.posting("nightly-report-1")
+    state.posting("nightly-report-1")
 
-    assert (known.outcome.creation, known.outcome.job_name) == (Creation.OPEN, "nightly-report-1")
-
-
-def test_its_fate_is_known_when_it_is_told() -> None:
-    known = run_state()
-    known.posting("nightly-report-1")
-
-    known.known(Creation.NONE)
-
-    assert known.outcome.creation is Creation.NONE
+    assert (state.outcome.creation, state.outcome.job_name) == (Creation.OPEN, "nightly-report-1")
 
 
-def test_no_dry_run_leaves_a_doubt() -> None:
-    known = run_state(dry_run=True)
+def test_the_result_of_a_post_is_recorded() -> None:
+    state = run_state()
+    state.posting("nightly-report-1")
 
-    known.posting("nightly-report-1")
+    state.known(Creation.NONE)
 
-    assert known.outcome.creation is Creation.NONE
-
-
-def test_once_stopped_no_post_begins() -> None:
-    known = run_state()
-    known.stop()
-
-    with pytest.raises(Interrupted):
-        known.posting("nightly-report-1")
-    assert known.outcome.creation is Creation.NONE
-    assert known.outcome.job_name == ""
+    assert state.outcome.creation is Creation.NONE
 
 
-def test_once_stopped_what_is_under_way_may_still_be_learned() -> None:
-    known = run_state()
-    known.posting("nightly-report-1")
-    known.stop()
+def test_a_dry_run_leaves_no_doubt_about_a_job() -> None:
+    state = run_state(dry_run=True)
 
-    known.learn(creation=Creation.DONE)
+    state.posting("nightly-report-1")
 
-    assert known.outcome.creation is Creation.DONE
+    assert state.outcome.creation is Creation.NONE
 
 
-def test_once_closed_nothing_is_added_and_the_work_ends() -> None:
-    known = run_state()
-    known.posting("nightly-report-1")
-    last_word = known.close()
+def test_once_posts_are_forbidden_none_begins() -> None:
+    state = run_state()
+    state.forbid_posts()
 
     with pytest.raises(Interrupted):
-        known.learn(creation=Creation.DONE)
+        state.posting("nightly-report-1")
+    assert state.outcome.creation is Creation.NONE
+    assert state.outcome.job_name == ""
+
+
+def test_the_result_of_a_post_under_way_is_recorded_when_posts_are_forbidden() -> None:
+    state = run_state()
+    state.posting("nightly-report-1")
+    state.forbid_posts()
+
+    state.update(creation=Creation.DONE)
+
+    assert state.outcome.creation is Creation.DONE
+
+
+def test_once_closed_nothing_changes_and_the_work_ends() -> None:
+    state = run_state()
+    state.posting("nightly-report-1")
+    final = state.close()
+
     with pytest.raises(Interrupted):
-        known.posting("x")
+        state.update(creation=Creation.DONE)
     with pytest.raises(Interrupted):
-        known.known(Creation.NONE)
-    assert last_word.creation is Creation.OPEN
-    assert known.outcome == last_word
+        state.posting("x")
+    with pytest.raises(Interrupted):
+        state.known(Creation.NONE)
+    assert final.creation is Creation.OPEN
+    assert state.outcome == final

@@ -1,4 +1,4 @@
-"""Someone always has time for a signal or the deadline, whatever the work waits for."""
+"""The main thread reacts to a signal or the deadline at once, whatever the work waits for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from run_cronjob import supervisor
 from run_cronjob.core.errors import Interrupted
 from run_cronjob.core.models import Creation, Result
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.run_state import RunState
 from run_cronjob.supervisor import Wakeup
 from tests.builders import outcome
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from run_cronjob.supervisor import WakeupPipe
 
-NEVER = 3600
+LONG = 3600.0
 HANGING = 60
-"""Seconds after which a test that should not wait at all is given up."""
+"""Seconds after which a test fails that should not wait at all."""
 
 
 @pytest.fixture
@@ -34,13 +35,13 @@ def run_state() -> RunState:
 
 
 @pytest.fixture
-def events() -> WakeupPipe:
+def wakeups() -> WakeupPipe:
     return supervisor.WakeupPipe()
 
 
 @pytest.fixture
 def hang() -> Iterator[Callable[[], None]]:
-    """Work that ends only with the test."""
+    """Work that lasts as long as the test."""
     end = threading.Event()
     yield lambda: (end.wait(HANGING), None)[1]
     end.set()
@@ -58,19 +59,21 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("handlers")
-def test_both_signals_of_a_cancelled_workflow_are_heard_instead_of_ending_the_process(number: signal.Signals) -> None:
+def test_both_signals_of_a_cancelled_workflow_become_wakeups_instead_of_ending_the_process(
+    number: signal.Signals,
+) -> None:
     before = signal.getsignal(number)
-    heard = supervisor.listen()
+    wakeups = supervisor.listen()
     assert signal.getsignal(number) is not before
 
     os.kill(os.getpid(), number)
 
-    assert heard.get(HANGING) is Wakeup.SIGNAL
+    assert wakeups.get(HANGING) is Wakeup.SIGNAL
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_signal_is_heard_though_the_kernel_hands_it_to_another_thread() -> None:
-    heard = supervisor.listen()
+def test_a_signal_wakes_the_main_thread_though_the_kernel_delivers_it_to_another_one() -> None:
+    wakeups = supervisor.listen()
     waiting = threading.Event()
 
     def signal_this_thread() -> None:
@@ -82,35 +85,35 @@ def test_a_signal_is_heard_though_the_kernel_hands_it_to_another_thread() -> Non
     thread.start()
     threading.Timer(0.2, waiting.set).start()
 
-    event = heard.get(HANGING)
+    wakeup = wakeups.get(HANGING)
 
-    assert event is Wakeup.SIGNAL
+    assert wakeup is Wakeup.SIGNAL
     assert thread.is_alive()
     thread.join()
 
 
-def test_work_that_is_done_is_done(run_state: RunState, events: WakeupPipe) -> None:
+def test_work_that_is_done_is_done(run_state: RunState, wakeups: WakeupPipe) -> None:
     done: list[str] = []
 
-    event = supervisor.supervise(lambda: done.append("all of it"), run_state, events)
+    wakeup = supervisor.supervise(lambda: done.append("all of it"), run_state, wakeups, Timeouts())
 
-    assert event is Wakeup.DONE
+    assert wakeup is Wakeup.DONE
     assert done == ["all of it"]
 
 
-def test_work_that_fails_is_done_too(run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_fails_is_done_too(run_state: RunState, wakeups: WakeupPipe, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
 
     def fail() -> None:
         raise ZeroDivisionError
 
-    assert supervisor.supervise(fail, run_state, events) is Wakeup.DONE
+    assert supervisor.supervise(fail, run_state, wakeups, Timeouts()) is Wakeup.DONE
     assert ended.wait(HANGING)
 
 
-def test_work_that_was_told_to_stop_ends_without_a_word(
-    run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
+def test_work_that_is_interrupted_prints_nothing(
+    run_state: RunState, wakeups: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Python would print the whole chain of errors on stderr, foreign texts and all, past the one writer.
     printed: list[object] = []
@@ -123,102 +126,96 @@ def test_work_that_was_told_to_stop_ends_without_a_word(
         try:
             raise RuntimeError("::error::foreign")  # noqa: TRY301  what the work was doing
         except RuntimeError:
-            run_state.learn(stage="late")
+            run_state.update(stage="late")
 
-    supervisor.supervise(work, run_state, events)
+    supervisor.supervise(work, run_state, wakeups, Timeouts())
     worker[0].join(HANGING)
 
     assert printed == []
 
 
 def test_a_signal_ends_the_waiting_and_lets_no_post_begin(
-    run_state: RunState, events: WakeupPipe, hang: Callable[[], None]
+    run_state: RunState, wakeups: WakeupPipe, hang: Callable[[], None]
 ) -> None:
-    events.put(Wakeup.SIGNAL)
+    wakeups.put(Wakeup.SIGNAL)
 
-    assert supervisor.supervise(hang, run_state, events) is Wakeup.SIGNAL
+    assert supervisor.supervise(hang, run_state, wakeups, Timeouts()) is Wakeup.SIGNAL
     with pytest.raises(Interrupted):
         run_state.posting("nightly-report-1")
 
 
-def test_the_deadline_does_so_too(
-    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+def test_the_deadline_ends_the_waiting_and_lets_no_post_begin(
+    run_state: RunState, wakeups: WakeupPipe, hang: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
 
-    assert supervisor.supervise(hang, run_state, events) is Wakeup.DEADLINE
+    assert supervisor.supervise(hang, run_state, wakeups, Timeouts(until_created=0.01)) is Wakeup.DEADLINE
     with pytest.raises(Interrupted):
         run_state.posting("nightly-report-1")
 
 
-def test_a_post_under_way_gets_a_moment_to_tell_whether_a_job_exists(
-    run_state: RunState, events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
+def test_the_answer_to_a_post_under_way_is_waited_for_a_moment(
+    run_state: RunState, wakeups: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
     stopped = threading.Event()
-    monkeypatch.setattr(run_state, "stop", stopped.set)
+    monkeypatch.setattr(run_state, "forbid_posts", stopped.set)
 
     def work() -> None:
         run_state.posting("nightly-report-1")
-        events.put(Wakeup.SIGNAL)
+        wakeups.put(Wakeup.SIGNAL)
         assert stopped.wait(HANGING)
-        run_state.learn(creation=Creation.DONE)
+        run_state.update(creation=Creation.DONE)
 
-    assert supervisor.supervise(work, run_state, events) is Wakeup.SIGNAL
+    assert supervisor.supervise(work, run_state, wakeups, Timeouts(post_answer=LONG)) is Wakeup.SIGNAL
     assert run_state.outcome.creation is Creation.DONE
 
 
-def test_a_job_that_is_there_when_the_time_is_up_is_followed_all_the_same(
-    events: WakeupPipe, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_exists_when_the_time_is_up_is_followed_all_the_same(
+    wakeups: WakeupPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Otherwise the step would end as if it had not been asked to wait: green, and nobody knows how the Job ended.
-    run_state = RunState(outcome(), on_following=lambda: events.put(Wakeup.FOLLOWING))
-    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.01)
-    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
+    run_state = RunState(outcome(), on_following=lambda: wakeups.put(Wakeup.FOLLOWING))
     stopped = threading.Event()
-    monkeypatch.setattr(run_state, "stop", stopped.set)
-    run_state.learn(creation=Creation.DONE, result=Result.CREATED)
+    monkeypatch.setattr(run_state, "forbid_posts", stopped.set)
+    run_state.update(creation=Creation.DONE, result=Result.CREATED)
 
     def work() -> None:
         assert stopped.wait(HANGING)
-        run_state.follow(datetime.now(UTC))
+        run_state.start_following(datetime.now(UTC))
 
-    assert supervisor.supervise(work, run_state, events) is Wakeup.DONE
+    assert supervisor.supervise(work, run_state, wakeups, Timeouts(until_created=0.01, post_answer=LONG)) is Wakeup.DONE
 
 
-def test_but_no_more_than_a_moment(
-    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+def test_a_post_under_way_is_waited_for_no_longer_than_that(
+    run_state: RunState, wakeups: WakeupPipe, hang: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.01)
 
     def work() -> None:
         run_state.posting("nightly-report-1")
-        events.put(Wakeup.SIGNAL)
+        wakeups.put(Wakeup.SIGNAL)
         hang()
 
-    assert supervisor.supervise(work, run_state, events) is Wakeup.SIGNAL
+    assert supervisor.supervise(work, run_state, wakeups, Timeouts(post_answer=0.01)) is Wakeup.SIGNAL
     assert run_state.outcome.creation is Creation.OPEN
 
 
 def test_without_a_post_under_way_there_is_nothing_to_wait_for(
-    run_state: RunState, events: WakeupPipe, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    run_state: RunState, wakeups: WakeupPipe, hang: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(supervisor, "GRACE_SECONDS", NEVER)
-    events.put(Wakeup.SIGNAL)
+    wakeups.put(Wakeup.SIGNAL)
 
-    assert supervisor.supervise(hang, run_state, events) is Wakeup.SIGNAL
+    assert supervisor.supervise(hang, run_state, wakeups, Timeouts(post_answer=LONG)) is Wakeup.SIGNAL
 
 
-def test_the_limits_leave_time_to_tell_before_the_runner_kills() -> None:
+def test_the_limits_leave_time_for_the_report_before_the_runner_kills() -> None:
     # Two minutes for everything; two seconds from a signal to the end.
-    assert supervisor.LIMIT_SECONDS + supervisor.GRACE_SECONDS < 120
-    assert supervisor.GRACE_SECONDS < 2
+    assert Timeouts().until_created + Timeouts().post_answer < 120
+    assert Timeouts().post_answer < 2
 
 
-def test_what_takes_too_long_or_fails_was_not_done_in_time(hang: Callable[[], None]) -> None:
+def test_work_that_takes_too_long_or_fails_is_not_done_in_time(hang: Callable[[], None]) -> None:
     def fail() -> None:
         raise ValueError
 
-    assert supervisor.in_time(lambda: None, HANGING)
-    assert not supervisor.in_time(hang, 0.01)
-    assert not supervisor.in_time(fail, 0.1)
+    assert supervisor.is_done_within(HANGING, lambda: None)
+    assert not supervisor.is_done_within(0.01, hang)
+    assert not supervisor.is_done_within(0.1, fail)

@@ -835,11 +835,11 @@ def cancelled() -> Problem:
     )
 
 
-def took_too_long(stage: str, seconds: int) -> Problem:
+def took_too_long(stage: str, seconds: float) -> Problem:
     """The time for everything up to the Job's creation is over."""
     return Problem(
         reason="TookTooLong",
-        what=f"After {seconds} seconds there was still no Job: it stopped while {stage}.",
+        what=f"After {seconds:g} seconds there was still no Job: it stopped while {stage}.",
         why="Something on the way answers too slowly; no single step may take that long.",
         fix="Run the workflow again. If it stays so, the log's last line names the place to look at.",
     )

@@ -1,7 +1,7 @@
 """The budgets of the stages and the limit of the whole fit together."""
 
-from run_cronjob import supervisor
 from run_cronjob.clients import aws, http, kube_api, oidc
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import create
 
 
@@ -14,4 +14,4 @@ def test_no_stage_alone_can_use_up_the_time():
         kube_api.READ_BUDGET_SECONDS,
         create.BUDGET_SECONDS,
     ):
-        assert budget + one_answer < supervisor.LIMIT_SECONDS
+        assert budget + one_answer < Timeouts().until_created

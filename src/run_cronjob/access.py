@@ -1,0 +1,157 @@
+"""Gets access to the cluster: from a kubeconfig, or as an IAM role to an EKS cluster.
+
+boto3 takes longer to import than to use. It is imported here only once the inputs are known to be valid.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from run_cronjob.clients import http, kubeconfig, oidc
+from run_cronjob.core.errors import ActionError
+from run_cronjob.core.prefetch import Prefetch
+from run_cronjob.core.text import quoted
+from run_cronjob.diagnosis import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from run_cronjob.clients.aws import Aws
+    from run_cronjob.context import RunContext
+    from run_cronjob.core.models import Access
+
+_READY = {"ACTIVE", "UPDATING"}
+"""The statuses of an EKS cluster that serves requests (EKS API reference, Cluster)."""
+_LARGEST_KUBECONFIG = 1_000_000
+"""Bytes."""
+
+
+class AccessProvider(Protocol):
+    """A source of access to one cluster."""
+
+    def connect(self) -> Access:
+        """The cluster's address and the first credentials. Raises ActionError."""
+
+    @property
+    def renew(self) -> Callable[[], str] | None:
+        """Gets a new bearer token; None where the first one is the only one."""
+
+    def caller(self) -> str:
+        """The ARN that AWS knows the caller by, if AWS is involved. Raises AwsError and NoAnswer."""
+
+
+class KubeconfigAccess:
+    """Access by the input `kubeconfig`, which is a path or the content itself."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._token_file = ""
+
+    def connect(self) -> Access:
+        """The kubeconfig's context. Raises ActionError."""
+        inputs = self._context.inputs
+        with self._context.stage("Access", "reading the kubeconfig") as stage:
+            text, folder = inputs.kubeconfig, Path.cwd()
+            if "\n" not in text and not text.lstrip().startswith("{"):
+                path = Path(text)
+                try:
+                    with path.open("rb") as file:
+                        text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
+                except OSError as error:
+                    raise ActionError(explain.kubeconfig_unreadable(error.strerror or type(error).__name__)) from error
+                folder = path.resolve().parent
+            access = kubeconfig.parse(text, inputs.context, folder)
+            self._token_file = access.token_file
+            stage.found = f"kubeconfig, context {quoted(access.cluster)}"
+            return access
+
+    @property
+    def renew(self) -> Callable[[], str] | None:
+        """Reads the token's file again, where the kubeconfig names one."""
+        return self._read_token_file if self._token_file else None
+
+    def _read_token_file(self) -> str:
+        token = Path(self._token_file).read_text(encoding="utf-8").strip()
+        self._context.actions.mask(token)
+        return token
+
+    def caller(self) -> str:
+        """Empty: AWS is not involved."""
+        return ""
+
+
+class EksAccess:
+    """Access to an EKS cluster, as the input `role-to-assume` or with credentials of the environment."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._inputs = context.inputs
+        self._aws: Aws
+
+    def connect(self) -> Access:
+        """The cluster's endpoint and a bearer token. Raises ActionError."""
+        inputs, context = self._inputs, self._context
+        # Neither reading the CA certificates nor waiting for GitHub holds Python's lock: boto3 is imported meanwhile.
+        id_token = Prefetch(self._id_token) if inputs.role_to_assume else None
+        ca_bundle = Prefetch(self._check_ca_bundle) if not id_token else None
+        from run_cronjob.clients.aws import Aws  # noqa: PLC0415  see the module's docstring
+
+        self._aws = Aws(inputs.aws_region, context.clock, isolated=bool(id_token))
+        if ca_bundle:
+            ca_bundle()
+        if id_token:
+            with context.stage("AWS role", "assuming the AWS role") as stage:
+                self._assume_role(id_token)
+                stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
+        with context.stage("Cluster", "finding the EKS cluster") as stage:
+            context.actions.hide(*self._aws.secrets())
+            endpoint = self._aws.find_cluster(inputs.cluster)
+            if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
+                raise ActionError(explain.cluster_not_ready(context.situation, endpoint.status))
+            access = kubeconfig.for_eks(endpoint, self._aws.bearer_token(inputs.cluster), inputs.cluster)
+            stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
+        return access
+
+    @property
+    def renew(self) -> Callable[[], str] | None:
+        """Makes a bearer token, and assumes the role again where its credentials end before that token would."""
+        return self._new_bearer_token
+
+    def _new_bearer_token(self) -> str:
+        if self._inputs.role_to_assume and not self._aws.outlives_a_token:
+            self._assume_role(self._id_token)
+        self._context.actions.hide(*self._aws.secrets())
+        token = self._aws.bearer_token(self._inputs.cluster)
+        self._context.actions.mask(token)
+        return token
+
+    def caller(self) -> str:
+        """The ARN that AWS knows the credentials by. Raises AwsError and NoAnswer."""
+        return self._aws.caller()
+
+    def _assume_role(self, id_token: Callable[[], str]) -> None:
+        inputs = self._inputs
+        credentials = self._aws.assume_role(
+            inputs.role_to_assume, inputs.role_session_name, inputs.role_duration_seconds, id_token
+        )
+        self._context.actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+
+    def _id_token(self) -> str:
+        self._check_ca_bundle()
+        request = self._inputs.token_request
+        if not request:
+            raise ActionError(explain.no_id_token_permission())
+        self._context.actions.hide(request.bearer)
+        token = oidc.id_token(request, self._inputs.audience, self._context.clock)
+        self._context.actions.mask(token)
+        self._context.add_facts(claims=oidc.claims(token))
+        return token
+
+    def _check_ca_bundle(self) -> None:
+        try:
+            http.outside()
+        except (OSError, ssl.SSLError) as error:
+            path = http.ca_bundle() or ""
+            raise ActionError(explain.ca_bundle_unreadable(path, error.strerror or str(error))) from error

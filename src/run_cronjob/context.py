@@ -1,0 +1,73 @@
+"""Holds what every step of a run needs: inputs, clock, log, and what is known about the run so far."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig
+from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis.explain import Situation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from run_cronjob.clients.workflow_commands import Actions
+    from run_cronjob.core.clock import Clock
+    from run_cronjob.core.models import Inputs
+    from run_cronjob.core.timeouts import Timeouts
+    from run_cronjob.run_state import RunState
+
+
+@dataclass
+class Stage:
+    """The result of a stage, for its line in the log."""
+
+    found: str = ""
+    is_good: bool = True
+
+
+class RunContext:
+    """One run of the action. Steps add what they find to `run_state` and to `situation`."""
+
+    def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock, timeouts: Timeouts) -> None:
+        self.inputs = inputs
+        self.run_state = run_state
+        self.actions = actions
+        self.clock = clock
+        self.timeouts = timeouts
+        self.situation = Situation(inputs, caller=inputs.role_to_assume)
+        """Facts that make the explanation of an error more specific."""
+
+    def add_facts(self, **facts: Any) -> None:  # noqa: ANN401  the fields of Situation
+        """Add to `situation`."""
+        self.situation = replace(self.situation, **facts)
+
+    @contextlib.contextmanager
+    def stage(self, title: str, doing: str) -> Iterator[Stage]:
+        """Write one line of the log when the block ends; `doing` completes "while ...".
+
+        Raises an error of a service as an ActionError that explains it.
+        """
+        self.run_state.update(stage=doing)
+        began = self.clock.monotonic()
+        stage = Stage()
+        try:
+            yield stage
+        except (ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig) as error:
+            self._log("✗", title, f"failed while {doing}", began)
+            raise ActionError(explain.explain(error, self.situation)) from error
+        except ActionError:
+            self._log("✗", title, stage.found or f"stopped while {doing}", began)
+            raise
+        self._log("✓" if stage.is_good else "✗", title, stage.found, began)
+
+    def _log(self, sign: str, title: str, text: str, began: float) -> None:
+        self.actions.line(f"{sign} {title:<9} {text} ({self.clock.monotonic() - began:.2f} s)")
+
+    def remark(self, sentence: str, level: Literal["notice", "warning"] = "warning") -> None:
+        """Add a sentence to the summary, and annotate the workflow run with it."""
+        self.run_state.add_remark(sentence)
+        annotate = self.actions.notice if level == "notice" else self.actions.warning
+        annotate("Run CronJob", sentence)
