@@ -22,7 +22,7 @@ from sandbox.github.oidc_provider import GitHub
 from sandbox.names import CLUSTER, CRONJOB, CRONJOB_MANIFEST, ENTRYPOINT, EXAMPLES, NAMESPACE, REGION, ROLE
 from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy
-from sandbox.tools.processes import keeper
+from sandbox.tools.processes import process_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +60,7 @@ class Sandbox:
             raise
 
     def _set_up(self, kind_of_cluster: Callable[[Authority, AWS], Cluster | RealCluster]) -> None:
-        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=keeper().folder)))
+        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=process_manager().folder)))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))

@@ -1,6 +1,6 @@
 """A real control plane on loopback: etcd, kube-apiserver with RBAC, the EKS token's verifier, controllers, nodes.
 
-Everything is in one folder of the keeper's, and goes with it. The ports were free.
+Everything is in one folder, which is deleted when this process ends. The ports were free.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sandbox.control_plane.token_webhook import Verifier
 from sandbox.net.certificates import Authority
 from sandbox.net.server import HOST
 from sandbox.tools import go_build
-from sandbox.tools.processes import end_process, is_alive, keeper
+from sandbox.tools.processes import end_process, is_alive, process_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,8 +54,8 @@ class ControlPlane:
     """
 
     def __init__(self, *, cluster: str, region: str, features: Iterable[str] = ()) -> None:
-        self._keeper = keeper()
-        self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._keeper.folder))
+        self._processes = process_manager()
+        self.folder = Path(tempfile.mkdtemp(prefix="controlplane-", dir=self._processes.folder))
         self._authority, self._client_ca = Authority(), trustme.CA()
         self.ca_pem = self._authority.pem
         self._issuer, self.kubelet = Issuer(self._authority), Kubelet(self._authority, self._pod)
@@ -106,7 +106,7 @@ class ControlPlane:
         log = self.folder / f"{name}.log"
         # Memory is there, and collecting garbage would be a third of a control plane's work.
         environ = {"GOGC": "400"}
-        self._running[name] = self._keeper.start(go_build.find(program), *arguments, log=log, environ=environ)
+        self._running[name] = self._processes.start(go_build.find(program), *arguments, log=log, environ=environ)
 
     def _start_server(self) -> None:
         etcd = f"http://{HOST}:{free_port()}"
@@ -147,7 +147,7 @@ class ControlPlane:
         self.wait_for("the API server", self._is_ready)
 
     def _start_rest(self) -> None:
-        self._running["aws-iam-authenticator"] = self.verifier.start(self._keeper, self.kubeconfig)
+        self._running["aws-iam-authenticator"] = self.verifier.start(self._processes, self.kubeconfig)
         self._start_controllers("clean-controllers", _KEEP_CLEAN)
         self._add_node(BY_HAND, {}, _NO_PODS_OF_OTHERS, self.kubelet.port)
         self.wait_for("tokens to be accepted", self._knows_its_users)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from sandbox.net.certificates import Authority
-    from sandbox.tools.processes import Keeper
+    from sandbox.tools.processes import ProcessManager
 
 PROBE_ARN = "arn:aws:iam::000000000000:user/probe"
 
@@ -58,7 +58,7 @@ class Verifier:
         (self._folder / "config.yaml").write_text(yaml.safe_dump(settings))
         subprocess.run([*self._command("init")], cwd=self._folder, check=True, capture_output=True)
 
-    def start(self, keeper: Keeper, kubeconfig: Path) -> int:
+    def start(self, processes: ProcessManager, kubeconfig: Path) -> int:
         """Verify from now on; reads aws-auth by `kubeconfig`."""
         environ = {
             "HTTPS_PROXY": self._proxy.url,
@@ -66,7 +66,7 @@ class Verifier:
             "SSL_CERT_FILE": str(self._folder / "ca.pem"),
         }
         command = self._command("server", "--kubeconfig", str(kubeconfig))
-        return keeper.start(*command, log=self._folder.parent / "aws-iam-authenticator.log", environ=environ)
+        return processes.start(*command, log=self._folder.parent / "aws-iam-authenticator.log", environ=environ)
 
     def probe(self) -> str:
         """A token that the verifier takes for PROBE_ARN's, to see whether it has read the newest aws-auth."""

@@ -1,80 +1,73 @@
-"""Keeps processes and their folder for as long as this process lives, and clears both away however it ends.
+"""Runs processes in the background, and ends them and deletes their folder however this process ends.
 
-The keeper is a process of its own, at the other end of a pipe: the kernel closes the pipe even where no handler and
-no `finally` runs any more, as after SIGKILL. It starts the processes itself, so that none is ever unknown to it, and
-it has a session of its own, so that neither Ctrl-C nor a kill of the process group ends it before its work.
+A manager process starts them. It reads from a socket that the kernel closes when this process ends, even by SIGKILL.
+The manager has its own session, so that neither Ctrl-C nor a signal to this process group ends it before it cleans up.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from functools import cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Keeper:
-    """One keeper; `folder` and what was started go when it is closed, or when this process ends."""
+class ProcessManager:
+    """Owns background processes and `folder`, a temporary folder for their files, until it is closed."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            text=True,
-        )
-        self.folder = Path(json.loads(self._hear()))
+        self._connection, theirs = Pipe()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", __file__, str(fd)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[fd],
+                start_new_session=True,
+            )
+        self.folder = Path(self._connection.recv())
 
     def start(self, *command: object, log: Path, environ: Mapping[str, str] | None = None) -> int:
-        """Start a process that writes into `log`; its id."""
-        told = self._ask(command, environ, log=str(log))
-        if isinstance(told, str):
-            raise OSError(f"{command[0]} could not be started: {told}")
-        return int(told)
+        """Start a process that writes its output to `log`, and return its ID.
 
-    def at_end(self, *command: object, environ: Mapping[str, str] | None = None) -> None:
-        """Run a command when all has ended, before the folder goes: for what neither of them takes along."""
-        self._ask(command, environ, log=None)
+        `environ` is added to this process's environment. Raises OSError.
+        """
+        answer = self._request(command, environ, log)
+        if isinstance(answer, int):
+            return answer
+        raise OSError(f"{command[0]} could not be started: {answer}")
+
+    def add_cleanup(self, *command: object, environ: Mapping[str, str] | None = None) -> None:
+        """Run a command after the processes have ended and before the folder is deleted; its output is lost."""
+        self._request(command, environ, None)
 
     def close(self) -> None:
-        """End the processes, remove the folder; returns when that is done."""
-        self._stdin.close()
+        """Kill the processes, run the cleanup commands and delete the folder; returns when that is done."""
+        self._connection.close()
         self._process.wait()
-        cast("IO[str]", self._process.stdout).close()
 
-    def _ask(self, command: tuple[object, ...], environ: Mapping[str, str] | None, *, log: str | None) -> Any:  # noqa: ANN401  JSON
-        order = {
-            "command": [str(word) for word in command],
-            "log": log,
-            "environ": {**os.environ, **(environ or {})},
-        }
-        print(json.dumps(order), file=self._stdin, flush=True)
-        return json.loads(self._hear())
-
-    @property
-    def _stdin(self) -> IO[str]:
-        return cast("IO[str]", self._process.stdin)
-
-    def _hear(self) -> str:
-        return cast("IO[str]", self._process.stdout).readline()
+    def _request(self, command: tuple[object, ...], environ: Mapping[str, str] | None, log: Path | None) -> object:
+        self._connection.send(([str(word) for word in command], {**os.environ, **(environ or {})}, log))
+        return self._connection.recv()
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process that a keeper started still runs."""
-    # The keeper reaps at once: what has ended is no zombie.
+    """Whether a process that a manager started still runs."""
+    # The manager waits for each of its processes: one that has ended is not left as a zombie.
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 0)
         return True
@@ -82,7 +75,7 @@ def is_alive(pid: int) -> bool:
 
 
 def end_process(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """End a process that a keeper started; returns when it has ended."""
+    """Send a signal to a process that a manager started; returns when the process has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
     while is_alive(pid):
@@ -90,67 +83,57 @@ def end_process(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
 
 
 @cache
-def keeper() -> Keeper:
-    """This process's keeper."""
-    opened = Keeper()
-    atexit.register(opened.close)
-    return opened
+def process_manager() -> ProcessManager:
+    """The one manager that most of this process shares; it is closed at exit."""
+    manager = ProcessManager()
+    atexit.register(manager.close)
+    return manager
 
 
-def _keep() -> None:
+def _serve(connection: Connection[Any, Any]) -> None:
+    """Answer requests until the other end is closed, then clean up."""
     folder = tempfile.mkdtemp(prefix="run-cronjob-")
     started: list[subprocess.Popen[bytes]] = []
-    last: list[dict[str, Any]] = []
-
-    def reap(*_: object) -> None:
-        for process in started:
-            process.poll()
-
-    signal.signal(signal.SIGCHLD, reap)
+    cleanup: list[dict[str, Any]] = []
     try:
-        _say(folder)
-        for line in sys.stdin:
-            order = json.loads(line)
-            if order["log"]:
-                _say(_start(order, started))
-            else:  # what is left for the end has nobody to read one
-                last.append(order)
-                _say(None)
+        # OSError is a closed socket, too: one with answers that nobody has read is reset.
+        with contextlib.suppress(EOFError, OSError):
+            connection.send(folder)
+            while True:
+                command, environ, log = connection.recv()
+                if log:
+                    connection.send(_start(command, environ, log, started))
+                else:
+                    cleanup.append({"args": command, "env": environ})
+                    connection.send(None)
     finally:
         for process in reversed(started):
-            # With whatever it started itself.
+            # The process group also holds the processes that this one started.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         for process in reversed(started):
             process.wait()
-        for order in reversed(last):
+        for options in reversed(cleanup):
             with contextlib.suppress(OSError):
-                subprocess.run(order["command"], env=order["environ"], capture_output=True, check=False)
+                subprocess.run(**options, capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _say(told: object) -> None:
-    sys.stdout.write(f"{json.dumps(told)}\n")
-    sys.stdout.flush()
-
-
-def _start(order: dict[str, Any], started: list[subprocess.Popen[bytes]]) -> int | str:
-    with Path(order["log"]).open("ab") as log:
-        try:
+def _start(
+    command: list[str], environ: Mapping[str, str], path: Path, started: list[subprocess.Popen[bytes]]
+) -> int | str:
+    """The ID of the new process, or the error."""
+    try:
+        with path.open("ab") as log:
             process = subprocess.Popen(
-                order["command"],
-                env=order["environ"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                process_group=0,
+                command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
-        except OSError as error:
-            return str(error)
+    except OSError as error:
+        return str(error)
     started.append(process)
-    process.poll()  # it may have ended before it was in the list
+    threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
 
 
 if __name__ == "__main__":
-    _keep()
+    _serve(Connection(int(sys.argv[1])))

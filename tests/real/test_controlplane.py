@@ -144,12 +144,12 @@ OWNER = """
 import time
 from sandbox import Sandbox
 from sandbox.tools.podman import Engine
-from sandbox.tools.processes import keeper
+from sandbox.tools.processes import process_manager
 from sandbox.control_plane.cluster import RealCluster
 with Sandbox(RealCluster), Engine() as engine, engine.service():
     options = ("--detach", "--rm", f"--label={{engine.label}}", "--entrypoint=/usr/bin/tail")
     container = engine.podman("run", *options, "{image}", "-f", "/dev/null").strip()
-    print(keeper().folder, container, flush=True)
+    print(process_manager().folder, container, flush=True)
     time.sleep(600)
 """
 

@@ -22,7 +22,7 @@ from run_cronjob.jobs.follow import Follow
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.github import container
 from sandbox.names import EXAMPLES
-from sandbox.tools.wait import PATIENCE_SECONDS, until
+from sandbox.tools.wait import TIMEOUT_SECONDS, until
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
@@ -274,7 +274,7 @@ def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluste
 
     with ThreadPoolExecutor(COMPLETIONS) as threads:
         results = threads.map(follow, range(COMPLETIONS))
-        assert all(each.has_seen.wait(PATIENCE_SECONDS) for each in listeners)
+        assert all(each.has_seen.wait(TIMEOUT_SECONDS) for each in listeners)
         for name in wanted:
             cluster.patch("Job", NAMESPACE, name, lambda job: job["spec"].update(suspend=False))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from release import CannotRelease, image
-from sandbox.tools.processes import Keeper, is_alive
+from sandbox.tools.processes import ProcessManager, is_alive
 from tests.unit.release.test_image import ENTRYPOINT, SLSA, Content
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ START_SECONDS = 60
 
 
 class Registry:
-    """Docker's registry on a port of its own, with its content in the keeper's folder."""
+    """Docker's registry on a port of its own, with its content in the process manager's folder."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
-        self._folder = keeper.folder
+    def __init__(self, processes: ProcessManager) -> None:
+        self._processes = processes
+        self._folder = processes.folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.host = f"127.0.0.1:{free.getsockname()[1]}"
         self._pid = 0
@@ -42,7 +42,7 @@ class Registry:
             f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {self._folder}/data}}}}\n"
             f"http: {{addr: '{self.host}'}}\n{auth}"
         )
-        self._pid = self._keeper.start("docker-registry", "serve", config, log=self._folder / "log")
+        self._pid = self._processes.start("docker-registry", "serve", config, log=self._folder / "log")
         end = time.monotonic() + START_SECONDS
         while not self._answers():
             assert is_alive(self._pid), (self._folder / "log").read_text()
@@ -78,15 +78,15 @@ class Registry:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Registry]]:
-    keepers: list[Keeper] = []
+    managers: list[ProcessManager] = []
 
     def new() -> Registry:
-        keepers.append(Keeper())
-        return Registry(keepers[-1])
+        managers.append(ProcessManager())
+        return Registry(managers[-1])
 
     yield new
-    for keeper in keepers:
-        keeper.close()
+    for manager in managers:
+        manager.close()
 
 
 def test_what_is_promised_is_found_in_a_public_registry(start):

@@ -1,4 +1,4 @@
-"""What is pinned in tests/real/modules, where its programs are found, and what is said where they are not."""
+"""Go modules in tests/real/modules are built once, found again, and reported when they are missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ALL = [Module(path.name) for path in sorted(go_build.MODULES.iterdir())]
 
 GO = """#!/bin/sh
-# Stands in for Go: `go build -o FOLDER/ tool` makes a program, and ends as $STATUS says.
+# A fake Go: `go build -o FOLDER/ tool` writes a program and exits with $STATUS.
 case $1 in
 env) [ -z "$TOO_OLD" ] || { echo "go: go.mod requires go >= 1.26.3" >&2; exit 1; } ;;
 list) echo one; echo two ;;
@@ -33,7 +33,7 @@ esac
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A cache of its own, and a stand-in for Go."""
+    """The environment for a separate cache; a fake Go is first on the PATH."""
     (tmp_path / "bin").mkdir()
     go = tmp_path / "bin/go"
     go.write_text(GO)
@@ -46,13 +46,13 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("module", ALL, ids=lambda module: module.name)
-def test_every_module_says_what_it_builds_and_which_version(module: Module) -> None:
+def test_every_module_has_programs_and_a_version(module: Module) -> None:
     assert module.programs
     assert module.version.startswith("v")
     assert f"\nmodule run-cronjob/tests/real/modules/{module.name}\n" in f"\n{(module.folder / 'go.mod').read_text()}"
 
 
-def test_kubernetes_programs_are_told_their_version() -> None:
+def test_kubernetes_programs_are_linked_with_their_version() -> None:
     module = Module("kubernetes-1.33")
 
     assert f"gitVersion={module.version} " in module.linker_flags
@@ -60,7 +60,7 @@ def test_kubernetes_programs_are_told_their_version() -> None:
     assert Module("etcd").linker_flags == ""
 
 
-def test_the_newest_kubernetes_is_taken_unless_another_is_asked_for() -> None:
+def test_the_newest_kubernetes_is_the_default() -> None:
     minors = [[int(part) for part in each.name.split("-")[1].split(".")] for each in ALL if "kubernetes" in each.name]
 
     assert go_build.kubernetes({}).name == "kubernetes-{}.{}".format(*max(minors))
@@ -68,7 +68,7 @@ def test_the_newest_kubernetes_is_taken_unless_another_is_asked_for() -> None:
         assert go_build.kubernetes({"KUBERNETES": asked}).name == "kubernetes-1.33"
 
 
-def test_a_kubernetes_that_is_not_pinned_brings_the_choice_and_how_to_add_it() -> None:
+def test_an_unknown_kubernetes_version_is_refused_with_the_choice_and_how_to_add_one() -> None:
     with pytest.raises(UnavailableError) as raised:
         go_build.kubernetes({"KUBERNETES": "v1.9"})
 
@@ -77,28 +77,28 @@ def test_a_kubernetes_that_is_not_pinned_brings_the_choice_and_how_to_add_it() -
 
 
 def test_a_build_is_kept_and_found_again(environ: dict[str, str]) -> None:
-    told: list[str] = []
+    reports: list[str] = []
     with pytest.raises(UnavailableError, match="make test-real"):
         go_build.find("etcd", environ)
 
     for _ in range(2):
-        go_build.build([Module("etcd")], environ, told.append)
+        go_build.build([Module("etcd")], environ, reports.append)
 
     assert go_build.find("etcd", environ).read_text() == "a program\n"
-    assert [line.split(":")[1].split()[0] for line in told] == ["building", "done"]
+    assert [line.split(":")[1].split()[0] for line in reports] == ["building", "done"]
 
 
-def test_a_build_that_takes_long_says_how_far_it_is(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(go_build, "TELL_SECONDS", 0.1)
+def test_a_long_build_reports_its_progress(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(go_build, "PROGRESS_SECONDS", 0.1)
     monkeypatch.setenv("SLEEP", "1")
-    told: list[str] = []
+    reports: list[str] = []
 
-    go_build.build([Module("etcd")], environ, told.append)
+    go_build.build([Module("etcd")], environ, reports.append)
 
-    assert "etcd: 1 of 2 packages, 0 min 00 s" in told
+    assert "etcd: 1 of 2 packages, 0 min 00 s" in reports
 
 
-def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_one(
+def test_a_failed_build_is_not_taken_for_a_complete_one(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATUS", "1")
@@ -111,7 +111,7 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_one(
     assert Module("etcd") not in go_build.missing(environ)
 
 
-def test_a_go_that_is_too_old_is_told_in_its_own_words(
+def test_a_go_that_is_too_old_is_reported_with_its_own_message(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = go_build.missing(environ)
@@ -124,7 +124,7 @@ def test_a_go_that_is_too_old_is_told_in_its_own_words(
         go_build.check_go(wanted)
 
 
-def test_what_is_in_kubebuilder_assets_is_not_built(environ: dict[str, str], tmp_path: Path) -> None:
+def test_programs_in_kubebuilder_assets_are_not_built(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "kube-apiserver").touch()
     environ["KUBEBUILDER_ASSETS"] = str(tmp_path)
 
@@ -135,7 +135,7 @@ def test_what_is_in_kubebuilder_assets_is_not_built(environ: dict[str, str], tmp
     assert go_build.kubernetes(environ) not in go_build.missing(environ)
 
 
-def test_the_version_is_asked_of_the_program_and_must_not_be_another_than_was_asked_for(
+def test_the_version_comes_from_the_program_and_must_match_the_requested_one(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     server = tmp_path / "kube-apiserver"
@@ -149,7 +149,7 @@ def test_the_version_is_asked_of_the_program_and_must_not_be_another_than_was_as
         go_build.kubernetes_version({**environ, "KUBERNETES": "1.31"})
 
 
-def test_all_that_a_machine_lacks_is_said_at_once(tmp_path: Path) -> None:
+def test_everything_that_a_machine_lacks_is_listed_at_once(tmp_path: Path) -> None:
     nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
 
     done = subprocess.run(
