@@ -50,7 +50,7 @@ def main(environ: Mapping[str, str]) -> int:
 
 def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     # By digest: who builds others meanwhile gives those the same names.
-    built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.ours(engine))}
+    built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.action(engine))}
     launches = {name: container.launcher(engine, image) for name, image in built.items()}
     process = container.as_process(engine.files(built["run-cronjob"]))
     compared = comparisons(process, launches, cronjob_runner)

@@ -1,8 +1,8 @@
-"""The images: ours, the base it is built on here, and a plain one of the same packages to measure it beside.
+"""Builds the action's image, its base image, and a plain image of the same packages to compare it with.
 
     python -m sandbox.tools.images
 
-builds ours and the plain one, and prints their sizes.
+builds the action's image and the plain one, and prints their sizes.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from sandbox.tools.podman import CommandError, Engine, EngineUnavailableError, r
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = "trixie"
-"""Debian's name for the release that the Dockerfile's base is of; a test compares the two."""
+"""The Debian release of the Dockerfile's base; a test compares the two."""
 
-OURS = "localhost/run-cronjob:here"
+ACTION = "localhost/run-cronjob:here"
 BASE = f"localhost/run-cronjob-base:{SUITE}"
 PLAIN = "localhost/run-cronjob-plain:here"
 _MEGABYTE = 1_000_000
-# What the official slim image leaves out (debuerreotype, .slimify-excludes).
+# Paths that the official slim image leaves out (debuerreotype, .slimify-excludes).
 _SLIM = ("doc/*", "info/*", "linda/*", "lintian/overrides/*", "locale/*", "man/*", "groff/*")
 
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes: unpacked, and as gzip -6 leaves them for a registry."""
+    """An image's size in bytes: unpacked, and compressed by gzip -6, as registries hold it."""
 
     on_disk: int
     compressed: int
 
 
 def base(engine: Engine) -> str:
-    """A stand-in for the Dockerfile's base, which is in a registry: made by mmdebstrap, once."""
+    """Build a replacement for the Dockerfile's base, which is in a registry, once, with mmdebstrap; its name."""
     with engine.locked():
         if not _exists(engine, BASE):
-            _tell("Making a Debian base image, once (half a minute to two) ...")
+            _print("Making a Debian base image, once (half a minute to two) ...")
             archive = engine.folder / "base.tar"
             without = [f"--dpkgopt=path-exclude=/usr/share/{each}" for each in _SLIM]
             run("mmdebstrap", "--variant=minbase", "--quiet", *without, SUITE, archive)
-            engine.import_root(archive, BASE)
+            engine.podman("import", "--quiet", archive, BASE)
             archive.unlink()
     return BASE
 
 
-def ours(engine: Engine) -> str:
-    """The action's image as our Dockerfile makes it, of the sources as they are now."""
-    return _build(engine, OURS, ROOT / "Dockerfile")
+def action(engine: Engine) -> str:
+    """Build the action's image from the Dockerfile and the current sources; its name."""
+    return _build(engine, ACTION, ROOT / "Dockerfile")
 
 
 def plain(engine: Engine) -> str:
-    """The same action in the image that takes the fewest lines to write."""
+    """Build an image of the action with the shortest Dockerfile; its name."""
     return _build(engine, PLAIN, ROOT / "sandbox/tools/plain.Dockerfile")
 
 
 def measure(engine: Engine, name: str) -> Size:
-    """How large an image is."""
+    """Measure an image."""
     on_disk = int(engine.podman("image", "inspect", "--format={{.Size}}", name))
     archive, packed = engine.folder / "image.tar", engine.folder / "image.tar.gz"
     engine.podman("save", "--quiet", f"--output={archive}", name)
@@ -72,11 +72,11 @@ def measure(engine: Engine, name: str) -> Size:
 
 
 def _build(engine: Engine, name: str, file: Path) -> str:
-    on = base(engine)
+    base_name = base(engine)
     with engine.locked():
-        _tell(f"Building {name.removeprefix('localhost/')} (seconds; a minute if much has changed) ...")
-        engine.build(ROOT, name, f"--build-arg=BASE={on}", file=file)
-        # What former builds left, unless it is of use to the next.
+        _print(f"Building {name.removeprefix('localhost/')} (seconds; a minute if much has changed) ...")
+        engine.build(ROOT, name, f"--build-arg=BASE={base_name}", file=file)
+        # Former builds leave images behind; the recent ones are a cache.
         engine.podman("image", "prune", "--force", "--filter=until=48h")
     return name
 
@@ -85,18 +85,18 @@ def _exists(engine: Engine, name: str) -> bool:
     return name in engine.podman("images", "--format={{.Repository}}:{{.Tag}}").split()
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def main() -> int:
-    """Build and measure, or say what is missing."""
+    """Build and measure the images; the exit status."""
     try:
         with Engine() as engine:
-            sizes = {"run-cronjob": measure(engine, ours(engine)), "plain": measure(engine, plain(engine))}
-    except (EngineUnavailableError, CommandError) as why:
-        _tell(str(why))
+            sizes = {"run-cronjob": measure(engine, action(engine)), "plain": measure(engine, plain(engine))}
+    except (EngineUnavailableError, CommandError) as error:
+        _print(str(error))
         return 1
     sys.stdout.write(f"{'image':12} {'on disk':>10} {'gzip -6':>10}\n")
     for name, size in sizes.items():

@@ -1,4 +1,4 @@
-# What a Dockerfile that takes no care makes of the same: to measure ours beside it.
+# The action in an image that is not optimized, to compare its size with.
 ARG BASE
 FROM ${BASE}
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip

@@ -1,4 +1,4 @@
-"""Before `make test-real` and `make bench`: tells what this machine lacks and how to get it, builds the rest."""
+"""Prepares `make test-real` and `make bench`: lists what this machine lacks, and builds the cluster's programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """0 if all is there now."""
+    """Check and build; the exit status, 0 if everything is ready."""
     lacks = list(podman.missing())
     if not shutil.which("docker-registry"):
         lacks.append("docker-registry: apt-get install --no-install-recommends docker-registry")
@@ -25,21 +25,21 @@ def main(environ: Mapping[str, str]) -> int:
     except go_build.UnavailableError as error:
         lacks.append(str(error))
     if lacks:
-        _tell("This can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
+        _print("This can't run here yet.\n" + "\n".join(f"- {each}" for each in lacks))
         return 2
     try:
         if wanted:
-            where = go_build.cache_folder(environ)
-            _tell(f"Building into {where}, once: a quarter of an hour or so from nothing on two cores.")
-            go_build.build(wanted, environ, _tell)
-        _tell(f"Kubernetes {go_build.kubernetes_version(environ)}")
+            folder = go_build.cache_folder(environ)
+            _print(f"Building into {folder}, once: a quarter of an hour or so from nothing on two cores.")
+            go_build.build(wanted, environ, _print)
+        _print(f"Kubernetes {go_build.kubernetes_version(environ)}")
     except go_build.UnavailableError as error:
-        _tell(str(error))
+        _print(str(error))
         return 1
     return 0
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

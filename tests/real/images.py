@@ -37,7 +37,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
     """The action's image, by its digest, as a release names it."""
-    return engine.digest(images.ours(engine))
+    return engine.digest(images.action(engine))
 
 
 @pytest.fixture(scope="session")
