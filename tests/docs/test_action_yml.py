@@ -1,4 +1,4 @@
-"""action.yml, the code and the words about them agree."""
+"""action.yml, the declarations in the code, README.md and the Dockerfile agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from run_cronjob import REPOSITORY, inputs
-from run_cronjob.core.models import IfRunning, OnCancel, Result, WaitFor
+from run_cronjob.core.models import Result
+from run_cronjob.inputs import INPUTS
 from tests.builders import outcome
 from tests.fakes import published
 
@@ -23,26 +24,19 @@ ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 README = (ROOT / "README.md").read_text()
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 
-CHOICES: dict[str, set[str]] = {
-    "if-running": set(IfRunning),
-    "wait-for": set(WaitFor),
-    "on-cancel": set(OnCancel),
-    "logs": {"auto", "true", "false"},
-}
-
 NO_REASON = {"Warnings"}
-"""Headings of one word in docs/troubleshooting.md that are about something else."""
+"""Headings of one word in docs/troubleshooting.md that name no reason."""
 
 
 def table(heading: str) -> dict[str, list[str]]:
-    """The first table under a heading of the README: its rows by the name in their first column."""
+    """Return the rows of the first table under a heading of README.md, by the name in their first column."""
     section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
     return {row[0].strip("`"): row[1:] for row in rows}
 
 
 def reasons() -> set[str]:
-    """Every reason that a Problem can have."""
+    """Return every reason that a Problem can have."""
     code = "".join(path.read_text() for path in SOURCE.rglob("*.py"))
     return set(re.findall(r'reason="(\w+)"', code))
 
@@ -50,27 +44,25 @@ def reasons() -> set[str]:
 # --- action.yml and the code --------------------------------------------------------------------------------
 
 
-def test_the_inputs_are_those_that_the_code_reads() -> None:
-    code = (SOURCE / "inputs.py").read_text()
-    asked_for = re.findall(r'(?:given|check|choice|boolean|seconds|complain)\(\s*"([\w-]+)"', code)
-
-    assert set(asked_for) == set(ACTION["inputs"])
+def test_the_inputs_are_those_that_the_code_declares() -> None:
+    assert [each.name for each in INPUTS] == list(ACTION["inputs"])
 
 
 def test_the_defaults_are_those_of_the_code() -> None:
     declared = {name: given["default"] for name, given in ACTION["inputs"].items() if "default" in given}
 
-    assert declared == inputs.DEFAULTS
+    assert declared == {each.name: each.default for each in INPUTS if each.default}
 
 
 def test_the_defaults_are_strings_as_the_runner_wants_them() -> None:
     assert all(isinstance(given.get("default", ""), str) for given in ACTION["inputs"].values())
 
 
-def test_what_is_required_has_no_default_and_the_code_asks_for_it() -> None:
+def test_an_input_that_is_required_has_no_default_and_the_code_asks_for_it() -> None:
     required = {name for name, given in ACTION["inputs"].items() if given.get("required")}
 
-    assert required == {"cronjob"}
+    assert required == {"cronjob"} == {each.name for each in INPUTS if each.required}
+    assert not any(each.default for each in INPUTS if each.required)
     with pytest.raises(inputs.InvalidInputs) as caught:
         inputs.read({})
     assert "Input `cronjob` is missing" in caught.value.complaints[0]
@@ -78,8 +70,8 @@ def test_what_is_required_has_no_default_and_the_code_asks_for_it() -> None:
 
 def test_the_outputs_are_those_that_are_written_on_every_path() -> None:
     for result in Result:
-        _, heard = published(outcome(result=result))
-        assert list(heard.written) == list(ACTION["outputs"])
+        _, actions = published(outcome(result=result))
+        assert list(actions.written) == list(ACTION["outputs"])
 
 
 def test_everything_is_described() -> None:
@@ -88,9 +80,9 @@ def test_everything_is_described() -> None:
 
 
 def test_the_descriptions_name_every_choice() -> None:
-    for name, choices in CHOICES.items():
-        assert set(re.findall(r"\w+", ACTION["inputs"][name]["description"])) >= choices
-    assert all(each.value in ACTION["outputs"]["result"]["description"] for each in Result)
+    for each in INPUTS:
+        assert set(re.findall(r"\w+", ACTION["inputs"][each.name]["description"])) >= set(each.choices)
+    assert all(result.value in ACTION["outputs"]["result"]["description"] for result in Result)
 
 
 def test_the_entrypoint_is_where_the_image_has_it() -> None:
@@ -105,7 +97,7 @@ def test_the_entrypoint_is_where_the_image_has_it() -> None:
     assert "FROM scratch\nCOPY --from=build /root-fs /\n" in dockerfile
 
 
-def test_what_a_cancelled_run_leaves_is_cleaned_up_by_an_executable_of_its_own() -> None:
+def test_the_job_of_a_cancelled_run_is_cleaned_up_by_an_executable_of_its_own() -> None:
     post = ACTION["runs"]["post-entrypoint"]
     dockerfile = (ROOT / "Dockerfile").read_text()
 
@@ -115,10 +107,10 @@ def test_what_a_cancelled_run_leaves_is_cleaned_up_by_an_executable_of_its_own()
     assert re.fullmatch(r"#!/\S+/python3 -I", (ROOT / "post.py").read_text().splitlines()[0])
 
 
-def test_who_does_not_follow_does_not_pay_for_it() -> None:
-    told = "import sys, run_cronjob.main, run_cronjob.steps; print(*sys.modules, sep='\\n')"
+def test_a_run_that_does_not_follow_the_job_does_not_import_the_modules_for_it() -> None:
+    code = "import sys, run_cronjob.main, run_cronjob.steps; print(*sys.modules, sep='\\n')"
     done = subprocess.run(
-        [sys.executable, "-c", told], env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
     )
 
     loaded = set(done.stdout.split())
@@ -141,16 +133,19 @@ def test_python_runs_isolated_from_the_jobs_environment() -> None:
     assert re.fullmatch(r"#!/\S+/python3 -I", first)
 
 
-# --- the words ----------------------------------------------------------------------------------------------
+# --- README.md and docs ---------------------------------------------------------------------------------------
 
 
 def test_the_readme_lists_the_inputs_with_their_defaults() -> None:
     rows = table("Inputs")
 
     assert list(rows) == list(ACTION["inputs"])
-    for name, default in inputs.DEFAULTS.items():
-        assert rows[name][0] == f"`{default}`"
-    assert rows["cronjob"][0] == "required"
+    for each in INPUTS:
+        if each.default:
+            assert rows[each.name][0] == f"`{each.default}`"
+        if each.fallbacks:
+            assert rows[each.name][0] == ", ".join(f"`{variable}`" for variable in each.fallbacks)
+        assert (rows[each.name][0] == "required") == each.required
 
 
 def test_the_readme_lists_the_outputs() -> None:
@@ -158,9 +153,9 @@ def test_the_readme_lists_the_outputs() -> None:
 
 
 def test_the_readme_names_every_choice_and_every_result() -> None:
-    for name, choices in CHOICES.items():
-        assert all(f"`{each}`" in table("Inputs")[name][1] for each in choices)
-    assert all(f"`{each.value}`" in table("Outputs")["result"][0] for each in Result)
+    for each in INPUTS:
+        assert all(f"`{choice}`" in table("Inputs")[each.name][1] for choice in each.choices)
+    assert all(f"`{result.value}`" in table("Outputs")["result"][0] for result in Result)
 
 
 def test_the_workflow_to_paste_uses_this_action_and_inputs_that_exist() -> None:
@@ -180,13 +175,13 @@ def test_every_reason_has_its_heading_and_every_heading_its_reason() -> None:
     assert set(headings) - NO_REASON == reasons()
 
 
-def test_where_the_action_is_published_is_written_in_one_place_of_the_code() -> None:
+def test_the_repository_of_the_action_is_named_in_one_module_only() -> None:
     naming_it = [path.name for path in SOURCE.rglob("*.py") if REPOSITORY in path.read_text()]
 
     assert naming_it == ["__init__.py"]
 
 
-def test_links_within_the_words_lead_somewhere() -> None:
+def test_every_relative_link_leads_to_a_file() -> None:
     for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

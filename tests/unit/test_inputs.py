@@ -1,16 +1,17 @@
-"""The form: every wrong input is named in one go, an empty one means its default."""
+"""Reading the inputs: one complaint for each wrong input, all at once; an empty input means its default."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob import inputs
-from run_cronjob.core.models import IfRunning, TokenRequest
+from run_cronjob.core.models import IfRunning, Inputs, TokenRequest
 from tests.builders import HOSTILE, INPUT_NAMES, ROLE
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ WORKFLOW = {
 
 
 def environ(extra: Mapping[str, str] | None = None, /, **form: str) -> dict[str, str]:
-    """The environment of a step with the form filled in; keywords change inputs, `_` for `-`."""
+    """Return a step's environment with `FORM` as its inputs; keywords change inputs, with `_` for `-`."""
     given_inputs = FORM | {name.replace("_", "-"): value for name, value in form.items()}
     as_variables = {f"INPUT_{name.upper()}": value for name, value in given_inputs.items()}
     return WORKFLOW | as_variables | dict(extra or {})
@@ -50,15 +51,24 @@ def complaints(extra: Mapping[str, str] | None = None, /, **form: str) -> list[s
 
 
 def about(name: str, found: list[str]) -> str:
-    """The one complaint about the input `name`."""
+    """Return the one complaint about the input `name`."""
     (one,) = [each for each in found if each.startswith(f"Input `{name}` ")]
     return one
 
 
-# --- what is asked for --------------------------------------------------------------------------------------
+# --- valid inputs -------------------------------------------------------------------------------------------
 
 
-def test_a_form_filled_in_is_what_is_asked_for() -> None:
+def test_each_input_has_its_field_of_the_type_that_is_read() -> None:
+    asked = inputs.read(environ())
+
+    context = ["token_request", "trigger", "docs_url"]
+    assert sorted([each.field for each in inputs.INPUTS] + context) == sorted(field.name for field in fields(Inputs))
+    for name, kind in get_type_hints(Inputs).items():
+        assert isinstance(getattr(asked, name), kind), name
+
+
+def test_the_inputs_given_are_read() -> None:
     asked = inputs.read(environ())
 
     assert (asked.cronjob, asked.namespace, asked.cluster) == ("nightly-report", "staging", "blue")
@@ -67,7 +77,7 @@ def test_a_form_filled_in_is_what_is_asked_for() -> None:
 
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
 def test_an_empty_input_means_its_default_as_a_variable_that_is_not_set_arrives_empty(empty: str) -> None:
-    asked = inputs.read(environ(**{name.replace("-", "_"): empty for name in inputs.DEFAULTS}))
+    asked = inputs.read(environ(**{each.field: empty for each in inputs.INPUTS if each.default}))
 
     assert asked.role_duration_seconds == 3600
     assert asked.audience == "sts.amazonaws.com"
@@ -82,7 +92,7 @@ def test_an_input_left_out_means_the_same_as_an_empty_one() -> None:
     assert inputs.read(left_out | {"INPUT_CLUSTER": "blue", "AWS_REGION": "eu-central-1"}).namespace == "default"
 
 
-def test_blanks_around_a_value_are_no_part_of_it() -> None:
+def test_spaces_around_a_value_are_removed() -> None:
     assert inputs.read(environ(cronjob=" nightly-report\n")).cronjob == "nightly-report"
 
 
@@ -96,7 +106,7 @@ def test_cronjob_and_namespace_may_agree() -> None:
     assert inputs.read(environ(cronjob="staging/nightly-report")).namespace == "staging"
 
 
-def test_without_a_namespace_it_is_default_but_with_a_kubeconfig_the_contexts() -> None:
+def test_without_a_namespace_it_is_default_or_with_a_kubeconfig_its_contexts() -> None:
     assert inputs.read(environ(namespace="")).namespace == "default"
     assert inputs.read(environ(namespace="", cluster="", role_to_assume="", kubeconfig="k.yaml")).namespace == ""
 
@@ -106,7 +116,7 @@ def test_the_region_may_come_from_the_environment(variable: str) -> None:
     assert inputs.read(environ({variable: "cn-north-1"}, aws_region="")).aws_region == "cn-north-1"
 
 
-def test_the_regions_input_goes_before_the_environment() -> None:
+def test_the_regions_input_takes_precedence_over_the_environment() -> None:
     assert inputs.read(environ({"AWS_REGION": "us-east-1"})).aws_region == "eu-central-1"
 
 
@@ -125,7 +135,7 @@ def test_dry_run_is_a_boolean_as_the_runners_own_toolkit_reads_it(written: str, 
     assert inputs.read(environ(dry_run=written)).dry_run is meant
 
 
-# --- what can't be ------------------------------------------------------------------------------------------
+# --- wrong inputs -------------------------------------------------------------------------------------------
 
 
 def test_every_wrong_input_is_named_in_one_go() -> None:
@@ -150,6 +160,13 @@ def test_every_wrong_input_is_named_in_one_go() -> None:
 
     wrong = {re.findall("`([^`]*)`", each)[0] for each in found}
     assert wrong == set(INPUT_NAMES) - {"kubeconfig"}
+
+
+def test_complaints_about_two_inputs_stand_behind_those_about_one() -> None:
+    found = complaints(cronjob="a/b", cluster="arn:x", kubeconfig="k.yaml", job_name="Job!", wait_for="ready")
+
+    names = [re.findall("`([^`]*)`", each)[0] for each in found]
+    assert names == ["cronjob", "cluster", "job-name", "cluster", "role-to-assume", "wait-for"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +209,7 @@ def test_every_wrong_input_is_named_in_one_go() -> None:
         ("dry-run", "1"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_and_repeated(name: str, value: str) -> None:
+def test_a_wrong_value_is_refused_and_repeated(name: str, value: str) -> None:
     complaint = about(name, complaints(**{name.replace("-", "_"): value}))
 
     assert "must be" in complaint
@@ -222,16 +239,16 @@ def test_a_namespace_before_the_cronjob_must_be_one(cronjob: str) -> None:
         ("audience", "https://github.com/acme"),
     ],
 )
-def test_the_longest_and_oddest_that_can_be_is_taken(name: str, value: str) -> None:
+def test_the_longest_and_most_unusual_valid_values_are_accepted(name: str, value: str) -> None:
     inputs.read(environ(**{name.replace("-", "_"): value}))
 
 
 @pytest.mark.parametrize("name", ["cronjob", "cluster", "aws-region"])
-def test_what_is_missing_is_said_to_be_missing(name: str) -> None:
+def test_a_missing_input_is_reported_as_missing(name: str) -> None:
     assert "is missing" in about(name, complaints(**{name.replace("-", "_"): ""}))
 
 
-def test_a_misspelt_choice_is_answered_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_choice_is_answered_with_the_nearest_one() -> None:
     assert "did you mean `refuse`?" in about("if-running", complaints(if_running="Refused"))
 
 
@@ -243,7 +260,7 @@ def test_two_namespaces_that_disagree_are_shown_beside_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["cluster", "role-to-assume"])
-def test_a_kubeconfig_goes_without_what_belongs_to_eks(name: str) -> None:
+def test_a_kubeconfig_excludes_the_inputs_for_eks(name: str) -> None:
     form = {"cluster": "", "role_to_assume": "", "kubeconfig": "k.yaml", name.replace("-", "_"): FORM[name]}
 
     assert "together with `kubeconfig`" in about(name, complaints(**form))
@@ -253,13 +270,13 @@ def test_a_context_needs_a_kubeconfig() -> None:
     assert "`kubeconfig`, which is missing" in about("context", complaints(context="blue"))
 
 
-def test_with_a_kubeconfig_no_region_is_asked_for() -> None:
+def test_with_a_kubeconfig_no_region_is_required() -> None:
     asked = inputs.read(environ(cluster="", aws_region="", role_to_assume="", kubeconfig="k.yaml", context="blue"))
 
     assert (asked.kubeconfig, asked.context, asked.aws_region) == ("k.yaml", "blue", "")
 
 
-def test_a_wrong_form_still_tells_who_asked_for_what() -> None:
+def test_wrong_inputs_still_give_person_cronjob_and_cluster() -> None:
     with pytest.raises(inputs.InvalidInputs) as caught:
         inputs.read(environ(dry_run="maybe"))
 
@@ -279,7 +296,7 @@ def test_a_hostile_value_stands_quoted_in_its_complaint(hostile: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(INPUT_NAMES), st.text()))
-def test_any_form_is_either_understood_or_complained_about(form: dict[str, str]) -> None:
+def test_any_inputs_are_either_read_or_complained_about(form: dict[str, str]) -> None:
     variables = {f"INPUT_{name.upper()}": value for name, value in form.items()}
     try:
         asked = inputs.read(variables)
@@ -292,7 +309,7 @@ def test_any_form_is_either_understood_or_complained_about(form: dict[str, str])
 
 
 @given(st.sampled_from(INPUT_NAMES), st.text(min_size=1))
-def test_no_value_that_is_taken_can_leave_its_place_in_a_url_or_a_command(name: str, value: str) -> None:
+def test_no_accepted_value_can_break_out_of_a_url_or_a_command(name: str, value: str) -> None:
     if name in {"kubeconfig", "context"}:
         return
     try:
@@ -306,7 +323,7 @@ def test_no_value_that_is_taken_can_leave_its_place_in_a_url_or_a_command(name: 
 # --- secrets ------------------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_in_what_python_prints_of_the_inputs() -> None:
+def test_the_repr_of_the_inputs_contains_no_secret() -> None:
     given_token = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer-4711"}
     asked = inputs.read(environ(given_token, cluster="", role_to_assume="", kubeconfig="{token: kubeconfig-4711}"))
 
@@ -314,7 +331,7 @@ def test_no_secret_is_in_what_python_prints_of_the_inputs() -> None:
     assert "kubeconfig-4711" not in repr(asked)
 
 
-def test_an_oidc_token_can_be_asked_for_only_with_both_variables_of_the_permission() -> None:
+def test_an_oidc_token_can_be_requested_only_with_both_variables_of_the_permission() -> None:
     both = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer-4711"}
 
     assert inputs.read(environ(both)).token_request == TokenRequest("https://token", "bearer-4711")
@@ -324,10 +341,10 @@ def test_an_oidc_token_can_be_asked_for_only_with_both_variables_of_the_permissi
         )
 
 
-# --- who asked ----------------------------------------------------------------------------------------------
+# --- the person and the workflow run ------------------------------------------------------------------------
 
 
-def test_the_person_is_who_pressed_now_not_who_pressed_first() -> None:
+def test_the_person_is_the_one_who_started_this_attempt() -> None:
     trigger = inputs.read(environ()).trigger
 
     assert (trigger.person, trigger.actor) == ("octocat", "hubot")
@@ -339,7 +356,7 @@ def test_the_session_is_named_for_person_run_and_attempt() -> None:
 
 
 @given(st.text() | st.text(min_size=40, max_size=100), st.sampled_from(["", "1", "123456789012"]))
-def test_a_session_name_is_always_one_that_sts_takes(person: str, run: str) -> None:
+def test_a_session_name_is_always_valid_for_sts(person: str, run: str) -> None:
     who = {"GITHUB_TRIGGERING_ACTOR": person, "GITHUB_ACTOR": "", "GITHUB_RUN_ID": run}
 
     session = inputs.read(environ(who)).role_session_name
@@ -349,7 +366,7 @@ def test_a_session_name_is_always_one_that_sts_takes(person: str, run: str) -> N
 
 
 @pytest.mark.parametrize("bot", ["dependabot[bot]", "github-actions[bot]"])
-def test_a_bots_name_becomes_a_legal_one(bot: str) -> None:
+def test_a_bots_name_becomes_a_valid_session_name(bot: str) -> None:
     who = {"GITHUB_TRIGGERING_ACTOR": bot}
 
     assert inputs.read(environ(who)).role_session_name == bot.replace("[bot]", "-bot-") + "-4711-2"

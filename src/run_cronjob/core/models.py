@@ -40,7 +40,7 @@ class Result(StrEnum):
 
 
 class IfRunning(StrEnum):
-    """What to do when a run of the CronJob is unfinished already."""
+    """The input `if-running`: the reaction to an unfinished Job of the same CronJob."""
 
     ALLOW = "allow"
     WARN = "warn"
@@ -49,7 +49,7 @@ class IfRunning(StrEnum):
 
 
 class WaitFor(StrEnum):
-    """How far the Job is followed."""
+    """The input `wait-for`: how far the Job is followed."""
 
     CREATED = "created"
     STARTED = "started"
@@ -57,17 +57,17 @@ class WaitFor(StrEnum):
 
 
 class Logs(StrEnum):
-    """Whether the containers' output is shown; `auto` becomes one of the others when the inputs are read."""
+    """The input `logs`: whether the containers' output is shown. `inputs.read` replaces AUTO by TRUE or PUBLIC."""
 
     AUTO = "auto"
     TRUE = "true"
     FALSE = "false"
     PUBLIC = "the repository is public, or not known to be private"
-    """What `auto` is there: everyone could read them."""
+    """The result of `auto` where everyone could read the log: the output is not shown."""
 
 
 class OnCancel(StrEnum):
-    """What becomes of the Job when the workflow run is cancelled."""
+    """The input `on-cancel`: what happens to an unfinished Job when the workflow run is cancelled."""
 
     LEAVE = "leave"
     DELETE = "delete"
@@ -94,7 +94,7 @@ class Creation(StrEnum):
 
 @dataclass(frozen=True)
 class Trigger:
-    """Who asked, and from which workflow run. Every field is foreign text."""
+    """The person and the workflow run behind this step. Every field is untrusted text from the environment."""
 
     actor: str = ""
     triggering_actor: str = ""
@@ -108,12 +108,12 @@ class Trigger:
 
     @property
     def person(self) -> str:
-        """Who pressed the button now; on a re-run that is not `actor`."""
+        """The login that started this attempt. On a re-run it may differ from `actor`."""
         return self.triggering_actor or self.actor or "someone"
 
     @property
     def run_url(self) -> str:
-        """The workflow run's page, empty outside a workflow."""
+        """The URL of the workflow run's page, empty outside a workflow."""
         if not self.repository or not self.run_id:
             return ""
         repository = quote(self.repository, errors="replace")
@@ -122,7 +122,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """Where and with what the runner lets a job ask for its OIDC token."""
+    """The URL and the bearer token with which a step requests an OIDC token from the runner."""
 
     url: str
     bearer: str = field(repr=False)
@@ -130,11 +130,11 @@ class TokenRequest:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the form and the workflow ask for; valid in itself."""
+    """The validated inputs, and the context of the workflow run. `inputs.INPUTS` declares one field for each input."""
 
     cronjob: str
     namespace: str
-    """Empty with a kubeconfig only: then its context's, else `default`."""
+    """Empty only with a kubeconfig: then the namespace of its context applies, else `default`."""
     cluster: str
     aws_region: str
     role_to_assume: str
@@ -146,7 +146,7 @@ class Inputs:
     job_name: str
     wait_for: WaitFor
     timeout: int | None
-    """Seconds from the Job's creation; None for as long as the workflow lets us."""
+    """Seconds from the Job's creation. None sets no limit besides the workflow's own `timeout-minutes`."""
     logs: Logs
     if_running: IfRunning
     on_cancel: OnCancel
@@ -154,7 +154,7 @@ class Inputs:
     token_request: TokenRequest | None
     trigger: Trigger
     docs_url: str
-    """The docs folder of the version in use, for links."""
+    """URL of the docs folder of the version in use, for links."""
 
 
 @dataclass(frozen=True)
