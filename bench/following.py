@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 
 from bench.measure import RunFailedError
 from sandbox import NAMESPACE
-from sandbox.job_script import Life
+from sandbox.job_script import JobScript
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
@@ -130,13 +130,13 @@ class Following:
                 awaited.pop(mark).put(now)
             before = seen[-_LONGEST_MARK:]
 
-    def job(self, course: Course) -> Life:
-        """The life of its Job, once that is there."""
+    def job(self, course: Course) -> JobScript:
+        """The script of its Job, once that is there."""
         try:
             course.job_seen()
         except queue.Empty:
             raise self._failed("brought no Job") from None
-        return Life(course.world.cluster, NAMESPACE)
+        return JobScript(course.world.cluster, NAMESPACE)
 
     def said(self, mark: str) -> float:
         """When it said that."""
@@ -201,12 +201,12 @@ def complete(contender: Contender, course: Course, verdict: str, idle: int) -> D
     """A Job that succeeds; `idle` are the watches that there are without a contender. Raises RunFailedError."""
     until(lambda: course.watches() == idle)
     with _following(contender, course, verdict) as following:
-        life = following.job(course)
+        script = following.job(course)
         until(lambda: course.watches() > idle)
-        pod = life.pod()
+        pod = script.pod()
         pod.run()
         pod.end(0)
-        life.complete()
+        script.complete()
         ended = course.end_seen()
         told = following.said(verdict)
         exited, _ = following.end()
@@ -217,15 +217,15 @@ def stream(contender: Contender, course: Course, log: LongLog) -> Stream:
     """A Job that prints `log`, of which no line may be missing or come twice. Raises RunFailedError."""
     first, last = log.ends
     with _following(contender, course, first, last) as following:
-        life = following.job(course)
-        pod = life.pod(POD)
+        script = following.job(course)
+        pod = script.pod(POD)
         cast("RealCluster", course.world.cluster).log(NAMESPACE, pod.name).play(log.read)
         pod.run()
         (following.folder / RUNS).touch()
         began, ended = following.said(first), following.said(last)
         memory = following.memory()
         pod.end(0)
-        life.complete()
+        script.complete()
         course.end_seen()
         _, cpu_seconds = following.end()
         if log.digest != digest_of_lines(following.text):

@@ -24,7 +24,7 @@ from rich.text import Text
 from sandbox.environment import Sandbox
 from sandbox.github.oidc_provider import GitHub
 from sandbox.github.runner import start_step
-from sandbox.job_script import Life
+from sandbox.job_script import JobScript
 from sandbox.names import ENTRYPOINT, ENVIRONMENT, NAMESPACE
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy",
 
 @dataclass(frozen=True)
 class Story:
-    """One thing that can happen; `prepare` brings it about, `play` is the life of the Job."""
+    """One thing that can happen; `prepare` brings it about, `play` is the script of the Job."""
 
     title: str
     inputs: Mapping[str, str]
     prepare: Callable[[Sandbox], object] = lambda _: None
-    play: Callable[[Life, Step], object] | None = None
+    play: Callable[[JobScript, Step], object] | None = None
 
-    def tell(self, world: Sandbox) -> Run:
+    def tell(self, sandbox: Sandbox) -> Run:
         """Press the button and let the Job live."""
-        step = world.start(self.inputs)
+        step = sandbox.start(self.inputs)
         if self.play:
-            self.play(Life(world.cluster, NAMESPACE, step=step), step)
+            self.play(JobScript(sandbox.cluster, NAMESPACE, step=step), step)
         return step.finish()
 
 
@@ -57,50 +57,50 @@ FOLLOW = {"wait-for": "completed", "timeout": "50m"}
 """As the README's workflow does."""
 
 
-def _succeed(life: Life, _: Step) -> None:
-    pod = _start(life)
+def _succeed(script: JobScript, _: Step) -> None:
+    pod = _start(script)
     for day in ("orders", "invoices", "returns"):
         pod.log(f"{day}: 100 %\n".encode())
         time.sleep(_BREATH)
     pod.log(b"report written")
     pod.end(0)
-    life.complete()
+    script.complete()
 
 
-def _fail(life: Life, _: Step) -> None:
+def _fail(script: JobScript, _: Step) -> None:
     for _attempt in range(3):
-        pod = _start(life)
+        pod = _start(script)
         pod.log(b"reading orders ...\n")
         time.sleep(_BREATH)
         pod.log(b'Traceback (most recent call last):\n  File "report.py", line 41, in <module>\n')
         pod.log(b'psycopg.OperationalError: connection to "db.batch" failed: password expired\n')
         pod.end(3)
-    life.fail(message="Job has reached the specified backoff limit")
+    script.fail(message="Job has reached the specified backoff limit")
 
 
-def _never_pull(life: Life, _: Step) -> None:
-    pod = life.pod()
+def _never_pull(script: JobScript, _: Step) -> None:
+    pod = script.pod()
     image = "registry.example/reports/nightly:2.7.1"
     for reason in ("ErrImagePull", "ImagePullBackOff"):
         told = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
         pod.wait(reason, f'Back-off pulling image "{image}": ErrImagePull: {told}')
-        life.event(pod.raw, "Failed", f'Failed to pull image "{image}": {told}', count=4)
+        script.event(pod.raw, "Failed", f'Failed to pull image "{image}": {told}', count=4)
         time.sleep(_BREATH)
 
 
-def _run_on(life: Life, _: Step) -> None:
-    pod = _start(life)
+def _run_on(script: JobScript, _: Step) -> None:
+    pod = _start(script)
     pod.log(b"row 1 of 4000000\n")
 
 
-def _cancel(life: Life, step: Step) -> None:
-    _run_on(life, step)
+def _cancel(script: JobScript, step: Step) -> None:
+    _run_on(script, step)
     time.sleep(1)
     step.process.send_signal(signal.SIGINT)
 
 
-def _start(life: Life) -> Pod:
-    pod = life.pod()
+def _start(script: JobScript) -> Pod:
+    pod = script.pod()
     time.sleep(_BREATH)
     pod.wait("ContainerCreating")
     time.sleep(_BREATH)
@@ -112,18 +112,18 @@ _BREATH = 0.3
 """So that who watches sees one thing after the other."""
 
 
-def _press_from_a_branch(world: Sandbox) -> None:
-    world.github.event = replace(world.github.event, ref="refs/heads/my-feature")
+def _press_from_a_branch(sandbox: Sandbox) -> None:
+    sandbox.github.event = replace(sandbox.github.event, ref="refs/heads/my-feature")
 
 
-def _take_the_binding_away(world: Sandbox) -> None:
-    world.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
+def _take_the_binding_away(sandbox: Sandbox) -> None:
+    sandbox.cluster.delete("RoleBinding", NAMESPACE, "run-cronjob")
 
 
-def _press_before(world: Sandbox) -> None:
-    world.github.event = replace(world.github.event, triggering_actor="hubot")
-    world.run()
-    world.github.event = replace(world.github.event, triggering_actor="octocat")
+def _press_before(sandbox: Sandbox) -> None:
+    sandbox.github.event = replace(sandbox.github.event, triggering_actor="hubot")
+    sandbox.run()
+    sandbox.github.event = replace(sandbox.github.event, triggering_actor="octocat")
 
 
 STORIES = {
@@ -155,13 +155,13 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     story = STORIES[name]
     console.print(f"[bold]run-cronjob[/]: {story.title}\n")
     console.print("A local GitHub, AWS and Kubernetes API are starting; the action is real, they are stand-ins.\n")
-    with Sandbox() as world:
-        story.prepare(world)
-        before = {job["metadata"]["name"] for job in world.cluster.list("Job", NAMESPACE)}
-        _form(console, {"environment": ENVIRONMENT, **world.form, **story.inputs})
-        run = story.tell(world)
+    with Sandbox() as sandbox:
+        story.prepare(sandbox)
+        before = {job["metadata"]["name"] for job in sandbox.cluster.list("Job", NAMESPACE)}
+        _form(console, {"environment": ENVIRONMENT, **sandbox.form, **story.inputs})
+        run = story.tell(sandbox)
         _show(console, run)
-        created = [job for job in world.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
+        created = [job for job in sandbox.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
         _jobs(console, created)
     if name == "success":
         console.print("\nOther stories: [bold]make demo ARGS=list[/]")

@@ -16,7 +16,7 @@ import yaml
 
 from sandbox.aws.account import ACCOUNT_ID
 from sandbox.aws.server import AWS
-from sandbox.emulator.server import Cluster
+from sandbox.emulator.server import EmulatedCluster
 from sandbox.github import runner
 from sandbox.github.oidc_provider import GitHub
 from sandbox.names import CLUSTER, CRONJOB, CRONJOB_MANIFEST, ENTRYPOINT, EXAMPLES, NAMESPACE, REGION, ROLE
@@ -39,9 +39,9 @@ def example(name: str) -> list[Any]:
     return list(yaml.safe_load_all((EXAMPLES / name).read_text()))
 
 
-def emulated(authority: Authority, aws: AWS) -> Cluster:
+def emulated(authority: Authority, aws: AWS) -> EmulatedCluster:
     """A cluster that takes this account's tokens."""
-    return Cluster(authority, lambda token: aws.authenticate(token, CLUSTER))
+    return EmulatedCluster(authority, lambda token: aws.authenticate(token, CLUSTER))
 
 
 class Sandbox:
@@ -50,7 +50,7 @@ class Sandbox:
     Trust policy, role mapping and rights are the files in examples/, which docs/setup.md tells people to paste.
     """
 
-    def __init__(self, kind_of_cluster: Callable[[Authority, AWS], Cluster | RealCluster] = emulated) -> None:
+    def __init__(self, kind_of_cluster: Callable[[Authority, AWS], EmulatedCluster | RealCluster] = emulated) -> None:
         self._open = ExitStack()
         try:
             self._set_up(kind_of_cluster)
@@ -59,7 +59,7 @@ class Sandbox:
             self.close()
             raise
 
-    def _set_up(self, kind_of_cluster: Callable[[Authority, AWS], Cluster | RealCluster]) -> None:
+    def _set_up(self, kind_of_cluster: Callable[[Authority, AWS], EmulatedCluster | RealCluster]) -> None:
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=process_manager().folder)))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())

@@ -1,11 +1,11 @@
-r"""The life of a Job, played by hand: what the Job controller, the scheduler and the kubelet would write of it.
+r"""The script of a Job, played by hand: what the Job controller, the scheduler and the kubelet would write of it.
 
-life = Life(world.cluster, NAMESPACE)
-pod = life.pod()
+script = JobScript(sandbox.cluster, NAMESPACE)
+pod = script.pod()
 pod.run(); pod.log(b"hello\\n"); pod.end(0)
-life.complete()
+script.complete()
 
-Everything goes by the administrator's face, so that the same life is played on a real API server, which checks it.
+Everything goes by the administrator's face, so that the same script is played on a real API server, which checks it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.tools.wait import until
 if TYPE_CHECKING:
     from sandbox.control_plane.cluster import RealCluster
     from sandbox.emulator.errors import Object
-    from sandbox.emulator.server import Cluster
+    from sandbox.emulator.server import EmulatedCluster
     from sandbox.github.runner import Step
 
 
@@ -31,8 +31,8 @@ def now() -> str:
 class Pod:
     """One pod of the Job, Pending at first."""
 
-    def __init__(self, life: Life, name: str) -> None:
-        self._life = life
+    def __init__(self, script: JobScript, name: str) -> None:
+        self._script = script
         self.name = name
         self._began = ""
         self._restarts = 0
@@ -40,7 +40,7 @@ class Pod:
     @property
     def raw(self) -> Object:
         """The pod as it is."""
-        return self._life.cluster.get("Pod", self._life.namespace, self.name)
+        return self._script.cluster.get("Pod", self._script.namespace, self.name)
 
     def unschedulable(self, message: str) -> None:
         """The scheduler finds no node."""
@@ -78,19 +78,19 @@ class Pod:
         phase = "Running" if None in codes else ("Failed" if any(codes) else "Succeeded")
         self._status(phase=phase, containerStatuses=statuses)
         for status in statuses:
-            if "terminated" in status["state"] and hasattr(self._life.cluster, "log"):
-                self._life.cluster.log(self._life.namespace, self.name, status["name"]).end()
+            if "terminated" in status["state"] and hasattr(self._script.cluster, "log"):
+                self._script.cluster.log(self._script.namespace, self.name, status["name"]).end()
 
     def log(self, text: bytes, container: str = "") -> None:
         """It prints."""
-        cast("Cluster", self._life.cluster).log(self._life.namespace, self.name, container).write(text)
+        cast("EmulatedCluster", self._script.cluster).log(self._script.namespace, self.name, container).write(text)
 
     def delete(self) -> None:
         """It goes, and its logs with it."""
-        self._life.cluster.delete("Pod", self._life.namespace, self.name)
+        self._script.cluster.delete("Pod", self._script.namespace, self.name)
 
     def _containers(self, chosen: str, state: Object) -> list[Object]:
-        found = self._life.cluster.get("Pod", self._life.namespace, self.name)
+        found = self._script.cluster.get("Pod", self._script.namespace, self.name)
         before = {each["name"]: each for each in found.get("status", {}).get("containerStatuses") or []}
         return [
             {
@@ -107,14 +107,14 @@ class Pod:
         ]
 
     def _status(self, **fields: Any) -> None:  # noqa: ANN401  JSON
-        self._life.cluster.set_status("Pod", self._life.namespace, self.name, **fields)
+        self._script.cluster.set_status("Pod", self._script.namespace, self.name, **fields)
 
 
-class Life:
+class JobScript:
     """The newest Job in a namespace, from when it is there."""
 
     def __init__(
-        self, cluster: Cluster | RealCluster, namespace: str, *, others: int = 0, step: Step | None = None
+        self, cluster: EmulatedCluster | RealCluster, namespace: str, *, others: int = 0, step: Step | None = None
     ) -> None:
         """`others` Jobs are there already; `step` is to create this one."""
         self.cluster = cluster

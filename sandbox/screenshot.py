@@ -65,8 +65,8 @@ def draw(markdown: str, target: Path, *, height: int, chromium: str = "chromium"
 if __name__ == "__main__":
     # The README's picture, of a real run; or that of a summary from standard input: FILE HEIGHT.
     if len(sys.argv) == 1:
-        with Sandbox() as world:
+        with Sandbox() as sandbox:
             story = STORIES["failure"]
-            draw(story.tell(world).summary, ROOT / "docs" / "summary.png", height=1010)
+            draw(story.tell(sandbox).summary, ROOT / "docs" / "summary.png", height=1010)
     else:
         draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))

@@ -36,7 +36,7 @@ _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "B
 
 
 class RealCluster:
-    """A real API server behind a proxy that keeps the journal; otherwise as sandbox.emulator.server.Cluster.
+    """A real API server behind a proxy that keeps the journal; otherwise as sandbox.emulator.server.EmulatedCluster.
 
     Who bears an EKS token is found out by aws-iam-authenticator, from the account's STS and aws-auth. With
     `runs_jobs`, Jobs get pods, and stages.yaml tells how those live.

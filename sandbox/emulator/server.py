@@ -64,7 +64,7 @@ class _ManifestLoader(yaml.SafeLoader):
 _ManifestLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: str(node.value))
 
 
-class Cluster:
+class EmulatedCluster:
     """The API server (`url`, `ca_pem`) and, beside it, the face of an administrator who may do anything."""
 
     def __init__(

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox.aws.server import AWS
-    from sandbox.emulator.server import Cluster
+    from sandbox.emulator.server import EmulatedCluster
     from sandbox.net.certificates import Authority
 
-CLUSTERS: dict[str, Callable[[Authority, AWS], Cluster | RealCluster]] = {"emulator": emulated, "real": RealCluster}
+CLUSTERS: dict[str, Callable[[Authority, AWS], EmulatedCluster | RealCluster]] = {
+    "emulator": emulated,
+    "real": RealCluster,
+}
 
 __all__ = ["engine", "from_image", "image", "root"]  # fixtures, for a real cluster
 

@@ -12,7 +12,7 @@ import yaml
 
 from sandbox import CRONJOB, NAMESPACE
 from sandbox.emulator.admission import Failing, Webhook
-from sandbox.emulator.server import Cluster
+from sandbox.emulator.server import EmulatedCluster
 
 if TYPE_CHECKING:
     from sandbox import Run, Sandbox
@@ -286,7 +286,7 @@ def test_a_webhook_without_dry_run(sandbox: Sandbox):
 
 @pytest.mark.emulator("it would have kept the CronJob from having it")
 def test_a_field_that_the_api_server_does_not_know(sandbox: Sandbox):
-    assert isinstance(sandbox.cluster, Cluster)
+    assert isinstance(sandbox.cluster, EmulatedCluster)
     sandbox.cluster.unknown_fields.add("spec.backoffLimit")
 
     run = sandbox.run()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
-from sandbox.job_script import Life
+from sandbox.job_script import JobScript
 from sandbox.names import ROOT
 from sandbox.tools.wait import until
 
@@ -27,23 +27,23 @@ def said(run: Run) -> str:
     return "\n".join(run.log.shown)
 
 
-def follow(sandbox: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, Life]:
+def follow(sandbox: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, JobScript]:
     """Press the button; the step, and the Job that it follows by now."""
     step = sandbox.start(COMPLETED | (inputs or {}))
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     until(lambda: any(each.path == JOBS and each.query.get("watch") for each in sandbox.cluster.journal))
-    return step, life
+    return step, script
 
 
 # --- the verdict --------------------------------------------------------------------------------------------
 
 
 def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     pod.end(0)
-    life.complete()
+    script.complete()
 
     run = step.finish()
 
@@ -55,11 +55,11 @@ def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
 
 
 def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     pod.end(3)
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -76,8 +76,8 @@ def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(sandbox: San
 
 @pytest.mark.parametrize("reason", ["DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded", "FromTomorrow"])
 def test_the_controllers_reason_and_words_are_told(sandbox: Sandbox, reason: str):
-    step, life = follow(sandbox)
-    life.fail(reason, "its very own words")
+    step, script = follow(sandbox)
+    script.fail(reason, "its very own words")
 
     run = step.finish()
 
@@ -87,9 +87,9 @@ def test_the_controllers_reason_and_words_are_told(sandbox: Sandbox, reason: str
 
 @pytest.mark.parametrize("status", [{"succeeded": 7}, {"failed": 7}, {"active": 1, "ready": 1}], ids=str)
 def test_a_counter_decides_nothing(sandbox: Sandbox, status: dict[str, int]):
-    step, life = follow(sandbox, {"timeout": "6s"})
-    life.start()
-    sandbox.cluster.set_status("Job", NAMESPACE, life.name, **status)
+    step, script = follow(sandbox, {"timeout": "6s"})
+    script.start()
+    sandbox.cluster.set_status("Job", NAMESPACE, script.name, **status)
 
     run = step.finish()
 
@@ -98,10 +98,10 @@ def test_a_counter_decides_nothing(sandbox: Sandbox, status: dict[str, int]):
 
 @pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget"])
 def test_an_interim_condition_decides_nothing(sandbox: Sandbox, condition: str):
-    step, life = follow(sandbox, {"timeout": "6s"})
-    life.start()
+    step, script = follow(sandbox, {"timeout": "6s"})
+    script.start()
     sandbox.cluster.set_status(
-        "Job", NAMESPACE, life.name, conditions=[{"type": condition, "status": "True", "reason": "X", "message": "y"}]
+        "Job", NAMESPACE, script.name, conditions=[{"type": condition, "status": "True", "reason": "X", "message": "y"}]
     )
 
     run = step.finish()
@@ -110,11 +110,11 @@ def test_an_interim_condition_decides_nothing(sandbox: Sandbox, condition: str):
 
 
 def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     pod.end(0)
-    life.delete()
+    script.delete()
 
     run = step.finish()
 
@@ -124,12 +124,12 @@ def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(sandbox: Sa
 
 
 def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     pod.end(0)
-    life.complete()
-    life.delete()
+    script.complete()
+    script.delete()
 
     run = step.finish()
 
@@ -137,13 +137,13 @@ def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(sandbox: S
 
 
 def test_a_namesake_that_succeeds_is_another_job(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    manifest = copy.deepcopy(life.job)
-    life.delete()
-    manifest["metadata"] = {"name": life.name, "namespace": NAMESPACE}
+    step, script = follow(sandbox)
+    manifest = copy.deepcopy(script.job)
+    script.delete()
+    manifest["metadata"] = {"name": script.name, "namespace": NAMESPACE}
     manifest["spec"] = {"template": CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]["template"]}
     sandbox.cluster.apply(manifest | {"status": {}})
-    life.complete()
+    script.complete()
 
     run = step.finish()
 
@@ -168,8 +168,8 @@ def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(
         manifest["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = ttl
     manifest["spec"] |= spec
     sandbox.cluster.apply(manifest)
-    step, life = follow(sandbox)
-    life.fail()
+    step, script = follow(sandbox)
+    script.fail()
 
     run = step.finish()
 
@@ -181,11 +181,11 @@ def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(sandbox: San
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector").delay(1)
     step = sandbox.start(COMPLETED)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    pod = life.pod()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    pod = script.pod()
     pod.run()
     pod.end(4)
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -196,8 +196,8 @@ def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(sandbox: San
 
 
 def test_started_is_reached_when_a_container_runs(sandbox: Sandbox):
-    step, life = follow(sandbox, STARTED)
-    life.pod().run()
+    step, script = follow(sandbox, STARTED)
+    script.pod().run()
 
     run = step.finish()
 
@@ -207,15 +207,15 @@ def test_started_is_reached_when_a_container_runs(sandbox: Sandbox):
 
 
 def test_started_is_reached_by_a_job_that_has_succeeded_already(sandbox: Sandbox):
-    step, life = follow(sandbox, STARTED)
-    life.complete()
+    step, script = follow(sandbox, STARTED)
+    script.complete()
 
     assert step.finish().outputs["result"] == "started"
 
 
 def test_a_job_that_failed_already_has_not_just_started(sandbox: Sandbox):
-    step, life = follow(sandbox, STARTED)
-    life.fail()
+    step, script = follow(sandbox, STARTED)
+    script.fail()
 
     run = step.finish()
 
@@ -224,8 +224,8 @@ def test_a_job_that_failed_already_has_not_just_started(sandbox: Sandbox):
 
 
 def test_a_pod_that_waits_has_not_started(sandbox: Sandbox):
-    step, life = follow(sandbox, STARTED | {"timeout": "6s"})
-    life.pod().wait("ContainerCreating")
+    step, script = follow(sandbox, STARTED | {"timeout": "6s"})
+    script.pod().wait("ContainerCreating")
 
     assert step.finish().outputs["result"] == "timed-out"
 
@@ -234,8 +234,8 @@ def test_a_pod_that_waits_has_not_started(sandbox: Sandbox):
 
 
 def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbox):
-    step, life = follow(sandbox, {"timeout": "6s"})
-    life.pod().run()
+    step, script = follow(sandbox, {"timeout": "6s"})
+    script.pod().run()
 
     run = step.finish()
 
@@ -244,23 +244,23 @@ def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbo
     first = run.summary.splitlines()[0]
     assert "STILL RUNNING" in first
     assert "don't start it again" in first
-    assert f"kubectl --namespace {NAMESPACE} logs --all-containers --follow job/{life.name}" in run.summary
-    assert life.job["metadata"]["name"] == run.outputs["job-name"]
-    assert "deletionTimestamp" not in life.job["metadata"]
+    assert f"kubectl --namespace {NAMESPACE} logs --all-containers --follow job/{script.name}" in run.summary
+    assert script.job["metadata"]["name"] == run.outputs["job-name"]
+    assert "deletionTimestamp" not in script.job["metadata"]
 
 
 # --- what is told meanwhile ---------------------------------------------------------------------------------
 
 
 def test_each_change_of_state_is_told_once(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.unschedulable("0/3 nodes are available: 3 Insufficient memory.")
     pod.wait("ContainerCreating")
     pod.run()
     pod.run()
     pod.end(0)
-    life.complete()
+    script.complete()
 
     run = step.finish()
 
@@ -269,14 +269,14 @@ def test_each_change_of_state_is_told_once(sandbox: Sandbox):
 
 
 def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    life.pod().wait("InvalidImageName", 'Failed to apply default image tag "Nightly": invalid reference format')
+    step, script = follow(sandbox)
+    script.pod().wait("InvalidImageName", 'Failed to apply default image tag "Nightly": invalid reference format')
     shown: list[bytes] = []
     for line in step.process.stdout or []:
         shown.append(line)
         if line.startswith(b"::error"):
             break
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -290,14 +290,14 @@ def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(sandbox: Sandbo
 
 
 def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     for number in range(50):
         pod.log(b"line %d\n" % number)
     pod.log(b"Traceback: no such table `reports`")
     pod.end(1)
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -309,12 +309,12 @@ def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(
 
 
 def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.log(b"the only line")
     pod.run()
     pod.end(0)
-    life.complete()
+    script.complete()
 
     assert "the only line" in said(step.finish())
 
@@ -331,12 +331,12 @@ progress 1%\r::error::no
 
 
 def test_no_line_of_the_output_is_a_command_or_breaks_out_of_its_block(sandbox: Sandbox):
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     pod.log(HOSTILE)
     pod.end(1)
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -367,12 +367,12 @@ def test_a_public_repositorys_page_is_kept_free_of_the_output(
 ):
     sandbox.github.event = replace(sandbox.github.event, visibility=visibility)
     sandbox.cluster.patch("CronJob", NAMESPACE, "nightly-report", with_the_logs_end_as_message)
-    step, life = follow(sandbox, {"logs": logs})
-    pod = life.pod()
+    step, script = follow(sandbox, {"logs": logs})
+    pod = script.pod()
     pod.run()
     pod.log(b"customer 4711 owes 3 EUR\n")
     pod.end(1, message="customer 4711 owes 3 EUR\n")  # the log's end, with this policy
-    life.fail()
+    script.fail()
 
     run = step.finish()
 
@@ -427,14 +427,14 @@ def test_any_other_missing_right_takes_that_part_only_with_one_notice(
     sandbox: Sandbox, resource: str, verbs: str, rule: str
 ):
     without(sandbox, resource, verbs)
-    step, life = follow(sandbox)
-    pod = life.pod()
+    step, script = follow(sandbox)
+    pod = script.pod()
     pod.run()
     # The second attempt comes after the first refusal was heard.
     wanted = {"list": PODS, "watch": f"{PODS} watch"}.get(verbs) if resource == "pods" else None
     until(lambda: wanted is None or asked(sandbox).count(wanted) > 1)
     pod.end(3)
-    life.fail()
+    script.fail()
 
     run = step.finish()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import NAMESPACE
-from sandbox.job_script import Life
+from sandbox.job_script import JobScript
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
@@ -46,29 +46,29 @@ def deletions(sandbox: Sandbox) -> list[Any]:
     return [each for each in sandbox.cluster.journal if each.method == "DELETE"]
 
 
-def following(sandbox: Sandbox, inputs: dict[str, str]) -> tuple[Step, Life]:
+def following(sandbox: Sandbox, inputs: dict[str, str]) -> tuple[Step, JobScript]:
     """A step that follows its Job, whose pod runs."""
     step = sandbox.start(inputs)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    life.pod().run()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    script.pod().run()
     for line in step.process.stdout or []:
         if b" runs" in line:
             break
-    return step, life
+    return step, script
 
 
 @SIGNALS
 def test_a_cancelled_step_leaves_the_job_and_says_how_to_stop_it(sandbox: Sandbox, number: signal.Signals):
-    step, life = following(sandbox, FOLLOW)
+    step, script = following(sandbox, FOLLOW)
     step.process.send_signal(number)
 
     run = step.finish()
 
     assert run.exit_status == 1
-    assert (run.outputs["result"], run.outputs["job-name"]) == ("cancelled", life.name)
+    assert (run.outputs["result"], run.outputs["job-name"]) == ("cancelled", script.name)
     assert run.outputs["duration"].isdigit()
     assert "goes on running" in run.summary
-    assert f"kubectl --namespace {NAMESPACE} delete job {life.name}" in run.summary
+    assert f"kubectl --namespace {NAMESPACE} delete job {script.name}" in run.summary
     assert jobs(sandbox)
     assert not deletions(sandbox)
 
@@ -78,8 +78,8 @@ def test_with_on_cancel_delete_the_job_is_deleted_with_its_pods_and_only_this_on
     sandbox: Sandbox, number: signal.Signals
 ):
     sandbox.cluster.apply(MAY_DELETE)
-    step, life = following(sandbox, DELETE)
-    uid = life.job["metadata"]["uid"]
+    step, script = following(sandbox, DELETE)
+    uid = script.job["metadata"]["uid"]
     step.process.send_signal(number)
 
     run = step.finish()
@@ -110,7 +110,7 @@ def test_what_was_not_done_in_time_is_done_afterwards(sandbox: Sandbox):
     sandbox.cluster.apply(MAY_DELETE)
     proxy = sandbox.before_cluster()
     proxy.on(method="DELETE").hang()
-    step, life = following(sandbox, DELETE)
+    step, script = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
@@ -119,12 +119,12 @@ def test_what_was_not_done_in_time_is_done_afterwards(sandbox: Sandbox):
     assert jobs(sandbox)
     after = sandbox.run_post(run, DELETE)
     assert after.exit_status == 0
-    assert f"the Job `{life.name}` is being deleted" in after.summary
+    assert f"the Job `{script.name}` is being deleted" in after.summary
     assert not jobs(sandbox)
 
 
 def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before_and_after(sandbox: Sandbox):
-    step, life = following(sandbox, DELETE)
+    step, script = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
@@ -136,14 +136,14 @@ def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before
     after = sandbox.run_post(run, DELETE)
     assert after.exit_status == 1
     assert rule in after.summary
-    assert f"delete job {life.name}" in after.summary
+    assert f"delete job {script.name}" in after.summary
 
 
 def test_a_job_that_ended_before_the_workflow_was_cancelled_stays(sandbox: Sandbox):
     sandbox.cluster.apply(MAY_DELETE)
     step = sandbox.start(DELETE)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    life.complete()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    script.complete()
     run = step.finish()
 
     after = sandbox.run_post(run, DELETE)
@@ -283,8 +283,8 @@ def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summar
     if not hasattr(sandbox.cluster, "log"):
         pytest.skip("logs come from a kubelet")
     step = sandbox.start(FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    pod = life.pod()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    pod = script.pod()
     pod.run()
     # More than a pipe holds: the writer of the log blocks.
     for number in range(200):
@@ -296,7 +296,7 @@ def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summar
     run = step.finish()
 
     assert run.outputs["result"] == "cancelled"
-    assert run.outputs["job-name"] == life.name
+    assert run.outputs["job-name"] == script.name
     assert "goes on running" in run.summary
 
 

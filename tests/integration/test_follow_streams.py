@@ -10,7 +10,7 @@ import pytest
 from run_cronjob.clients import kube_api, token_refresh
 from sandbox import NAMESPACE
 from sandbox.github.workflow_commands import interpret
-from sandbox.job_script import Life
+from sandbox.job_script import JobScript
 from sandbox.tools.wait import until
 from tests.integration.inprocess import Press
 
@@ -54,12 +54,12 @@ def lists(sandbox: Sandbox) -> list[Any]:
 def see_it_end(sandbox: Sandbox, *, after: int) -> Run:
     """Press; the Job succeeds once so many watches of it have reached the cluster."""
     step = sandbox.start(FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    pod = life.pod()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    pod = script.pod()
     pod.run()
     until(lambda: len(watches(sandbox)) >= after)
     pod.end(0)
-    life.complete()
+    script.complete()
     return step.finish()
 
 
@@ -110,8 +110,8 @@ def test_what_happened_between_two_streams_is_not_missed(sandbox: Sandbox):
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
     step = sandbox.start(FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    life.complete()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    script.complete()
 
     run = step.finish()
 
@@ -122,8 +122,8 @@ def test_a_job_that_was_deleted_between_two_streams_is_deleted(sandbox: Sandbox)
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="watch=true", times=None).cut_stream(after_bytes=0)
     step = sandbox.start(FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    life.delete()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    script.delete()
 
     run = step.finish()
 
@@ -134,13 +134,13 @@ def test_the_past_being_forgotten_is_no_trouble(sandbox: Sandbox):
     if not hasattr(sandbox.cluster, "compact"):
         pytest.skip("etcd forgets after five minutes")
     step = sandbox.start(FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE, step=step)
-    pod = life.pod()
+    script = JobScript(sandbox.cluster, NAMESPACE, step=step)
+    pod = script.pod()
     pod.run()
     until(lambda: len(watches(sandbox)) >= 1)
     sandbox.cluster.compact()
     pod.end(0)
-    life.complete()
+    script.complete()
 
     assert step.finish().outputs["result"] == "succeeded"
 
@@ -156,9 +156,9 @@ def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
     proxy = sandbox.before_cluster()
     stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE)
+    script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: any(each.fault for each in proxy.journal))
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"
 
@@ -168,10 +168,10 @@ def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
 ):
     monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
-    life = Life(sandbox.cluster, NAMESPACE)
-    life.pod().run()
+    script = JobScript(sandbox.cluster, NAMESPACE)
+    script.pod().run()
     until(lambda: len(watches(sandbox)) >= 4)
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"
     assert len([each for each in lists(sandbox) if "watch" not in each.query]) == 1
@@ -184,14 +184,14 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
     monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 2)
     # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(sandbox.cluster, NAMESPACE)
-    life.pod().run()
+    script = JobScript(sandbox.cluster, NAMESPACE)
+    script.pod().run()
 
     def tokens() -> set[str]:
         return {each.headers["authorization"] for each in sandbox.cluster.journal}
 
     until(lambda: len(tokens()) >= 4)
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"
     assert len(sandbox.github.journal) >= 4, "a fresh OIDC token for each"
@@ -209,9 +209,9 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
     fault(proxy, times=1).status(401, UNAUTHORIZED)
     # With new credentials of the role, too: a token made in the same second would be the same.
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(sandbox.cluster, NAMESPACE)
+    script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: len(watches(sandbox)) >= 1)
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"
     assert len({each.headers["authorization"] for each in proxy.journal}) == 2
@@ -230,11 +230,11 @@ def test_a_kubeconfigs_token_file_is_read_again(
     kubeconfig.write_text(json.dumps(config))
     inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | inputs)
-    life = Life(sandbox.cluster, NAMESPACE)
-    life.pod().run()
+    script = JobScript(sandbox.cluster, NAMESPACE)
+    script.pod().run()
     file.write_text(f"{second}\n")
     until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in sandbox.cluster.journal})
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"
 
@@ -249,9 +249,9 @@ def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
         403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
     )
     press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
-    life = Life(sandbox.cluster, NAMESPACE)
-    life.pod().run()
+    script = JobScript(sandbox.cluster, NAMESPACE)
+    script.pod().run()
     until(lambda: len(sts.journal) >= 2 and len(watches(sandbox)) >= 3)
-    life.complete()
+    script.complete()
 
     assert press.outputs()["result"] == "succeeded"

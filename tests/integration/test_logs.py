@@ -16,7 +16,7 @@ from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
-from sandbox.emulator.server import Cluster as Emulator
+from sandbox.emulator.server import EmulatedCluster
 from sandbox.github.workflow_commands import interpret
 from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy
@@ -51,7 +51,7 @@ class Stage:
     """An emulated cluster behind a faulty network, and what the action's log shows of it."""
 
     def __init__(
-        self, emulator: Emulator, proxy: FaultProxy, capture: pytest.CaptureFixture[bytes], ca_pem: str
+        self, emulator: EmulatedCluster, proxy: FaultProxy, capture: pytest.CaptureFixture[bytes], ca_pem: str
     ) -> None:
         self.emulator = emulator
         self.network = proxy
@@ -164,7 +164,7 @@ def stage(
     ca = tmp_path / "ca.pem"
     ca.write_text(authority.pem)
     with (
-        Emulator(authority) as emulator,
+        EmulatedCluster(authority) as emulator,
         FaultProxy(emulator.url, authority=authority, upstream_ca=emulator.ca_pem) as proxy,
     ):
         emulator.apply(RULES)

@@ -15,7 +15,7 @@ import urllib3
 
 from sandbox.emulator.admission import Failing, Policy, Webhook
 from sandbox.emulator.errors import StatusError
-from sandbox.emulator.server import Cluster
+from sandbox.emulator.server import EmulatedCluster
 from sandbox.net.certificates import Authority
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Answer:
 class Client:
     """Speaks to the cluster as one user."""
 
-    def __init__(self, cluster: Cluster, token: str | None, **context: Path) -> None:
+    def __init__(self, cluster: EmulatedCluster, token: str | None, **context: Path) -> None:
         self._url = cluster.url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         tls = ssl.create_default_context(cadata=cluster.ca_pem)
@@ -111,19 +111,19 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def cluster(authority: Authority) -> Iterator[Cluster]:
-    with Cluster(authority) as cluster:
+def cluster(authority: Authority) -> Iterator[EmulatedCluster]:
+    with EmulatedCluster(authority) as cluster:
         cluster.apply(SET_UP)
         yield cluster
 
 
 @pytest.fixture
-def root(cluster: Cluster) -> Client:
+def root(cluster: EmulatedCluster) -> Client:
     return Client(cluster, cluster.user("root", ["system:masters"]))
 
 
 @pytest.fixture
-def runner(cluster: Cluster) -> Client:
+def runner(cluster: EmulatedCluster) -> Client:
     return Client(cluster, cluster.user("octocat", ["runners"]))
 
 
@@ -151,7 +151,7 @@ def _lines(response: Any) -> Iterator[bytes]:
 
 class TestWhoAsks:
     @pytest.mark.parametrize("token", [None, "made-up"])
-    def test_a_stranger_is_unauthorized(self, cluster: Cluster, token: str | None) -> None:
+    def test_a_stranger_is_unauthorized(self, cluster: EmulatedCluster, token: str | None) -> None:
         answer = Client(cluster, token).get(f"{CRONJOBS}/nightly")
 
         assert answer.status == 401
@@ -172,14 +172,14 @@ class TestWhoAsks:
             asked.append(token)
             return ("octocat", ("runners",)) if token == "eks-token" else None
 
-        with Cluster(authority, authenticate) as cluster:
+        with EmulatedCluster(authority, authenticate) as cluster:
             cluster.apply(SET_UP)
 
             assert Client(cluster, "eks-token").get(f"{CRONJOBS}/nightly").status == 200
             assert Client(cluster, "other").get(f"{CRONJOBS}/nightly").status == 401
         assert asked == ["eks-token", "other"]
 
-    def test_a_client_certificate_names_its_user_and_group(self, cluster: Cluster, tmp_path: Path) -> None:
+    def test_a_client_certificate_names_its_user_and_group(self, cluster: EmulatedCluster, tmp_path: Path) -> None:
         certificate, key = tmp_path / "client.pem", tmp_path / "client.key"
         for path, pem in zip((certificate, key), cluster.client_certificate("ada", "runners"), strict=True):
             path.write_text(pem)
@@ -188,7 +188,7 @@ class TestWhoAsks:
         assert client.get(f"{CRONJOBS}/nightly").status == 200
         assert 'User "ada" cannot list' in client.get(CRONJOBS).json["message"]
 
-    def test_every_request_is_written_down(self, cluster: Cluster, runner: Client) -> None:
+    def test_every_request_is_written_down(self, cluster: EmulatedCluster, runner: Client) -> None:
         runner.create(job(), fieldValidation="Strict")
 
         [entry] = cluster.journal
@@ -264,7 +264,7 @@ class TestReading:
         names = [item["metadata"]["name"] for item in root.get("/api/v1/namespaces").json["items"]]
         assert names == ["default", "kube-system", "staging"]
 
-    def test_a_list_is_of_one_namespace_or_of_all(self, cluster: Cluster, root: Client) -> None:
+    def test_a_list_is_of_one_namespace_or_of_all(self, cluster: EmulatedCluster, root: Client) -> None:
         cluster.apply({"kind": "CronJob", "metadata": {"name": "weekly"}, "spec": {}})
 
         def names(path: str) -> list[str]:
@@ -286,7 +286,7 @@ class TestReading:
             ("app=", []),
         ],
     )
-    def test_labels_select(self, cluster: Cluster, root: Client, selector: str, names: list[str]) -> None:
+    def test_labels_select(self, cluster: EmulatedCluster, root: Client, selector: str, names: list[str]) -> None:
         for name, labels in {
             "a": {"app": "nightly", "tier": "front"},
             "b": {"app": "nightly", "tier": "back"},
@@ -313,7 +313,7 @@ class TestReading:
         assert answer.status == 400
         assert answer.json["message"].startswith(message)
 
-    def test_events_are_selected_by_what_they_are_about(self, cluster: Cluster, root: Client) -> None:
+    def test_events_are_selected_by_what_they_are_about(self, cluster: EmulatedCluster, root: Client) -> None:
         for name, about in (("e1", "nightly-1"), ("e2", "nightly-2")):
             involved = {"kind": "Job", "name": about, "namespace": "staging"}
             cluster.apply(
@@ -340,7 +340,7 @@ class TestReading:
 
         assert (answer.status, answer.json["message"]) == (400, message)
 
-    def test_a_list_comes_in_pages_as_it_was_at_the_first(self, cluster: Cluster, root: Client) -> None:
+    def test_a_list_comes_in_pages_as_it_was_at_the_first(self, cluster: EmulatedCluster, root: Client) -> None:
         for name in "abcde":
             cluster.apply(job(name) | {"metadata": {"name": name, "namespace": "staging"}})
 
@@ -360,7 +360,7 @@ class TestReading:
         }
         assert "kind" not in first["items"][0]
 
-    def test_a_page_too_late_is_expired_and_says_how_to_go_on(self, cluster: Cluster, root: Client) -> None:
+    def test_a_page_too_late_is_expired_and_says_how_to_go_on(self, cluster: EmulatedCluster, root: Client) -> None:
         for name in "abc":
             cluster.apply(job(name) | {"metadata": {"name": name, "namespace": "staging"}})
         token = root.get(JOBS, limit=1).json["metadata"]["continue"]
@@ -381,7 +381,7 @@ class TestReading:
 
 
 class TestCreatingAJob:
-    def test_the_server_adds_what_only_it_knows(self, cluster: Cluster, runner: Client) -> None:
+    def test_the_server_adds_what_only_it_knows(self, cluster: EmulatedCluster, runner: Client) -> None:
         answer = runner.create(job())
 
         assert answer.status == 201
@@ -422,7 +422,7 @@ class TestCreatingAJob:
         assert (created["spec"]["parallelism"], created["spec"]["suspend"]) == (2, True)
         assert "completions" not in created["spec"]
 
-    def test_a_dry_run_answers_and_keeps_nothing(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_dry_run_answers_and_keeps_nothing(self, cluster: EmulatedCluster, runner: Client) -> None:
         answer = runner.create(job(), dryRun="All")
 
         assert answer.status == 201
@@ -453,7 +453,7 @@ class TestCreatingAJob:
         assert (answer.status, answer.json["reason"]) == (409, "AlreadyExists")
         assert answer.json["message"] == 'jobs.batch "nightly-1" already exists'
 
-    def test_of_many_at_once_one_gets_the_name(self, cluster: Cluster, runner: Client) -> None:
+    def test_of_many_at_once_one_gets_the_name(self, cluster: EmulatedCluster, runner: Client) -> None:
         with ThreadPoolExecutor(8) as pool:
             statuses = [answer.status for answer in pool.map(runner.create, [job()] * 8)]
 
@@ -527,7 +527,7 @@ class TestCreatingAJob:
         ],
     )
     def test_an_invalid_job_is_refused_with_its_causes(
-        self, cluster: Cluster, runner: Client, sent: Object, fields: list[str], message: str
+        self, cluster: EmulatedCluster, runner: Client, sent: Object, fields: list[str], message: str
     ) -> None:
         answer = runner.create(sent)
 
@@ -571,7 +571,7 @@ class TestCreatingAJob:
             "the namespace of the provided object does not match the namespace sent on the request"
         )
 
-    def test_a_namespace_that_is_going_takes_nothing(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_namespace_that_is_going_takes_nothing(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.set_status("Namespace", "", "staging", phase="Terminating")
 
         answer = runner.create(job())
@@ -616,7 +616,7 @@ class TestFieldValidation:
             .encode()
         )
 
-    def test_strict_refuses_unknown_and_repeated_fields(self, cluster: Cluster, runner: Client) -> None:
+    def test_strict_refuses_unknown_and_repeated_fields(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.unknown_fields.add(self.UNKNOWN)
 
         answer = runner.create(self.sent(), fieldValidation="Strict")
@@ -627,7 +627,7 @@ class TestFieldValidation:
             f' duplicate field "spec.suspend", unknown field "{self.UNKNOWN}"'
         )
 
-    def test_warn_drops_them_and_says_so(self, cluster: Cluster, runner: Client) -> None:
+    def test_warn_drops_them_and_says_so(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.unknown_fields.add(self.UNKNOWN)
 
         answer = runner.create(self.sent())
@@ -645,7 +645,7 @@ class TestFieldValidation:
 
 
 class TestAdmission:
-    def test_an_object_quota_counts_jobs(self, cluster: Cluster, runner: Client) -> None:
+    def test_an_object_quota_counts_jobs(self, cluster: EmulatedCluster, runner: Client) -> None:
         metadata = {"name": "few-jobs", "namespace": "staging"}
         cluster.apply({"kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"count/jobs.batch": "1"}}})
 
@@ -659,7 +659,7 @@ class TestAdmission:
             " used: count/jobs.batch=1, limited: count/jobs.batch=1"
         )
 
-    def test_a_webhook_decides_by_the_finished_object(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_webhook_decides_by_the_finished_object(self, cluster: EmulatedCluster, runner: Client) -> None:
         seen: list[Object] = []
         cluster.webhooks.append(Webhook("policy.example.com", seen.append))
 
@@ -669,7 +669,7 @@ class TestAdmission:
 
     @pytest.mark.parametrize(("code", "reason"), [(403, "Forbidden"), (400, None)])
     def test_a_webhook_denies_in_its_own_words(
-        self, cluster: Cluster, runner: Client, code: int, reason: str | None
+        self, cluster: EmulatedCluster, runner: Client, code: int, reason: str | None
     ) -> None:
         cluster.webhooks.append(Webhook("policy.example.com", lambda _job: "no images from there", code=code))
 
@@ -681,7 +681,9 @@ class TestAdmission:
         )
         assert cluster.list("Job") == ()
 
-    def test_a_webhook_without_dry_run_support_breaks_a_dry_run_alone(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_webhook_without_dry_run_support_breaks_a_dry_run_alone(
+        self, cluster: EmulatedCluster, runner: Client
+    ) -> None:
         cluster.webhooks.append(Webhook("policy.example.com", lambda _job: None, supports_dry_run=False))
 
         answer = runner.create(job(), dryRun="All")
@@ -690,7 +692,7 @@ class TestAdmission:
         assert answer.json["message"] == 'admission webhook "policy.example.com" does not support dry run'
         assert runner.create(job()).status == 201
 
-    def test_a_webhook_that_fails_is_an_internal_error(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_webhook_that_fails_is_an_internal_error(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.webhooks.append(Webhook("policy.example.com", lambda _job: Failing("Post: EOF")))
 
         answer = runner.create(job())
@@ -700,7 +702,7 @@ class TestAdmission:
             'Internal error occurred: failed calling webhook "policy.example.com": failed to call webhook: Post: EOF'
         )
 
-    def test_a_policy_denies_with_its_name_and_binding(self, cluster: Cluster, runner: Client) -> None:
+    def test_a_policy_denies_with_its_name_and_binding(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.policies.append(Policy("jobs-from-cronjobs", "runners", lambda _job: "not from a CronJob"))
 
         answer = runner.create(job())
@@ -710,7 +712,7 @@ class TestAdmission:
         assert answer.json["message"] == f'jobs.batch "nightly-1" is forbidden: {why}'
         assert answer.json["details"]["causes"] == [{"message": why}]
 
-    def test_warnings_come_with_the_answer(self, cluster: Cluster, runner: Client) -> None:
+    def test_warnings_come_with_the_answer(self, cluster: EmulatedCluster, runner: Client) -> None:
         cluster.warnings.append('would violate PodSecurity "restricted:latest" ✓ Ü')
 
         answer = runner.create(job("a.b"))
@@ -722,14 +724,14 @@ class TestAdmission:
 
 class TestDeletingAJob:
     @pytest.fixture
-    def uid(self, cluster: Cluster) -> str:
+    def uid(self, cluster: EmulatedCluster) -> str:
         [created] = cluster.apply(job() | {"metadata": {"name": "nightly-1", "namespace": "staging"}})
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "nightly-1", "uid": created["metadata"]["uid"]}
         cluster.patch("Pod", "staging", "nightly-1-abcde", lambda pod: pod["metadata"].update(ownerReferences=[owner]))
         return str(owner["uid"])
 
     @pytest.mark.parametrize("policy", ["Background", "Foreground"])
-    def test_its_pods_go_with_it(self, cluster: Cluster, root: Client, uid: str, policy: str) -> None:
+    def test_its_pods_go_with_it(self, cluster: EmulatedCluster, root: Client, uid: str, policy: str) -> None:
         options = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
 
         answer = root("DELETE", f"{JOBS}/nightly-1", options)
@@ -752,7 +754,7 @@ class TestDeletingAJob:
         assert metadata["deletionTimestamp"]
 
     @pytest.mark.usefixtures("uid")
-    def test_without_a_policy_its_pods_stay_and_a_warning_says_so(self, cluster: Cluster, root: Client) -> None:
+    def test_without_a_policy_its_pods_stay_and_a_warning_says_so(self, cluster: EmulatedCluster, root: Client) -> None:
         answer = root("DELETE", f"{JOBS}/nightly-1")
 
         assert "child pods are preserved by default" in answer.headers["Warning"]
@@ -760,7 +762,7 @@ class TestDeletingAJob:
         [pod] = cluster.list("Pod")
         assert pod["metadata"]["ownerReferences"] == []
 
-    def test_another_job_of_that_name_is_left_alone(self, cluster: Cluster, root: Client, uid: str) -> None:
+    def test_another_job_of_that_name_is_left_alone(self, cluster: EmulatedCluster, root: Client, uid: str) -> None:
         options = {"propagationPolicy": "Background", "preconditions": {"uid": "another"}}
 
         answer = root("DELETE", f"{JOBS}/nightly-1", options)
@@ -773,7 +775,7 @@ class TestDeletingAJob:
         assert len(cluster.list("Job")) == 1
 
     @pytest.mark.usefixtures("uid")
-    def test_a_dry_run_deletes_nothing(self, cluster: Cluster, root: Client) -> None:
+    def test_a_dry_run_deletes_nothing(self, cluster: EmulatedCluster, root: Client) -> None:
         options = {"propagationPolicy": "Foreground", "dryRun": ["All"]}
 
         assert root("DELETE", f"{JOBS}/nightly-1", options).status == 200
@@ -784,7 +786,7 @@ class TestDeletingAJob:
 
 
 class TestWatching:
-    def test_a_watch_tells_what_happens_after_its_list(self, cluster: Cluster, root: Client) -> None:
+    def test_a_watch_tells_what_happens_after_its_list(self, cluster: EmulatedCluster, root: Client) -> None:
         root.create(job("before"))
         version = root.get(JOBS).json["metadata"]["resourceVersion"]
         root.create(job())
@@ -808,7 +810,9 @@ class TestWatching:
 
         assert (kind, each["kind"], each["metadata"]["name"]) == ("ADDED", "Job", "nightly-1")
 
-    def test_it_is_open_before_anything_happens_and_live_afterwards(self, cluster: Cluster, root: Client) -> None:
+    def test_it_is_open_before_anything_happens_and_live_afterwards(
+        self, cluster: EmulatedCluster, root: Client
+    ) -> None:
         version = root.get(JOBS).json["metadata"]["resourceVersion"]
 
         with root.open("GET", JOBS, watch="true", resourceVersion=version) as stream:
@@ -818,7 +822,7 @@ class TestWatching:
 
         assert kind == "ADDED"
 
-    def test_it_sees_its_own_namespace_and_selection(self, cluster: Cluster, root: Client) -> None:
+    def test_it_sees_its_own_namespace_and_selection(self, cluster: EmulatedCluster, root: Client) -> None:
         version = root.get(PODS).json["metadata"]["resourceVersion"]
         cluster.apply({"kind": "Pod", "metadata": {"name": "p", "labels": {"app": "nightly"}}})
         cluster.apply({"kind": "Pod", "metadata": {"name": "q", "namespace": "staging"}})
@@ -829,7 +833,7 @@ class TestWatching:
 
         assert each["metadata"]["name"] == "r"
 
-    def test_an_object_comes_and_goes_with_its_labels(self, cluster: Cluster, root: Client) -> None:
+    def test_an_object_comes_and_goes_with_its_labels(self, cluster: EmulatedCluster, root: Client) -> None:
         version = root.get(PODS).json["metadata"]["resourceVersion"]
         for label in ({"app": "weekly"}, {"app": "nightly"}):
             cluster.patch("Pod", "staging", "nightly-1-abcde", lambda pod: pod["metadata"].update(labels=label))  # noqa: B023  called at once
@@ -838,7 +842,7 @@ class TestWatching:
             assert [kind for kind, _ in events(stream, 2)] == ["DELETED", "ADDED"]
 
     def test_an_older_version_than_is_remembered_is_an_error_in_the_stream(
-        self, cluster: Cluster, root: Client
+        self, cluster: EmulatedCluster, root: Client
     ) -> None:
         version = root.get(JOBS).json["metadata"]["resourceVersion"]
         root.create(job())
@@ -851,7 +855,7 @@ class TestWatching:
         assert (answer.json["object"]["code"], answer.json["object"]["reason"]) == (410, "Expired")
         assert answer.json["object"]["message"] == f"too old resource version: {version} ({int(version) + 1})"
 
-    def test_bookmarks_come_to_whoever_asked(self, cluster: Cluster, root: Client) -> None:
+    def test_bookmarks_come_to_whoever_asked(self, cluster: EmulatedCluster, root: Client) -> None:
         version = root.get(JOBS).json["metadata"]["resourceVersion"]
         cluster.bookmark_interval = 0.01
 
@@ -862,14 +866,14 @@ class TestWatching:
         assert mark["kind"] == "Job"
         assert mark["metadata"]["resourceVersion"] == version
 
-    def test_nobody_else_gets_bookmarks(self, cluster: Cluster, root: Client) -> None:
+    def test_nobody_else_gets_bookmarks(self, cluster: EmulatedCluster, root: Client) -> None:
         version = root.get(JOBS).json["metadata"]["resourceVersion"]
         cluster.bookmark_interval = 0.01
 
         assert root.get(JOBS, watch="true", resourceVersion=version, timeoutSeconds=1).body == b""
 
     def test_closing_the_cluster_ends_it(self, authority: Authority) -> None:
-        with Cluster(authority) as cluster:
+        with EmulatedCluster(authority) as cluster:
             client = Client(cluster, cluster.user("root", ["system:masters"]))
             stream = client.open("GET", "/apis/batch/v1/jobs", watch="true")
         with stream:
@@ -881,7 +885,7 @@ class TestWatching:
 
 class TestLogs:
     @pytest.fixture
-    def log(self, cluster: Cluster) -> ContainerLog:
+    def log(self, cluster: EmulatedCluster) -> ContainerLog:
         log = cluster.log("staging", "nightly-1-abcde")
         for second, line in enumerate(("one", "two", "three")):
             log.write(line + "\n", at=datetime(2026, 11, 23, 4, 5, second, 600_000, UTC))
@@ -915,7 +919,7 @@ class TestLogs:
 
         assert root.get(LOG, sinceSeconds=600).body == b"now\n"
 
-    def test_bytes_pass_as_they_were_printed(self, cluster: Cluster, root: Client) -> None:
+    def test_bytes_pass_as_they_were_printed(self, cluster: EmulatedCluster, root: Client) -> None:
         log = cluster.log("staging", "nightly-1-abcde")
         log.write(b"10%\r20%\r\xff\n\npart")
         log.write(b"ial")
@@ -932,7 +936,7 @@ class TestLogs:
             assert stream.read() == b"three\nfour\n"
 
     def test_closing_the_cluster_ends_it(self, authority: Authority) -> None:
-        with Cluster(authority) as cluster:
+        with EmulatedCluster(authority) as cluster:
             cluster.apply(SET_UP)
             client = Client(cluster, cluster.user("root", ["system:masters"]))
             stream = client.open("GET", LOG, follow="true")
@@ -947,7 +951,7 @@ class TestLogs:
         ],
     )
     def test_a_container_that_waits_has_none(
-        self, cluster: Cluster, root: Client, reason: str | None, told: str
+        self, cluster: EmulatedCluster, root: Client, reason: str | None, told: str
     ) -> None:
         waiting = [{"name": "main", "state": {"waiting": {"reason": reason}}}]
         cluster.set_status("Pod", "staging", "nightly-1-abcde", containerStatuses=waiting)
@@ -957,7 +961,7 @@ class TestLogs:
         assert answer.status == 400
         assert answer.json["message"] == (f'container "main" in pod "nightly-1-abcde" is waiting to start: {told}')
 
-    def test_one_of_several_containers_must_be_named(self, cluster: Cluster, root: Client) -> None:
+    def test_one_of_several_containers_must_be_named(self, cluster: EmulatedCluster, root: Client) -> None:
         spec = {"initContainers": [{"name": "init"}], "containers": [{"name": "main"}, {"name": "side"}]}
         cluster.patch("Pod", "staging", "nightly-1-abcde", lambda pod: pod.update(spec=spec))
 
@@ -988,7 +992,7 @@ class TestLogs:
 
 
 class TestTheAdministrator:
-    def test_applying_again_replaces_but_keeps_identity_and_status(self, cluster: Cluster) -> None:
+    def test_applying_again_replaces_but_keeps_identity_and_status(self, cluster: EmulatedCluster) -> None:
         [before] = cluster.apply(job() | {"metadata": {"name": "a", "namespace": "staging"}})
         cluster.set_status("Job", "staging", "a", active=1)
 
@@ -998,23 +1002,23 @@ class TestTheAdministrator:
         assert (after["status"], after["spec"]["backoffLimit"]) == ({"active": 1}, 0)
         assert int(after["metadata"]["resourceVersion"]) > int(before["metadata"]["resourceVersion"])
 
-    def test_a_job_may_be_applied_with_its_status(self, cluster: Cluster) -> None:
+    def test_a_job_may_be_applied_with_its_status(self, cluster: EmulatedCluster) -> None:
         cluster.apply(job() | {"metadata": {"name": "a", "namespace": "staging"}, "status": {"active": 1}})
 
         assert cluster.get("Job", "staging", "a")["status"] == {"active": 1}
         assert cluster.get("Job", "staging", "a")["metadata"]["labels"]["job-name"] == "a"
 
-    def test_a_time_in_a_manifest_stays_text(self, cluster: Cluster) -> None:
+    def test_a_time_in_a_manifest_stays_text(self, cluster: EmulatedCluster) -> None:
         cluster.apply("{kind: Pod, metadata: {name: a}, status: {startTime: 2026-11-23T04:05:06Z}}")
 
         assert cluster.get("Pod", "default", "a")["status"]["startTime"] == "2026-11-23T04:05:06Z"
 
-    def test_what_is_handed_out_is_a_copy(self, cluster: Cluster) -> None:
+    def test_what_is_handed_out_is_a_copy(self, cluster: EmulatedCluster) -> None:
         cluster.get("CronJob", "staging", "nightly")["spec"].clear()
 
         assert cluster.get("CronJob", "staging", "nightly")["spec"]["schedule"] == "0 3 * * *"
 
-    def test_deleting_takes_along_what_is_owned(self, cluster: Cluster) -> None:
+    def test_deleting_takes_along_what_is_owned(self, cluster: EmulatedCluster) -> None:
         uid = cluster.get("CronJob", "staging", "nightly")["metadata"]["uid"]
         metadata = {"name": "a", "namespace": "staging", "ownerReferences": [{"uid": uid}]}
         cluster.apply(job() | {"metadata": metadata})
@@ -1023,7 +1027,7 @@ class TestTheAdministrator:
 
         assert cluster.list("Job") == ()
 
-    def test_mistakes_are_told(self, cluster: Cluster) -> None:
+    def test_mistakes_are_told(self, cluster: EmulatedCluster) -> None:
         with pytest.raises(StatusError, match='namespaces "nowhere" not found'):
             cluster.apply({"kind": "Pod", "metadata": {"name": "a", "namespace": "nowhere"}})
         with pytest.raises(StatusError, match=r'jobs\.batch "x" not found'):
