@@ -13,7 +13,8 @@ from run_cronjob.clients import http, kubeconfig, oidc
 from run_cronjob.core.errors import ActionError
 from run_cronjob.core.prefetch import Prefetch
 from run_cronjob.core.text import quoted
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis import run
+from run_cronjob.diagnosis.aws import cluster_not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ class KubeconfigAccess:
                     with path.open("rb") as file:
                         text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
                 except OSError as error:
-                    raise ActionError(explain.kubeconfig_unreadable(error.strerror or type(error).__name__)) from error
+                    raise ActionError(run.kubeconfig_unreadable(error.strerror or type(error).__name__)) from error
                 folder = path.resolve().parent
             access = kubeconfig.parse(text, inputs.context, folder)
             self._token_file = access.token_file
@@ -109,7 +110,7 @@ class EksAccess:
             context.actions.hide(*self._aws.secrets())
             endpoint = self._aws.find_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
-                raise ActionError(explain.cluster_not_ready(context.situation, endpoint.status))
+                raise ActionError(cluster_not_ready(context.error_context, endpoint.status))
             access = kubeconfig.for_eks(endpoint, self._aws.bearer_token(inputs.cluster), inputs.cluster)
             stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
         return access
@@ -142,7 +143,7 @@ class EksAccess:
         self._check_ca_bundle()
         request = self._inputs.token_request
         if not request:
-            raise ActionError(explain.no_id_token_permission())
+            raise ActionError(run.no_id_token_permission())
         self._context.actions.hide(request.bearer)
         token = oidc.id_token(request, self._inputs.audience, self._context.clock)
         self._context.actions.mask(token)
@@ -154,4 +155,4 @@ class EksAccess:
             http.outside()
         except (OSError, ssl.SSLError) as error:
             path = http.ca_bundle() or ""
-            raise ActionError(explain.ca_bundle_unreadable(path, error.strerror or str(error))) from error
+            raise ActionError(run.ca_bundle_unreadable(path, error.strerror or str(error))) from error

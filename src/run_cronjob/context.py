@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.diagnosis import explain
-from run_cronjob.diagnosis.explain import Situation
+from run_cronjob.diagnosis.error_context import ErrorContext
+from run_cronjob.diagnosis.explain import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Stage:
 
 
 class RunContext:
-    """One run of the action. Steps add what they find to `run_state` and to `situation`."""
+    """One run of the action. Steps add what they find to `run_state` and to `error_context`."""
 
     def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock, timeouts: Timeouts) -> None:
         self.inputs = inputs
@@ -37,12 +37,12 @@ class RunContext:
         self.actions = actions
         self.clock = clock
         self.timeouts = timeouts
-        self.situation = Situation(inputs, caller=inputs.role_to_assume)
+        self.error_context = ErrorContext(inputs, caller=inputs.role_to_assume)
         """Facts that make the explanation of an error more specific."""
 
-    def add_facts(self, **facts: Any) -> None:  # noqa: ANN401  the fields of Situation
-        """Add to `situation`."""
-        self.situation = replace(self.situation, **facts)
+    def add_facts(self, **facts: Any) -> None:  # noqa: ANN401  the fields of ErrorContext
+        """Add to `error_context`."""
+        self.error_context = replace(self.error_context, **facts)
 
     @contextlib.contextmanager
     def stage(self, title: str, doing: str) -> Iterator[Stage]:
@@ -57,7 +57,7 @@ class RunContext:
             yield stage
         except (ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig) as error:
             self._log("✗", title, f"failed while {doing}", began)
-            raise ActionError(explain.explain(error, self.situation)) from error
+            raise ActionError(explain(error, self.error_context)) from error
         except ActionError:
             self._log("✗", title, stage.found or f"stopped while {doing}", began)
             raise

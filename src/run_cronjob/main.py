@@ -10,7 +10,7 @@ from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.context import RunContext
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Creation, Deletion, OnCancel, Outcome, Result
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis.run import invalid_inputs
 from run_cronjob.outcome import final_outcome, run_and_record
 from run_cronjob.report import summary
 from run_cronjob.report.publish import tell, write
@@ -31,7 +31,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:
-        problem = explain.invalid_inputs(invalid.complaints)
+        problem = invalid_inputs(invalid.complaints)
         return tell(replace(invalid.known, problem=problem), actions)
 
     clock = SystemClock()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import ActionError, Interrupted, Refused
 from run_cronjob.core.models import Creation, Result
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis import run
 from run_cronjob.supervisor import Wakeup
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def run_and_record(work: Callable[[], None], run_state: RunState) -> None:
     except Exception as error:  # noqa: BLE001  a defect must be reported, too
         known = run_state.outcome
         if known.creation is Creation.OPEN:
-            run_state.update(problem=explain.creation_uncertain(known.namespace, known.job_name))
+            run_state.update(problem=run.creation_uncertain(known.namespace, known.job_name))
         else:
-            run_state.update(problem=explain.unexpected(error), following_since=None)
+            run_state.update(problem=run.unexpected(error), following_since=None)
 
 
 def final_outcome(known: Outcome, wakeup: Wakeup, now: datetime, timeouts: Timeouts) -> Outcome:
@@ -46,14 +46,14 @@ def final_outcome(known: Outcome, wakeup: Wakeup, now: datetime, timeouts: Timeo
     if known.following_since:
         known = replace(known, seconds=int((now - known.following_since).total_seconds()))
         if wakeup is Wakeup.DEADLINE:
-            return replace(known, result=Result.TIMED_OUT, problem=explain.still_running(known))
+            return replace(known, result=Result.TIMED_OUT, problem=run.timed_out(known))
     problem = None
     if known.creation is Creation.OPEN:
-        problem = explain.creation_uncertain(known.namespace, known.job_name)
+        problem = run.creation_uncertain(known.namespace, known.job_name)
     elif known.creation is Creation.NONE and wakeup is Wakeup.SIGNAL:
-        problem = explain.cancelled()
+        problem = run.cancelled()
     elif known.creation is Creation.NONE:
-        problem = explain.took_too_long(known.stage, timeouts.until_created)
+        problem = run.took_too_long(known.stage, timeouts.until_created)
     if wakeup is Wakeup.SIGNAL:
         return replace(known, result=Result.CANCELLED, problem=problem)
     return replace(known, problem=problem)

@@ -10,7 +10,7 @@ from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.context import RunContext
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import OnCancel, Outcome
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis import run
 from run_cronjob.outcome import run_and_record
 from run_cronjob.report import summary
 from run_cronjob.run_state import RunState
@@ -34,7 +34,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:  # other steps may have changed the environment since
-        problem = explain.invalid_inputs(invalid.complaints)
+        problem = run.invalid_inputs(invalid.complaints)
         return _report(replace(invalid.known, problem=problem), job, actions)
     if asked.on_cancel is OnCancel.LEAVE:
         return 0  # the state is not this action's: another step can set variables of that name
@@ -48,7 +48,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     actions.take_over(supervisor.log_timeout(wakeup, timeouts))
     outcome = run_state.close()
     if wakeup is not Wakeup.DONE and not outcome.problem:
-        outcome = replace(outcome, problem=explain.took_too_long(outcome.stage, timeouts.until_created))
+        outcome = replace(outcome, problem=run.took_too_long(outcome.stage, timeouts.until_created))
     return _report(outcome, job, actions)
 
 

@@ -17,7 +17,7 @@ from run_cronjob.core.errors import ActionError, ApiError, AwsError, NoAnswer, R
 from run_cronjob.core.models import Creation, Deletion, IfRunning, JobRef, OnCancel, Result, WaitFor
 from run_cronjob.core.retry import Budget
 from run_cronjob.core.text import kubectl, quoted, redact
-from run_cronjob.diagnosis import explain, snippets
+from run_cronjob.diagnosis import run, snippets
 from run_cronjob.inputs import LABEL
 from run_cronjob.jobs import create, delete, manifest, naming
 
@@ -55,14 +55,14 @@ class Steps:
 
     @property
     def _namespace(self) -> str:
-        return self._context.situation.namespace
+        return self._context.error_context.namespace
 
     def get_access(self) -> Access:
         """The cluster's address and credentials, from the kubeconfig or from AWS."""
         access = self._provider.connect()
         namespace = self._inputs.namespace or access.namespace or "default"
         if not LABEL.fullmatch(namespace):
-            raise ActionError(explain.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."]))
+            raise ActionError(run.invalid_inputs([f"The kubeconfig's namespace {quoted(namespace)} can't be one."]))
         self._context.add_facts(namespace=namespace, cluster=access.cluster)
         self._run_state.update(namespace=namespace, cluster=access.cluster)
         self._actions.mask(*access.secrets)
@@ -97,7 +97,7 @@ class Steps:
     def _look_for_cause(self, api: KubeApi, error: ApiError) -> None:
         """Look up facts that explain why the first request failed, as far as this role has the rights."""
         with contextlib.suppress(ApiError, NoAnswer, AwsError):
-            if error.status == 401 and not self._context.situation.caller:
+            if error.status == 401 and not self._context.error_context.caller:
                 self._context.add_facts(caller=self._provider.caller())
             if error.status == 404:
                 names = api.cronjob_names(self._namespace)
@@ -117,7 +117,7 @@ class Steps:
         with self._context.stage("Rights", "asking whether the Job may be followed") as stage:
             missing = [verb for verb in ("get", "list", "watch") if not self._may(api, verb, "jobs.batch")]
             if missing:
-                raise ActionError(explain.cannot_follow(self._namespace, missing, inputs.wait_for.value))
+                raise ActionError(run.cannot_follow(self._namespace, missing, inputs.wait_for.value))
             stage.found = "the Job may be followed"
 
     def _may(self, api: KubeApi, verb: str, resource: str) -> bool:
@@ -143,9 +143,9 @@ class Steps:
                 why = f"`if-running` is {quoted(setting.value)}"
                 why += " and the CronJob's concurrencyPolicy is `Forbid`" if setting is IfRunning.POLICY else ""
                 why += ", so that no two runs overlap."
-                raise Refused(explain.already_running(self._inputs.cronjob, self._namespace, unfinished, why))
+                raise Refused(run.already_running(self._inputs.cronjob, self._namespace, unfinished, why))
             if refuses and not is_complete:
-                raise ActionError(explain.guard_is_blind(self._namespace, setting.value))
+                raise ActionError(run.cannot_list_jobs(self._namespace, setting.value))
         return unfinished
 
     def _unfinished(self, api: KubeApi, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
@@ -194,7 +194,7 @@ class Steps:
     def _remarks(self, created: CreatedJob, cronjob: Json, unfinished: tuple[RunningJob, ...]) -> Iterator[str]:
         inputs = self._inputs
         if unfinished:
-            listed = ", ".join(map(explain.running_job, unfinished[:_SHOWN_RUNS]))
+            listed = ", ".join(map(run.running_job, unfinished[:_SHOWN_RUNS]))
             more = f" and {len(unfinished) - _SHOWN_RUNS} more" if len(unfinished) > _SHOWN_RUNS else ""
             runs = "would run" if inputs.dry_run else "runs"
             yield f"Another run is unfinished, and this one {runs} beside it: {listed}{more}."
@@ -209,7 +209,7 @@ class Steps:
             yield f"The CronJob's template says `suspend: true`: the Job will wait until someone resumes it{how}."
         for warning in created.warnings:
             public = (inputs.cronjob, self._namespace)
-            redacted = redact(warning, self._context.situation.env_values, known=public)
+            redacted = redact(warning, self._context.error_context.env_values, known=public)
             yield f"The API server warns: {quoted(redacted)}."
 
     def posting(self, name: str) -> None:
@@ -255,11 +255,11 @@ class Steps:
             self._run_state.update(deletion=deletion)
             stage.found = f"of {quoted(job.name)}: {deletion.value}"
             if deletion is Deletion.FAILED:
-                raise ActionError(explain.not_deleted(job.namespace, job.name))
+                raise ActionError(run.not_deleted(job.namespace, job.name))
 
     def _shown(self, created: Json) -> str:
         """The Job as YAML, without env values and the fields that the API server manages."""
-        env_values = self._context.situation.env_values
+        env_values = self._context.error_context.env_values
         shown = manifest.without_env_values(created, env_values, (self._inputs.cronjob, self._namespace))
         shown.pop("status", None)
         shown.get("metadata", {}).pop("managedFields", None)

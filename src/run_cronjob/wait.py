@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from run_cronjob.core.errors import ActionError, Interrupted
 from run_cronjob.core.models import JobRef, Logs, Output, Result
 from run_cronjob.core.text import duration, quoted
-from run_cronjob.diagnosis import explain, job_state, snippets
+from run_cronjob.diagnosis import job_state, run, snippets
+from run_cronjob.diagnosis.explain import explain
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.follow import Follow, Right, Unwatchable
 from run_cronjob.jobs.tail import LogTailer
@@ -62,17 +63,17 @@ class JobWait:
 
         Raises ActionError where the cluster lets nobody see the Job any more.
         """
-        situation = self._context.situation
+        error_context = self._context.error_context
         following = Follow(
-            self._api, self._job, self._inputs.wait_for, self, self._tails, self._clock, situation.env_values
+            self._api, self._job, self._inputs.wait_for, self, self._tails, self._clock, error_context.env_values
         )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
         try:
             result, end = following.until_decided()
         except Unwatchable as lost:
-            cause = explain.explain(lost.error, self._context.situation)
-            raise ActionError(explain.lost_sight(self._job.namespace, self._job.name, cause)) from lost
+            cause = explain(lost.error, self._context.error_context)
+            raise ActionError(run.lost_sight(self._job.namespace, self._job.name, cause)) from lost
         self._record(result, end, following.view)
         self._finish(result, end, following)
         if result is Result.FAILED and (when := manifest.will_be_pruned(cronjob)):
@@ -108,7 +109,7 @@ class JobWait:
             facts |= {"problem": found.problem, "exit_code": found.exit_code}
             facts["output"] = self._output(found.pod, found.container)
         elif result is Result.DELETED:
-            facts["problem"] = explain.deleted(known.namespace, known.job_name)
+            facts["problem"] = run.job_deleted(known.namespace, known.job_name)
         elif result is Result.SUCCEEDED:
             facts["exit_code"] = manifest.exit_code(view.pods)
         self._run_state.update(result=result, following_since=None, **facts)

@@ -22,10 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "run_cronjob"
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 README = (ROOT / "README.md").read_text()
-TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
-
-NO_REASON = {"Warnings"}
-"""Headings of one word in docs/troubleshooting.md that name no reason."""
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -33,12 +29,6 @@ def table(heading: str) -> dict[str, list[str]]:
     section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
     return {row[0].strip("`"): row[1:] for row in rows}
-
-
-def reasons() -> set[str]:
-    """Return every reason that a Problem can have."""
-    code = "".join(path.read_text() for path in SOURCE.rglob("*.py"))
-    return set(re.findall(r'reason="(\w+)"', code))
 
 
 # --- action.yml and the code --------------------------------------------------------------------------------
@@ -166,13 +156,6 @@ def test_the_workflow_to_paste_uses_this_action_and_inputs_that_exist() -> None:
     assert step["uses"].partition("@")[0] == REPOSITORY
     assert set(step["with"]) <= set(ACTION["inputs"])
     assert job["permissions"]["id-token"] == "write"
-
-
-def test_every_reason_has_its_heading_and_every_heading_its_reason() -> None:
-    headings = re.findall(r"^## (\w+)$", TROUBLESHOOTING.read_text(), re.MULTILINE)
-
-    assert len(headings) == len(set(headings))
-    assert set(headings) - NO_REASON == reasons()
 
 
 def test_the_repository_of_the_action_is_named_in_one_module_only() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from run_cronjob.core.models import Creation, Outcome, Problem, Result
+from run_cronjob.core.reasons import Reason
 from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.outcome import final_outcome, run_and_record
 from run_cronjob.run_state import RunState
@@ -24,7 +25,7 @@ FOLLOWING = outcome(
     state="It waits for a node to run on.",
     timeout=60,
 )
-REFUSED = Problem("AlreadyRunning", "What.", "Why.", "Fix.")
+REFUSED = Problem(Reason.ALREADY_RUNNING, "What.", "Why.", "Fix.")
 
 
 def final(known: Outcome, wakeup: Wakeup) -> Outcome:
@@ -81,7 +82,9 @@ def test_a_time_out_says_that_the_job_still_runs_and_how_to_watch_it() -> None:
 
 
 def test_a_time_out_reports_the_cause_of_the_waiting_with_its_fix() -> None:
-    trouble = Problem("ImageNotFound", "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it")
+    trouble = Problem(
+        Reason.IMAGE_NOT_FOUND, "The image is not there.", "A typo, perhaps.", "Push it.", paste="push it"
+    )
 
     problem = final(replace(FOLLOWING, trouble=trouble), Wakeup.DEADLINE).problem
 

@@ -14,6 +14,7 @@ import yaml
 
 from run_cronjob.core.errors import ActionError
 from run_cronjob.core.models import Access, Concerns, Problem
+from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _document(cluster: Json, user: Json) -> dict[str, Any]:
 def _invalid(what: str, fix: str) -> ActionError:
     return ActionError(
         Problem(
-            reason="InvalidKubeconfig",
+            reason=Reason.INVALID_KUBECONFIG,
             what=f"The kubeconfig {what}.",
             why="This action reads a kubeconfig with a token or a client certificate and checks the cluster's "
             "certificate. It runs no program that a kubeconfig names.",

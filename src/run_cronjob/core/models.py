@@ -10,6 +10,8 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from run_cronjob.core.reasons import Reason
+
 Json = dict[str, Any]
 """An object of the Kubernetes API or a kubeconfig, as decoded JSON: unknown fields survive in it."""
 
@@ -240,7 +242,7 @@ class Problem:
     `first` is what the one who pressed does or looks at before the platform team is asked for `fix`.
     """
 
-    reason: str
+    reason: Reason
     what: str
     why: str
     fix: str

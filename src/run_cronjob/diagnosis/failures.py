@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Role
 from run_cronjob.diagnosis import pod_creation
 
@@ -33,7 +34,7 @@ class Ending:
     @property
     def is_certain_again(self) -> bool:
         """Whether the next attempt will end in the same way."""
-        return self.problem.reason == "StartFailed"
+        return self.problem.reason is Reason.START_FAILED
 
 
 def of_pod(job: Job, pod: Pod) -> Ending | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import kubectl, quoted
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _GOES_ON = "A Job that still waits goes on by itself then; only if the template 
 def suspended(job: Job) -> Problem:
     """`spec.suspend` of the Job."""
     return Problem(
-        reason="JobSuspended",
+        reason=Reason.JOB_SUSPENDED,
         what=f"The Job {quoted(job.name)} is suspended: it starts nothing until someone resumes it.",
         why="Its `spec.suspend` is true: the CronJob's template says so, someone set it, or a queueing system such as "
         "Kueue holds the Job back until there is room.",
@@ -44,7 +45,7 @@ def quota_exceeded(job: Job, said: str, quota: str, asks: str, *, never_fits: bo
     """A ResourceQuota refuses the pod; `asks` is what it says of it, in our words."""
     name = f"the quota {quoted(quota)}" if quota else "a quota"
     return Problem(
-        reason="PodQuotaExceeded",
+        reason=Reason.POD_QUOTA_EXCEEDED,
         what=f"The Job's pod does not fit into what {name} leaves to the namespace {quoted(job.namespace)}{asks}.",
         why="It asks for more than the quota allows in all, so it will never fit."
         if never_fits
@@ -64,7 +65,7 @@ def quota_wants_amounts(job: Job, said: str, quota: str, resources: str) -> Prob
     """A ResourceQuota on cpu or memory demands that every container names its share."""
     missing = quoted(resources) if resources else "its resources"
     return Problem(
-        reason="PodQuotaExceeded",
+        reason=Reason.POD_QUOTA_EXCEEDED,
         what=f"The cluster refuses the Job's pod: its containers don't say how much they need ({missing}).",
         why=f"{f'The quota {quoted(quota)}' if quota else 'A quota'} in {quoted(job.namespace)} counts these amounts, "
         "so every container there must name them.",
@@ -78,7 +79,7 @@ def quota_wants_amounts(job: Job, said: str, quota: str, resources: str) -> Prob
 def outside_limit_range(job: Job, said: str, broken: str) -> Problem:
     """A LimitRange refuses the pod; `broken` is its rule, quoted."""
     return Problem(
-        reason="LimitRangeRefused",
+        reason=Reason.LIMIT_RANGE_REFUSED,
         what=f"The cluster refuses the Job's pod: it asks for more or less than a container or pod may have in "
         f"{quoted(job.namespace)}{f' ({broken})' if broken else ''}.",
         why="A LimitRange there sets the bounds. They may be newer than the CronJob.",
@@ -94,7 +95,7 @@ def outside_limit_range(job: Job, said: str, broken: str) -> Problem:
 def pod_security_refused(job: Job, said: str, level: str, settings: str) -> Problem:
     """PodSecurity admission refuses the pod; `settings` is what would satisfy it, as far as it is certain."""
     return Problem(
-        reason="PodSecurityRefused",
+        reason=Reason.POD_SECURITY_REFUSED,
         what=f"The cluster refuses the Job's pod: the namespace {quoted(job.namespace)} enforces the PodSecurity level "
         f"{quoted(level)}, and the CronJob's template does not keep it.",
         why="The level forbids what could harm other work on a node. The message lists each rule that is broken, and "
@@ -112,7 +113,7 @@ def pod_security_refused(job: Job, said: str, level: str, settings: str) -> Prob
 def pod_denied(said: str, by: str) -> Problem:
     """A webhook or policy refuses the pod."""
     return Problem(
-        reason="PodRefused",
+        reason=Reason.POD_REFUSED,
         what=f"A policy of the cluster refuses the Job's pod{f': {quoted(by)}' if by else ''}.",
         why="It checks every new pod, and this one breaks its rule; the message says which.",
         fix=f"Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. {_ANEW}",
@@ -124,7 +125,7 @@ def pod_webhook_failed(said: str, webhook: str) -> Problem:
     """A webhook for pods does not answer."""
     name = f" {quoted(webhook)}" if webhook else ""
     return Problem(
-        reason="PodWebhookFailed",
+        reason=Reason.POD_WEBHOOK_FAILED,
         what=f"The cluster can't start the Job's pod: its admission webhook{name} does not answer.",
         why="Every new pod must pass it. The cluster tries again by itself.",
         fix="The webhook's owner has to bring it back. " + _GOES_ON,
@@ -135,7 +136,7 @@ def pod_webhook_failed(said: str, webhook: str) -> Problem:
 def service_account_missing(job: Job, said: str, account: str) -> Problem:
     """The pod's ServiceAccount does not exist."""
     return Problem(
-        reason="ServiceAccountMissing",
+        reason=Reason.SERVICE_ACCOUNT_MISSING,
         what=f"The cluster refuses the Job's pod: there is no ServiceAccount {quoted(account)} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template names it as `serviceAccountName`; it is the identity that the program runs with.",
@@ -150,7 +151,7 @@ def service_account_missing(job: Job, said: str, account: str) -> Problem:
 def priority_class_missing(said: str, name: str) -> Problem:
     """The pod's PriorityClass does not exist."""
     return Problem(
-        reason="PriorityClassMissing",
+        reason=Reason.PRIORITY_CLASS_MISSING,
         what=f"The cluster refuses the Job's pod: it has no PriorityClass {quoted(name)}.",
         why="The CronJob's template names it as `priorityClassName`. It is misspelt, or exists in other clusters only.",
         fix=f"Correct the name or leave it out, or have the class created. {_GOES_ON} This lists those there are:",
@@ -164,7 +165,7 @@ def priority_class_missing(said: str, name: str) -> Problem:
 def runtime_class_missing(said: str, name: str) -> Problem:
     """The pod's RuntimeClass does not exist, or no node has its handler."""
     return Problem(
-        reason="RuntimeClassMissing",
+        reason=Reason.RUNTIME_CLASS_MISSING,
         what=f"The cluster can't run the Job's pod: it has no RuntimeClass {quoted(name)}, or its node does not.",
         why="The CronJob's template names it as `runtimeClassName`: a special way to run containers, which must be set "
         "up in the cluster and on its nodes.",
@@ -178,7 +179,7 @@ def runtime_class_missing(said: str, name: str) -> Problem:
 def pod_not_created(said: str) -> Problem:
     """The Job's pod is refused for a reason that we don't know."""
     return Problem(
-        reason="PodRefused",
+        reason=Reason.POD_REFUSED,
         what="The cluster refuses to create the Job's pod, for the reason in its message.",
         why="It accepted the Job, but not what the CronJob's template asks for.",
         fix="Change the CronJob's template as the message says; if it speaks of none of your fields, give it to "
@@ -195,7 +196,7 @@ def unschedulable(job: Job, pod: Pod, verdict: SchedulerMessage, said: str, *, d
     scaling = " The cluster's autoscaler says that it can't add a node for it." if declined else ""
     reasons = f": {verdict.words}" if verdict.refusals else ""
     return Problem(
-        reason="Unschedulable",
+        reason=Reason.UNSCHEDULABLE,
         what=f"No node of the cluster can take the Job's pod{reasons}.",
         why="A node must have enough free cpu and memory, be open for this work, and fit what the template asks for."
         + scaling,
@@ -219,7 +220,7 @@ _NODES = (
 def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
     """A PersistentVolumeClaim that the pod names does not exist."""
     return Problem(
-        reason="VolumeClaimMissing",
+        reason=Reason.VOLUME_CLAIM_MISSING,
         what=f"The Job's pod can't start: there is no PersistentVolumeClaim {quoted(claim)} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template mounts it.",
@@ -234,7 +235,7 @@ def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
 def volume_unavailable(job: Job, verdict: SchedulerMessage, said: str) -> Problem:
     """No node can be chosen because of the pod's volumes."""
     return Problem(
-        reason="VolumeFailed",
+        reason=Reason.VOLUME_FAILED,
         what=f"The Job's pod can't start for want of its volume: {verdict.words}.",
         why="A volume must exist, and be reachable from the node that the pod runs on.",
         fix="Look at the claim that the CronJob's template mounts: its events tell why it has no volume, or where it "
@@ -249,7 +250,7 @@ def scheduling_gated(pod: Pod) -> Problem:
     """Gates hold the pod back."""
     gates = ", ".join(map(quoted, pod.gates)) or "a scheduling gate"
     return Problem(
-        reason="SchedulingGated",
+        reason=Reason.SCHEDULING_GATED,
         what=f"The Job's pod is held back on purpose, by {gates}.",
         why="A scheduling gate keeps a pod from starting until the part of the cluster that set it takes it away: a "
         "queueing system, mostly.",
@@ -263,7 +264,7 @@ def scheduling_gated(pod: Pod) -> Problem:
 def image_name_invalid(container: Container, said: str) -> Problem:
     """The image's name can't be read."""
     return Problem(
-        reason="ImageNameInvalid",
+        reason=Reason.IMAGE_NAME_INVALID,
         what=f"{quoted(container.image)} can't be the name of an image (container {quoted(container.name)}).",
         why="A name is `registry/path:tag`: lower case, no blanks, no scheme such as `https://`. A placeholder that "
         "was not filled in is the usual cause.",
@@ -276,7 +277,7 @@ def image_name_invalid(container: Container, said: str) -> Problem:
 def image_not_found(container: Container, said: str) -> Problem:
     """The registry does not know the image."""
     return Problem(
-        reason="ImageNotFound",
+        reason=Reason.IMAGE_NOT_FOUND,
         what=f"The image {quoted(container.image)} is not in its registry (container {quoted(container.name)}).",
         why="The tag or the path is misspelt, or the image was never pushed, or has been cleaned up.",
         fix=f"Push the image, or correct `image` in the CronJob's template. {_GOES_ON}",
@@ -288,7 +289,7 @@ def image_not_found(container: Container, said: str) -> Problem:
 def image_pull_denied(container: Container, said: str) -> Problem:
     """The registry gives the node no access; many say so too where the image does not exist."""
     return Problem(
-        reason="ImagePullDenied",
+        reason=Reason.IMAGE_PULL_DENIED,
         what=f"The registry does not give out the image {quoted(container.image)} (container "
         f"{quoted(container.name)}).",
         why="The cluster has no right to read it, or shows no credentials, or they have expired. Many registries "
@@ -304,7 +305,7 @@ def image_pull_denied(container: Container, said: str) -> Problem:
 def image_registry_unreachable(container: Container, said: str) -> Problem:
     """The node gets no answer from the registry."""
     return Problem(
-        reason="ImageRegistryUnreachable",
+        reason=Reason.IMAGE_REGISTRY_UNREACHABLE,
         what=f"The node can't reach the registry of the image {quoted(container.image)} (container "
         f"{quoted(container.name)}).",
         why="Its host name does not resolve, it does not answer, or its certificate is not trusted. The cluster tries "
@@ -319,7 +320,7 @@ def image_registry_unreachable(container: Container, said: str) -> Problem:
 def image_pull_throttled(container: Container, said: str) -> Problem:
     """The registry limits how often may be pulled."""
     return Problem(
-        reason="ImagePullThrottled",
+        reason=Reason.IMAGE_PULL_THROTTLED,
         what=f"The registry limits how often images may be pulled, {quoted(container.image)} among them (container "
         f"{quoted(container.name)}).",
         why="Docker Hub, for one, counts the pulls of everyone who has no account, by address. The cluster tries "
@@ -333,7 +334,7 @@ def image_pull_throttled(container: Container, said: str) -> Problem:
 def image_platform_missing(container: Container, said: str) -> Problem:
     """The image is not made for the node's processor."""
     return Problem(
-        reason="ImagePlatformMissing",
+        reason=Reason.IMAGE_PLATFORM_MISSING,
         what=f"The image {quoted(container.image)} is not made for the processor of the node (container "
         f"{quoted(container.name)}).",
         why="It was built for amd64 or arm64 only, and the node has the other one.",
@@ -348,7 +349,7 @@ def image_platform_missing(container: Container, said: str) -> Problem:
 def image_never_pulled(container: Container, said: str) -> Problem:
     """`imagePullPolicy: Never`, and the node does not have it."""
     return Problem(
-        reason="ImageNeverPulled",
+        reason=Reason.IMAGE_NEVER_PULLED,
         what=f"The image {quoted(container.image)} is not on the node, and must not be pulled (container "
         f"{quoted(container.name)}).",
         why="The CronJob's template says `imagePullPolicy: Never`, which suits a laptop's cluster only.",
@@ -361,7 +362,7 @@ def image_never_pulled(container: Container, said: str) -> Problem:
 def image_pull_failed(container: Container, said: str) -> Problem:
     """The image can't be pulled, for a reason that we don't know."""
     return Problem(
-        reason="ImagePullFailed",
+        reason=Reason.IMAGE_PULL_FAILED,
         what=f"The image {quoted(container.image)} can't be pulled (container {quoted(container.name)}).",
         why="The message says why. The cluster tries again by itself, with longer and longer pauses.",
         first="Is `image` in the CronJob's template right, and was the image pushed?",
@@ -377,7 +378,7 @@ def config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Probl
         named = f"the {kind} {quoted(name)}" if name else f"a {kind}"
         what = f"{named} in {quoted(job.namespace)} has no key {quoted(key)}"
     problem = Problem(
-        reason="SecretMissing",
+        reason=Reason.SECRET_MISSING,
         what=f"The Job's pod can't start: {what}.",
         why="The CronJob's template refers to it. It was not deployed there, has another name, or is yet to be made by "
         "an operator (External Secrets, Sealed Secrets).",
@@ -387,13 +388,13 @@ def config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Probl
         paste=kubectl(job.namespace, f"get {kind.lower()}s"),
         paste_language="sh",
     )
-    return problem if kind == "Secret" else replace(problem, reason="ConfigMapMissing")
+    return problem if kind == "Secret" else replace(problem, reason=Reason.CONFIG_MAP_MISSING)
 
 
 def runs_as_root(container: Container, said: str) -> Problem:
     """`runAsNonRoot`, and the image would run as root."""
     return Problem(
-        reason="RunsAsRoot",
+        reason=Reason.RUNS_AS_ROOT,
         what=f"The container {quoted(container.name)} may not start: it would run as root.",
         why="The template says `runAsNonRoot: true`, and the image names no user, names root, or names one by name, "
         "which the cluster can't check.",
@@ -408,7 +409,7 @@ def runs_as_root(container: Container, said: str) -> Problem:
 def container_not_created(job: Job, pod: Pod, container: Container, said: str) -> Problem:
     """The node can't make the container of its description."""
     return Problem(
-        reason="ContainerNotCreated",
+        reason=Reason.CONTAINER_NOT_CREATED,
         what=f"The node can't set up the container {quoted(container.name)}.",
         why="Something that the CronJob's template asks for does not work there; the message says what.",
         fix="Correct the template, if the message speaks of one of its fields. Otherwise something is wrong with the "
@@ -432,7 +433,7 @@ def start_failed(container: Container, said: str) -> Problem:
     elif "exec format error" in said:
         why = "The program is made for another processor, or is a script without `#!` in its first line."
     return Problem(
-        reason="StartFailed",
+        reason=Reason.START_FAILED,
         what=f"The command of the container {quoted(container.name)} can't be run.",
         why=why,
         fix="Correct `command` in the CronJob's template, or the image (`chmod +x`, its platform, its path). " + _ANEW,
@@ -444,7 +445,7 @@ def start_failed(container: Container, said: str) -> Problem:
 def volume_failed(job: Job, pod: Pod, said: str, *, in_use: bool) -> Problem:
     """A volume can't be attached or mounted."""
     return Problem(
-        reason="VolumeFailed",
+        reason=Reason.VOLUME_FAILED,
         what="A volume of the Job's pod can't be attached to its node, or mounted there.",
         why="It is in use on another node, and can be used on one only at a time (ReadWriteOnce)."
         if in_use
@@ -463,7 +464,7 @@ def sandbox_failed(job: Job, pod: Pod, said: str) -> Problem:
     """The node can't give the pod its surroundings, the network above all."""
     addresses = "failed to assign an IP address" in said
     return Problem(
-        reason="PodSandboxFailed",
+        reason=Reason.POD_SANDBOX_FAILED,
         what="The node can't set up the network of the Job's pod."
         if addresses or "network" in said
         else "The node can't set up the surroundings of the Job's pod.",
@@ -486,7 +487,7 @@ def oom_killed(container: Container, said: str) -> Problem:
     """The kernel killed it for its memory."""
     limit = container.memory_limit
     return Problem(
-        reason="OOMKilled",
+        reason=Reason.OOM_KILLED,
         what=f"The container {quoted(container.name)} ran out of memory and was killed (OOMKilled): "
         + (f"its limit is {quoted(limit)}." if limit else "it has no limit of its own, so the node itself ran out."),
         why="It needed more memory than it may have."
@@ -505,7 +506,7 @@ def oom_killed(container: Container, said: str) -> Problem:
 def container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
     """It ended with an exit code other than zero."""
     return Problem(
-        reason="ContainerFailed",
+        reason=Reason.CONTAINER_FAILED,
         what=f"The container {quoted(container.name)} ended with exit code {code}.",
         why=_meaning(code),
         fix=_READ_ITS_OUTPUT,
@@ -519,7 +520,7 @@ def container_failed(job: Job, pod: Pod, container: Container, code: int, said: 
 def init_container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
     """One that prepares the ground ended with an exit code other than zero."""
     return Problem(
-        reason="InitContainerFailed",
+        reason=Reason.INIT_CONTAINER_FAILED,
         what=f"The init container {quoted(container.name)} ended with exit code {code}, so the Job's own work never "
         "began.",
         why="Init containers prepare the ground, and each must succeed before the next one starts. " + _meaning(code),
@@ -569,7 +570,7 @@ def container_killed(job: Job, pod: Pod, container: Container, code: int, said: 
     """137 or 143 without OOMKilled: someone ended it from outside."""
     hard = code == 137
     return Problem(
-        reason="ContainerKilled",
+        reason=Reason.CONTAINER_KILLED,
         what=f"The container {quoted(container.name)} was ended from outside (exit code {code}, "
         f"{'SIGKILL' if hard else 'SIGTERM'}).",
         why="It was killed at once. That it had used too much memory is not recorded, but a child process of it may "
@@ -588,7 +589,7 @@ def evicted(said: str) -> Problem:
     disk = re.search(r"ephemeral|EmptyDir|disk", said)
     own = re.search(r"exceed", said)
     return Problem(
-        reason="Evicted",
+        reason=Reason.EVICTED,
         what="The Job's pod was put out by its node (evicted)"
         + (
             ": it wrote more to the node's disk than it may."
@@ -615,7 +616,7 @@ def evicted(said: str) -> Problem:
 def preempted(said: str) -> Problem:
     """Something more important took its place."""
     return Problem(
-        reason="Preempted",
+        reason=Reason.PREEMPTED,
         what="The Job's pod had to make room for a more important one (preempted).",
         why="The cluster was full, and the other one has a higher priority.",
         first="Run the workflow again, if half of the work done twice does no harm.",
@@ -629,7 +630,7 @@ def preempted(said: str) -> Problem:
 def node_lost(node: str, said: str) -> Problem:
     """Its node went away."""
     return Problem(
-        reason="NodeLost",
+        reason=Reason.NODE_LOST,
         what=f"The node that the Job's pod ran on {f'({quoted(node)}) ' if node else ''}went away.",
         why="It was shut down, failed, lost its connection, or was a spot instance that AWS took back.",
         first="Run the workflow again, if half of the work done twice does no harm.",
@@ -643,7 +644,7 @@ def node_lost(node: str, said: str) -> Problem:
 def drained(node: str, said: str) -> Problem:
     """Someone asked for the pod to leave its node."""
     return Problem(
-        reason="Drained",
+        reason=Reason.DRAINED,
         what=f"The Job's pod was made to leave its node{f' ({quoted(node)})' if node else ''} before it was done.",
         why="The node was emptied: for an upgrade, by hand, or by an autoscaler that saves nodes.",
         first="Run the workflow again, if half of the work done twice does no harm.",
@@ -664,7 +665,7 @@ _IGNORE_DISRUPTION = yaml.safe_dump(
 def node_refused(pod: Pod, said: str) -> Problem:
     """The node that was chosen did not take it after all."""
     return Problem(
-        reason="NodeRefused",
+        reason=Reason.NODE_REFUSED,
         what=f"The node that was chosen for the Job's pod did not take it ({quoted(pod.reason or 'no reason given')}).",
         why="Between the choice and the start the node's room or its labels changed, or a device is not there.",
         first="Run the workflow again.",
@@ -676,7 +677,7 @@ def node_refused(pod: Pod, said: str) -> Problem:
 def disrupted(reason: str, said: str) -> Problem:
     """The cluster ended the pod, for a reason newer than this code."""
     return Problem(
-        reason="PodDisrupted",
+        reason=Reason.POD_DISRUPTED,
         what=f"The cluster ended the Job's pod for reasons of its own ({quoted(reason or 'no reason given')}).",
         why="That was not the program's doing.",
         first="Run the workflow again, if half of the work done twice does no harm.",
@@ -693,7 +694,7 @@ def deadline_exceeded(job: Job, seconds: int | None, said: str, *, of_pod: bool 
     place = "spec.jobTemplate.spec.template.spec" if of_pod else "spec.jobTemplate.spec"
     covers = "each attempt" if of_pod else "all attempts together, with the pauses and the waiting for a node"
     return Problem(
-        reason="DeadlineExceeded",
+        reason=Reason.DEADLINE_EXCEEDED,
         what=f"The Job took longer than its deadline{bound}, and was stopped.",
         why=f"The CronJob sets it as `activeDeadlineSeconds` in `{place}`, for {covers}.",
         fix="Look at the last lines of its log: does it hang, or does it need longer? Then raise "
@@ -711,7 +712,7 @@ def deadline_exceeded(job: Job, seconds: int | None, said: str, *, of_pod: bool 
 def backoff_limit_exceeded(job: Job, said: str) -> Problem:
     """All attempts failed; why is not to be seen."""
     return Problem(
-        reason="BackoffLimitExceeded",
+        reason=Reason.BACKOFF_LIMIT_EXCEEDED,
         what="Every attempt of the Job failed, as many as it may make.",
         why="How they failed can't be seen: their pods are gone, or may not be read.",
         fix="Where the logs are kept beyond the pods' life, look for the Job's name there. What the cluster still "
@@ -725,7 +726,7 @@ def backoff_limit_exceeded(job: Job, said: str) -> Problem:
 def pod_failure_policy(job: Job, said: str) -> Problem:
     """A rule of the CronJob's podFailurePolicy ended it, and what it met is not to be seen."""
     return Problem(
-        reason="PodFailurePolicy",
+        reason=Reason.POD_FAILURE_POLICY,
         what="An attempt failed in a way that the CronJob declares final, so the Job gave up at once.",
         why="Its `podFailurePolicy` has a rule `FailJob` for it; the message names the rule and what it met.",
         fix="Read the message, and the log of the pod that it names. What the cluster still knows:",
@@ -740,7 +741,7 @@ def failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
     """Parts of an Indexed Job failed, each in its own way or unseen."""
     which = f": {quoted(job.failed_indexes)}" if job.failed_indexes else ""
     problem = Problem(
-        reason="FailedIndexes",
+        reason=Reason.FAILED_INDEXES,
         what=f"Parts of the Job failed (indexes{which}).",
         why="Each part of an Indexed Job has attempts of its own; all others have succeeded.",
         fix="Read the logs of the failed parts, which this shows, each line with its pod:",
@@ -758,7 +759,7 @@ def failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
     allowed = "than the CronJob allows" if job.max_failed_indexes is None else f"than {job.max_failed_indexes}"
     return replace(
         problem,
-        reason="MaxFailedIndexesExceeded",
+        reason=Reason.MAX_FAILED_INDEXES_EXCEEDED,
         why=f"They are more {allowed} (`maxFailedIndexes`), so the others were stopped.",
     )
 
@@ -766,7 +767,7 @@ def failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
 def job_failed(job: Job, reason: str, said: str) -> Problem:
     """A reason newer than this code."""
     return Problem(
-        reason="JobFailed",
+        reason=Reason.JOB_FAILED,
         what=f"The cluster says that the Job failed ({quoted(reason or 'no reason given')}).",
         why="This action knows no more of that reason than the cluster says.",
         fix="Read the message, and what the cluster still knows:",

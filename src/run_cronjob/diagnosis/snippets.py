@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from run_cronjob.core.text import command_line, kubectl
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -127,3 +129,23 @@ def role_of(caller: str) -> str:
     """The role's ARN behind a session's, which does not carry the role's path; other ARNs as they are."""
     session = re.fullmatch(r"(arn:[\w-]+:)sts(::\d+:)assumed-role/([^/]+)/.*", caller)
     return f"{session[1]}iam{session[2]}role/{session[3]}" if session else caller
+
+
+def describe_cluster(inputs: Inputs, query: str) -> str:
+    """The AWS CLI command that shows `query` of the EKS cluster; empty without one."""
+    if not inputs.cluster:
+        return ""
+    where = command_line("aws eks describe-cluster", "--region", inputs.aws_region, "--name", inputs.cluster)
+    return f"{where} {query}"
+
+
+def job_commands(namespace: str, name: str) -> list[str]:
+    """The kubectl commands to watch or stop a Job, each after a comment."""
+    return [
+        "# how is it doing?",
+        kubectl(namespace, "get job", name),
+        "# what does it say?",
+        kubectl(namespace, "logs --all-containers --follow", f"job/{name}"),
+        "# stop it, with its pods:",
+        kubectl(namespace, "delete job", name),
+    ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from run_cronjob.core.errors import ActionError, ApiError, Cause, NoAnswer
 from run_cronjob.core.models import CreatedJob, Creation
 from run_cronjob.core.text import redact
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis import kube_api, run
 from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
@@ -163,14 +163,14 @@ def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> 
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
             case NextStep.STAY_UNCERTAIN:
                 said = _said(error, plan, namespace)
-                raise ActionError(explain.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
+                raise ActionError(run.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case NextStep.FAIL:
                 record.known(Creation.NONE)
                 raise error
             case NextStep.RENAME:
                 record.known(Creation.NONE)
                 if plan.name_is_fixed or names == MOST_NAMES:
-                    raise ActionError(explain.name_taken(namespace, name, fixed=plan.name_is_fixed))
+                    raise ActionError(run.name_taken(namespace, name, fixed=plan.name_is_fixed))
                 names += 1
                 lost = False
                 wanted = plan.manifest(plan.next_suffix())
@@ -189,13 +189,13 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> PostResult:
         if error.cause.is_final:
             return PostResult.REFUSED
         return PostResult.LOST if error.cause.sent and not dry_run else PostResult.UNREAD
-    if explain.is_denied(error):
+    if kube_api.is_denied(error):
         return PostResult.REFUSED
     if error.status == 409:
         return PostResult.TAKEN if error.reason == "AlreadyExists" else PostResult.UNREAD
     if error.status == 429:
         return PostResult.UNREAD
-    if error.status >= 500 and not explain.is_webhook_failure(error):
+    if error.status >= 500 and not kube_api.is_webhook_failure(error):
         return PostResult.UNREAD if dry_run else PostResult.LOST
     return PostResult.REFUSED
 

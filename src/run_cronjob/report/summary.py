@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Creation, Deletion, Result
 from run_cronjob.core.text import clean, cut, duration, fenced, quoted
-from run_cronjob.diagnosis import explain
+from run_cronjob.diagnosis import snippets
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import CronJobFacts, JobRef, Outcome, Output, Problem
@@ -190,7 +190,7 @@ def _next(outcome: Outcome) -> list[str]:
     return [
         told,
         "**Watch it, or stop it** (or ask your platform team to, with this page):",
-        fenced("\n".join(explain.commands(outcome.namespace, outcome.job_name)), "sh"),
+        fenced("\n".join(snippets.job_commands(outcome.namespace, outcome.job_name)), "sh"),
     ]
 
 
@@ -264,7 +264,7 @@ def closing(outcome: Outcome) -> list[str]:
         if problem.said:
             lines.append(f"The message as it came: {clean(_shortened(problem.said))}")
     elif outcome.creation is Creation.DONE and _what_now(outcome):
-        lines += [f"    {line}" for line in explain.commands(outcome.namespace, outcome.job_name)]
+        lines += [f"    {line}" for line in snippets.job_commands(outcome.namespace, outcome.job_name)]
     return lines
 
 

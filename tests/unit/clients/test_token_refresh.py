@@ -9,6 +9,7 @@ import pytest
 from run_cronjob.clients.token_refresh import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, Renewal
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, Cause, GitHubError, NoAnswer
 from run_cronjob.core.models import Problem
+from run_cronjob.core.reasons import Reason
 from tests.fakes import FakeClock
 
 EKS_TOKEN_SECONDS = 15 * 60
@@ -57,7 +58,7 @@ def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
         AwsError("AssumeRoleWithWebIdentity", "AccessDenied", "no", 403),
         NoAnswer("AWS STS", "sts.example", Cause.READ_TIMEOUT),
         GitHubError(500, "no"),
-        ActionError(Problem("TokenRejected", "What.", "Why.", "Fix.")),
+        ActionError(Problem(Reason.TOKEN_REJECTED, "What.", "Why.", "Fix.")),
         OSError("the token's file is being replaced"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "the token's file is half written"),
     ],

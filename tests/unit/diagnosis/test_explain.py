@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
 from dataclasses import astuple, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from run_cronjob.core.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
 from run_cronjob.core.models import Concerns, Problem, RunningJob
 from run_cronjob.core.text import kubectl, quoted
-from run_cronjob.diagnosis import explain as messages
-from run_cronjob.diagnosis.explain import Situation, explain
+from run_cronjob.diagnosis import aws, kube_api, network, run
+from run_cronjob.diagnosis.aws import cluster_not_ready
+from run_cronjob.diagnosis.error_context import ErrorContext
+from run_cronjob.diagnosis.explain import explain
 from tests.builders import CLAIMS, HOSTILE, ROLE, inputs, outcome
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ SECRET = "hunter2&more"
 ASSUME = "AssumeRoleWithWebIdentity"
 
 
-def aws(operation: str, code: str, message: str = "") -> AwsError:
+def aws_error(operation: str, code: str, message: str = "") -> AwsError:
     return AwsError(operation, code, message, 400)
 
 
@@ -38,7 +40,7 @@ def api(status: int, message: str = "", reason: str = "AsInItsStatus", *, is_sta
 
 def scenarios(foreign: str) -> dict[str, Problem]:
     """Every failure that can be told, with `foreign` wherever others decide what is written."""
-    at = Situation(
+    at = ErrorContext(
         inputs(),
         namespace="staging",
         cluster=foreign,
@@ -55,37 +57,42 @@ def scenarios(foreign: str) -> dict[str, Problem]:
 
     kubernetes, github = "the Kubernetes API", "GitHub's OIDC endpoint"
     return {
-        "invalid input": messages.invalid_inputs(["Input `cronjob` is missing."]),
-        "invalid inputs": messages.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
-        "no id-token permission": messages.no_id_token_permission(),
-        "kubeconfig unreadable": messages.kubeconfig_unreadable(foreign),
-        "ca bundle unreadable": messages.ca_bundle_unreadable(foreign, foreign),
+        "invalid input": run.invalid_inputs(["Input `cronjob` is missing."]),
+        "invalid inputs": run.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
+        "no id-token permission": run.no_id_token_permission(),
+        "kubeconfig unreadable": run.kubeconfig_unreadable(foreign),
+        "ca bundle unreadable": run.ca_bundle_unreadable(foreign, foreign),
         "github: no answer": explain(silence(Cause.CONNECT_TIMEOUT, github), at),
         "github: proxy": explain(silence(Cause.PROXY, github), at),
         "github: tls": explain(silence(Cause.TLS, github), at),
         "github: 500": explain(GitHubError(500, foreign), at),
         "aws: no name": explain(silence(Cause.NAME, "AWS STS"), at),
         "aws: no answer": explain(silence(Cause.READ_TIMEOUT, "AWS EKS"), at),
-        "aws: no credentials": explain(aws("DescribeCluster", "NoCredentials", foreign), by_environment),
-        "aws: throttled": explain(aws(ASSUME, "ThrottlingException", foreign), at),
-        "aws: trust policy": explain(aws(ASSUME, "AccessDenied", foreign), at),
+        "aws: no credentials": explain(aws_error("DescribeCluster", "NoCredentials", foreign), by_environment),
+        "aws: throttled": explain(aws_error(ASSUME, "ThrottlingException", foreign), at),
+        "aws: trust policy": explain(aws_error(ASSUME, "AccessDenied", foreign), at),
         "aws: no provider": explain(
-            aws(ASSUME, "InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {foreign}"), at
+            aws_error(ASSUME, "InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {foreign}"),
+            at,
         ),
-        "aws: audience": explain(aws(ASSUME, "InvalidIdentityToken", f"Incorrect token audience {foreign}"), at),
+        "aws: audience": explain(aws_error(ASSUME, "InvalidIdentityToken", f"Incorrect token audience {foreign}"), at),
         "aws: no keys": explain(
-            aws(ASSUME, "InvalidIdentityToken", f"Couldn't retrieve verification key {foreign}"), at
+            aws_error(ASSUME, "InvalidIdentityToken", f"Couldn't retrieve verification key {foreign}"), at
         ),
-        "aws: token expired": explain(aws(ASSUME, "ExpiredTokenException", foreign), at),
-        "aws: session too long": explain(aws(ASSUME, "ValidationError", f"DurationSeconds exceeds {foreign}"), at),
-        "aws: region disabled": explain(aws(ASSUME, "RegionDisabledException", foreign), at),
-        "aws: role, unknown error": explain(aws(ASSUME, foreign, foreign), at),
-        "aws: no cluster": explain(aws("DescribeCluster", "ResourceNotFoundException", foreign), at),
-        "aws: may not describe": explain(aws("DescribeCluster", "AccessDeniedException", foreign), at),
-        "aws: credentials rejected": explain(aws("DescribeCluster", "UnrecognizedClientException", foreign), at),
-        "aws: other credentials rejected": explain(aws("DescribeCluster", "ExpiredTokenException"), by_environment),
-        "aws: unknown error": explain(aws("DescribeCluster", foreign, foreign), at),
-        "cluster not ready": messages.cluster_not_ready(at, foreign),
+        "aws: token expired": explain(aws_error(ASSUME, "ExpiredTokenException", foreign), at),
+        "aws: session too long": explain(
+            aws_error(ASSUME, "ValidationError", f"DurationSeconds exceeds {foreign}"), at
+        ),
+        "aws: region disabled": explain(aws_error(ASSUME, "RegionDisabledException", foreign), at),
+        "aws: role, unknown error": explain(aws_error(ASSUME, foreign, foreign), at),
+        "aws: no cluster": explain(aws_error("DescribeCluster", "ResourceNotFoundException", foreign), at),
+        "aws: may not describe": explain(aws_error("DescribeCluster", "AccessDeniedException", foreign), at),
+        "aws: credentials rejected": explain(aws_error("DescribeCluster", "UnrecognizedClientException", foreign), at),
+        "aws: other credentials rejected": explain(
+            aws_error("DescribeCluster", "ExpiredTokenException"), by_environment
+        ),
+        "aws: unknown error": explain(aws_error("DescribeCluster", foreign, foreign), at),
+        "cluster not ready": cluster_not_ready(at, foreign),
         "api: no answer": explain(silence(Cause.CONNECT_TIMEOUT, kubernetes), at),
         "api: no answer, kubeconfig": explain(silence(Cause.NAME, kubernetes), by_kubeconfig),
         "api: an answer cut off": explain(silence(Cause.READ_TIMEOUT, kubernetes), at),
@@ -124,25 +131,23 @@ def scenarios(foreign: str) -> dict[str, Problem]:
         ),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
         "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
-        "already running": messages.already_running(foreign, "staging", running, "Because."),
-        "guard is blind": messages.guard_is_blind("staging", "refuse"),
-        "cannot follow": messages.cannot_follow("staging", ["get", "watch"], "completed"),
-        "still running": messages.still_running(
-            outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")
+        "already running": run.already_running(foreign, "staging", running, "Because."),
+        "guard is blind": run.cannot_list_jobs("staging", "refuse"),
+        "cannot follow": run.cannot_follow("staging", ["get", "watch"], "completed"),
+        "still running": run.timed_out(outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")),
+        "still running, in trouble": run.timed_out(
+            outcome(job_name=foreign, timeout=90, trouble=run.name_taken("staging", foreign, fixed=True))
         ),
-        "still running, in trouble": messages.still_running(
-            outcome(job_name=foreign, timeout=90, trouble=messages.name_taken("staging", foreign, fixed=True))
-        ),
-        "deleted": messages.deleted("staging", foreign),
-        "not deleted": messages.not_deleted("staging", foreign),
-        "lost sight": messages.lost_sight("staging", foreign, explain(api(403, foreign), at)),
-        "lost sight, nothing to paste": messages.lost_sight("staging", foreign, explain(api(429, foreign), at)),
-        "name taken": messages.name_taken("staging", foreign, fixed=False),
-        "fixed name taken": messages.name_taken("staging", foreign, fixed=True),
-        "uncertain": messages.creation_uncertain("staging", foreign, foreign),
-        "uncertain, pruned": messages.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
-        "cancelled": messages.cancelled(),
-        "too long": messages.took_too_long("reading the CronJob", 110),
+        "deleted": run.job_deleted("staging", foreign),
+        "not deleted": run.not_deleted("staging", foreign),
+        "lost sight": run.lost_sight("staging", foreign, explain(api(403, foreign), at)),
+        "lost sight, nothing to paste": run.lost_sight("staging", foreign, explain(api(429, foreign), at)),
+        "name taken": run.name_taken("staging", foreign, fixed=False),
+        "fixed name taken": run.name_taken("staging", foreign, fixed=True),
+        "uncertain": run.creation_uncertain("staging", foreign, foreign),
+        "uncertain, pruned": run.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
+        "cancelled": run.cancelled(),
+        "too long": run.took_too_long("reading the CronJob", 110),
         "unexpected": raised(ValueError(foreign)),
     }
 
@@ -151,7 +156,7 @@ def raised(error: Exception) -> Problem:
     try:
         raise error  # noqa: TRY301  to have a traceback
     except Exception as caught:  # noqa: BLE001  with its traceback, as it would come
-        return messages.unexpected(caught)
+        return run.unexpected(caught)
 
 
 HONEST = scenarios("honest-name")
@@ -174,9 +179,10 @@ def outside_quotes(sentence: str) -> str:
 
 
 def test_every_reason_that_the_code_can_give_is_among_these() -> None:
-    source = Path(messages.__file__).read_text()
+    modules = (run, network, aws, kube_api)
+    given = {name for each in modules for name in re.findall(r"Reason\.(\w+)", inspect.getsource(each))}
 
-    assert {problem.reason for problem in HONEST.values()} == set(re.findall(r'reason="(\w+)"', source))
+    assert {problem.reason.name for problem in HONEST.values()} == given
 
 
 @ALL
@@ -238,7 +244,7 @@ def test_foreign_text_stands_in_quotes_or_nowhere(hostile: str) -> None:
 
 @given(st.text(min_size=1, max_size=40))
 def test_no_403_brings_its_own_words_into_our_sentences(resource: str) -> None:
-    problem = explain(api(403, f'cannot {resource} resource "{resource}"'), Situation(inputs(), namespace="staging"))
+    problem = explain(api(403, f'cannot {resource} resource "{resource}"'), ErrorContext(inputs(), namespace="staging"))
 
     assert outside_quotes(problem.what) in {
         "The cluster does not let this role `` in the namespace ``.",
@@ -247,7 +253,7 @@ def test_no_403_brings_its_own_words_into_our_sentences(resource: str) -> None:
 
 
 def test_a_resource_that_looks_like_a_link_is_none() -> None:
-    problem = explain(api(403, 'cannot get resource "www.evil.example/login"'), Situation(inputs()))
+    problem = explain(api(403, 'cannot get resource "www.evil.example/login"'), ErrorContext(inputs()))
 
     assert "www" not in outside_quotes(problem.what)
 
@@ -283,7 +289,7 @@ def test_what_others_said_is_passed_on() -> None:
     ],
 )
 def test_an_env_value_is_never_told_though_the_api_quotes_it(status: int, words: str) -> None:
-    at = Situation(inputs(), namespace="staging", cluster="blue", env_values=frozenset({SECRET}))
+    at = ErrorContext(inputs(), namespace="staging", cluster="blue", env_values=frozenset({SECRET}))
 
     for form in (SECRET, json.dumps({"value": SECRET}), r"hunter2\u0026more"):
         problem = explain(api(status, words.format(form)), at)
@@ -297,7 +303,7 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
     try:
         work(SECRET)
     except ValueError as error:
-        problem = messages.unexpected(error)
+        problem = run.unexpected(error)
 
     assert "hunter2" not in str(astuple(problem))
     assert "ValueError" in problem.what
@@ -362,7 +368,7 @@ def test_each_error_has_its_own_message(name: str, reason: str) -> None:
 
 
 def test_a_refusing_trust_policy_is_answered_with_the_tokens_claims_and_the_statement_that_would_fit() -> None:
-    problem = explain(aws(ASSUME, "AccessDenied"), Situation(inputs(), claims=CLAIMS))
+    problem = explain(aws_error(ASSUME, "AccessDenied"), ErrorContext(inputs(), claims=CLAIMS))
 
     for name in ("iss", "sub", "aud", "repository", "ref", "job_workflow_ref"):
         assert f"{name} `{CLAIMS[name]}`" in problem.why
@@ -371,7 +377,7 @@ def test_a_refusing_trust_policy_is_answered_with_the_tokens_claims_and_the_stat
 
 
 def test_a_401_prints_both_ways_to_let_the_role_in() -> None:
-    problem = explain(api(401), Situation(inputs(), cluster="blue", caller=ROLE))
+    problem = explain(api(401), ErrorContext(inputs(), cluster="blue", caller=ROLE))
 
     assert ROLE in problem.what
     assert (
@@ -382,7 +388,7 @@ def test_a_401_prints_both_ways_to_let_the_role_in() -> None:
 
 def test_a_403_names_verb_resource_and_namespace_and_prints_rule_and_binding() -> None:
     said = 'cronjobs.batch "x" is forbidden: User "u" cannot get resource "cronjobs" in API group "batch"'
-    problem = explain(api(403, said), Situation(inputs(), namespace="staging"))
+    problem = explain(api(403, said), ErrorContext(inputs(), namespace="staging"))
 
     assert "`get cronjobs`" in problem.what
     assert "`staging`" in problem.what
@@ -406,13 +412,13 @@ def names(*found: str) -> Mapping[str, object]:
 def test_a_missing_cronjob_is_answered_with_the_nearest_names(
     asked: str, there: Mapping[str, object], fix: str
 ) -> None:
-    at = replace(Situation(inputs(cronjob=asked), namespace="staging", cluster="blue"), **there)  # type: ignore[arg-type]
+    at = replace(ErrorContext(inputs(cronjob=asked), namespace="staging", cluster="blue"), **there)  # type: ignore[arg-type]
 
     assert fix in explain(api(404, "not found"), at).fix
 
 
 def test_an_uncertain_job_is_told_as_such_and_not_to_be_started_again_at_once() -> None:
-    problem = messages.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
+    problem = run.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
 
     assert "not certain" in problem.what
     assert "Don't run the workflow again yet" in problem.first

@@ -27,9 +27,11 @@ from run_cronjob.core.models import (
     RunningJob,
     Trigger,
 )
+from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
-from run_cronjob.diagnosis import explain as messages
-from run_cronjob.diagnosis.explain import Situation, explain
+from run_cronjob.diagnosis import aws, run
+from run_cronjob.diagnosis.error_context import ErrorContext
+from run_cronjob.diagnosis.explain import explain
 from run_cronjob.report import summary
 from tests.builders import HOSTILE, inputs, outcome
 
@@ -71,8 +73,8 @@ class Page(HTMLParser):
 
 def told(foreign: str) -> dict[str, Outcome]:
     """Every way a run can end, with `foreign` wherever others decide what is written."""
-    actor, presser, repository, workflow, ref, sha, run, attempt = [foreign] * 8
-    trigger = Trigger(actor, presser, repository, workflow, ref, sha, run, attempt)
+    actor, presser, repository, workflow, ref, sha, run_id, attempt = [foreign] * 8
+    trigger = Trigger(actor, presser, repository, workflow, ref, sha, run_id, attempt)
     known = outcome(
         cronjob=foreign,
         namespace=foreign,
@@ -84,24 +86,22 @@ def told(foreign: str) -> dict[str, Outcome]:
         remarks=(f"The API server warns: {quoted(foreign)}.",),
     )
     running = [RunningJob(foreign, foreign, foreign)]
-    refused = explain(ApiError(422, foreign, foreign), Situation(inputs(), namespace=foreign, cluster=foreign))
-    claims = dict.fromkeys(messages.SHOWN_CLAIMS, foreign)
+    refused = explain(ApiError(422, foreign, foreign), ErrorContext(inputs(), namespace=foreign, cluster=foreign))
+    claims = dict.fromkeys(aws.SHOWN_CLAIMS, foreign)
     held_up = replace(known, result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=refused)
-    statement = Problem("RoleRefused", messages.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
+    statement = Problem(Reason.ROLE_REFUSED, aws.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
     return {
         "created": replace(known, result=Result.CREATED, creation=Creation.DONE),
         "created, of an unknown kind": replace(known, result=Result.CREATED, creation=Creation.DONE, facts=None),
         "dry run": replace(known, result=Result.DRY_RUN, dry_run=True, manifest=f"kind: Job\nname: {foreign}\n"),
-        "refused": replace(
-            known, result=Result.REFUSED, problem=messages.already_running(foreign, foreign, running, "So.")
-        ),
-        "cancelled": replace(known, result=Result.CANCELLED, problem=messages.cancelled()),
+        "refused": replace(known, result=Result.REFUSED, problem=run.already_running(foreign, foreign, running, "So.")),
+        "cancelled": replace(known, result=Result.CANCELLED, problem=run.cancelled()),
         "cancelled too late": replace(known, result=Result.CANCELLED, creation=Creation.DONE),
         "cancelled in between": replace(
             known,
             result=Result.CANCELLED,
             creation=Creation.OPEN,
-            problem=messages.creation_uncertain(foreign, foreign, foreign),
+            problem=run.creation_uncertain(foreign, foreign, foreign),
         ),
         "refused by the API": replace(known, problem=refused),
         "refused by AWS": replace(known, problem=statement),
@@ -127,21 +127,21 @@ def told(foreign: str) -> dict[str, Outcome]:
             known,
             result=Result.TIMED_OUT,
             creation=Creation.DONE,
-            problem=messages.still_running(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
+            problem=run.timed_out(replace(known, timeout=60, state=f"It waits for {quoted(foreign)}.")),
         ),
-        "timed out, held up": replace(held_up, problem=messages.still_running(held_up)),
+        "timed out, held up": replace(held_up, problem=run.timed_out(held_up)),
         "deleted": replace(
-            known, result=Result.DELETED, creation=Creation.DONE, problem=messages.deleted(foreign, foreign)
+            known, result=Result.DELETED, creation=Creation.DONE, problem=run.job_deleted(foreign, foreign)
         ),
-        "lost sight of": replace(known, creation=Creation.DONE, problem=messages.lost_sight(foreign, foreign, refused)),
+        "lost sight of": replace(known, creation=Creation.DONE, problem=run.lost_sight(foreign, foreign, refused)),
         **{
             f"cancelled, deletion {deletion.name}": replace(
                 known, result=Result.CANCELLED, creation=Creation.DONE, deletion=deletion
             )
             for deletion in Deletion
         },
-        "invalid": Outcome(cronjob=foreign, problem=messages.invalid_inputs([f"It is {quoted(foreign)}."])),
-        "nothing known": Outcome(problem=messages.cancelled()),
+        "invalid": Outcome(cronjob=foreign, problem=run.invalid_inputs([f"It is {quoted(foreign)}."])),
+        "nothing known": Outcome(problem=run.cancelled()),
     }
 
 
@@ -191,7 +191,7 @@ def test_the_measuring_page_sees_what_it_is_looking_for(end: str) -> None:
 
 
 def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
-    problem = Problem("JobRefused", "What.", "Why.", "Fix:", said="```\n</details>\n@all", paste="``` a\n<b> | c")
+    problem = Problem(Reason.JOB_REFUSED, "What.", "Why.", "Fix:", said="```\n</details>\n@all", paste="``` a\n<b> | c")
 
     page = Page(summary.markdown(outcome(problem=problem)))
 
@@ -250,7 +250,10 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
         ),
         (
             outcome(
-                result=Result.TIMED_OUT, creation=Creation.DONE, seconds=60, trouble=Problem("A", "B.", "C.", "D.")
+                result=Result.TIMED_OUT,
+                creation=Creation.DONE,
+                seconds=60,
+                trouble=Problem(Reason.UNSCHEDULABLE, "B.", "C.", "D."),
             ),
             "`nightly-report` is STILL WAITING in `staging` on `blue` and can't get on: don't start it again",
         ),
@@ -305,7 +308,7 @@ def test_whoever_started_it_sees_how_to_watch_it_and_how_to_stop_it() -> None:
 @pytest.mark.parametrize("creation", [Creation.NONE, Creation.OPEN])
 def test_the_last_lines_of_a_failure_stand_in_a_block_that_none_of_them_can_close(creation: Creation) -> None:
     lines = ("```", "</details>", "~~~~", "@all", "    ")
-    problem = Problem("ContainerFailed", "What.", "Why.", "Fix.")
+    problem = Problem(Reason.CONTAINER_FAILED, "What.", "Why.", "Fix.")
     page = Page(summary.markdown(outcome(creation=creation, problem=problem, output=Output("pod", "report", lines))))
 
     assert any("```\n</details>\n~~~~\n@all\n" in code for code in page.code)
@@ -320,7 +323,9 @@ def test_without_a_job_no_job_is_named_as_one(creation: Creation) -> None:
 
 
 def test_a_failure_shows_cause_fix_what_to_copy_whose_words_and_where_to_read_on() -> None:
-    problem = Problem("JobRefused", "What happened.", "The cause.", "The fix:", said="their words", paste="paste me")
+    problem = Problem(
+        Reason.JOB_REFUSED, "What happened.", "The cause.", "The fix:", said="their words", paste="paste me"
+    )
 
     text = summary.markdown(outcome(problem=problem))
 
@@ -360,7 +365,7 @@ def test_a_suspended_schedule_is_told() -> None:
 
 
 def test_what_the_api_quoted_of_the_template_reaches_no_reader() -> None:
-    at = Situation(inputs(), namespace="staging", cluster="blue", env_values=frozenset({"hunter2&more"}))
+    at = ErrorContext(inputs(), namespace="staging", cluster="blue", env_values=frozenset({"hunter2&more"}))
     problem = explain(ApiError(422, "Invalid", r'denied: {"value":"hunter2\u0026more"}'), at)
     known = outcome(problem=problem)
 
@@ -369,17 +374,17 @@ def test_what_the_api_quoted_of_the_template_reaches_no_reader() -> None:
 
 
 def test_the_longest_message_leaves_room_for_the_rest() -> None:
-    problem = Problem("JobRefused", "What.", "Why.", "Fix.", said="x" * 2_000_000)
+    problem = Problem(Reason.JOB_REFUSED, "What.", "Why.", "Fix.", said="x" * 2_000_000)
     known = outcome(problem=problem, manifest="y" * 2_000_000)
 
     assert len(summary.markdown(known).encode()) < 1_000_000
 
 
 def test_what_holds_a_job_up_when_our_patience_ends_has_its_own_link() -> None:
-    trouble = Problem("ImageNotFound", "What.", "Why.", "Fix.")
+    trouble = Problem(Reason.IMAGE_NOT_FOUND, "What.", "Why.", "Fix.")
     held_up = outcome(result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=trouble)
 
-    told = summary.markdown(replace(held_up, problem=messages.still_running(held_up)))
+    told = summary.markdown(replace(held_up, problem=run.timed_out(held_up)))
 
     assert "troubleshooting.md#timedout" in told
     assert "troubleshooting.md#imagenotfound" in told

@@ -1,0 +1,140 @@
+"""Pure: explains requests without a usable answer: proxy, TLS, names, routes, GitHub's OIDC endpoint.
+
+Names in sentences are `quoted`, the service's own text stands in `said`, text to copy in `paste`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from run_cronjob.core.errors import Cause
+from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.reasons import Reason
+from run_cronjob.core.text import quoted, redact
+from run_cronjob.diagnosis import snippets
+
+if TYPE_CHECKING:
+    from run_cronjob.core.errors import GitHubError, NoAnswer
+    from run_cronjob.diagnosis.error_context import ErrorContext
+
+
+def no_answer(error: NoAnswer, context: ErrorContext) -> Problem:
+    """No HTTP answer came: the cause decides first, then the service."""
+    what = f"No answer from {error.service} at {quoted(error.host)}: {error.cause.value}."
+    if error.cause is Cause.PROXY:
+        return _proxy_refused(error, what)
+    if error.cause is Cause.TLS:
+        return _certificate_rejected(error, what)
+    if error.cause is Cause.FOREIGN:
+        return not_kubernetes(redact(error.detail, context.env_values), context)
+    if error.service.startswith("AWS"):
+        return _aws_unreachable(error, what, context)
+    if error.service.startswith("GitHub"):
+        return _github_unreachable(error, what)
+    return _cluster_unreachable(error, what, context)
+
+
+def _proxy_refused(error: NoAnswer, what: str) -> Problem:
+    return Problem(
+        reason=Reason.PROXY_REFUSED,
+        what=what,
+        why="HTTPS_PROXY (or the kubeconfig's proxy-url) sends this connection through a proxy, and that "
+        "refused it, wants a login, or is not there.",
+        fix="Let the proxy pass this host, or add the host to NO_PROXY if the runner reaches it directly. "
+        "A login goes into the proxy's URL: `http://USER:PASSWORD@HOST:PORT`.",
+        said=error.detail,
+    )
+
+
+def _certificate_rejected(error: NoAnswer, what: str) -> Problem:
+    return Problem(
+        reason=Reason.CERTIFICATE_REJECTED,
+        what=what,
+        why="Its certificate is not signed by an authority that this action trusts, or is for another "
+        "name. A proxy that inspects TLS shows its own certificate in place of the real one.",
+        fix="For AWS and GitHub behind such a proxy, let AWS_CA_BUNDLE name a PEM file with the proxy's "
+        "CA in the workspace. For the cluster, whose CA comes from EKS or the kubeconfig, take the "
+        "inspection away: add its host to NO_PROXY. Verification can't be switched off.",
+        said=error.detail,
+    )
+
+
+def not_kubernetes(said: str, context: ErrorContext) -> Problem:
+    """The address of the cluster answers with something else than the Kubernetes API."""
+    return Problem(
+        reason=Reason.NOT_KUBERNETES,
+        what=f"What answers at the address of {quoted(context.cluster)} is not a Kubernetes API.",
+        why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
+        fix="Let the runner reach the cluster without that proxy (NO_PROXY); with a kubeconfig, check its `server`.",
+        said=said,
+    )
+
+
+def _aws_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Problem:
+    region = quoted(context.inputs.aws_region)
+    if error.cause is Cause.NAME:
+        return Problem(
+            reason=Reason.REGION_UNKNOWN,
+            what=what,
+            why=f"AWS hosts carry the region's name, and {region} is the one asked for: it may be misspelt. "
+            "Otherwise this runner resolves no public names.",
+            fix="Set `aws-region` to the cluster's region, such as `eu-central-1`.",
+            said=error.detail,
+        )
+    return Problem(
+        reason=Reason.AWS_UNREACHABLE,
+        what=what,
+        why="This runner could not reach AWS: a passing failure, or a network without a way out to it.",
+        fix="Run the workflow again. If it stays so, the runner's network must let this host through, by "
+        f"its gateway, a proxy (HTTPS_PROXY) or VPC endpoints for STS and EKS in {region}.",
+        said=error.detail,
+    )
+
+
+def _github_unreachable(error: NoAnswer, what: str) -> Problem:
+    return Problem(
+        reason=Reason.OIDC_UNAVAILABLE,
+        what=what,
+        why="GitHub's service that issues OIDC tokens could not be reached from this runner.",
+        fix="Run the workflow again. If it stays so: see https://www.githubstatus.com, or, on a "
+        "self-hosted runner, whether its network lets this host through.",
+        concerns=Concerns.DEVELOPER,
+        said=error.detail,
+    )
+
+
+def no_oidc_token(error: GitHubError) -> Problem:
+    """GitHub's OIDC endpoint answered, but with no token."""
+    return Problem(
+        reason=Reason.OIDC_UNAVAILABLE,
+        what=f"GitHub did not issue an OIDC token (HTTP {error.status}).",
+        why="Its service is disturbed, or the token that the runner asks with has ended with its job.",
+        fix="Run the workflow again. If it stays so, see https://www.githubstatus.com.",
+        concerns=Concerns.DEVELOPER,
+        said=error.message,
+    )
+
+
+def _cluster_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Problem:
+    if error.cause.sent:
+        return Problem(
+            reason=Reason.CLUSTER_UNREACHABLE,
+            what=what,
+            why="The connection was made, but no answer came in time or something cut it: the API server is "
+            "overloaded, or a proxy or load balancer between is.",
+            fix="Run the workflow again in a few minutes.",
+            concerns=Concerns.DEVELOPER,
+            said=error.detail,
+        )
+    return Problem(
+        reason=Reason.CLUSTER_UNREACHABLE,
+        what=what,
+        why="The runner can't reach the cluster's API server. Most often the cluster's endpoint is private, "
+        "or open to certain addresses only, and this runner is not among them.",
+        fix="Run the job on a runner inside the cluster's network (`runs-on:` a self-hosted runner), or add "
+        "the runners' addresses to the endpoint's allowed public access."
+        + (" The cluster's owner sees both in the answer of the command below." if context.inputs.cluster else ""),
+        said=error.detail,
+        paste=snippets.describe_cluster(context.inputs, "--query cluster.resourcesVpcConfig"),
+        paste_language="sh",
+    )
