@@ -26,13 +26,13 @@ from sandbox.control_plane.cluster import RealCluster
 from sandbox.environment import Sandbox
 from sandbox.names import CLUSTER, REGION
 from sandbox.net.http_proxy import ForwardProxy
-from sandbox.net.server import HOST, Journal, Server
+from sandbox.net.server import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.emulator.errors import Object
-    from sandbox.net.fault_proxy import Received
+    from sandbox.net.server import RecordedRequest
 
 STS_HOST, EKS_HOST = f"sts.{REGION}.amazonaws.com", f"eks.{REGION}.amazonaws.com"
 _JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -90,14 +90,14 @@ class Course:
 
         self._sts = keep(Server(world.aws.answer_sts, tls=world.authority.server_context(STS_HOST)))
         self._eks = keep(Server(EKS(world.aws).answer, tls=world.authority.server_context(EKS_HOST)))
-        proxy = keep(ForwardProxy(stand_ins={f"{STS_HOST}:443": self._sts, f"{EKS_HOST}:443": self._eks}))
+        proxy = keep(ForwardProxy(local_ports={f"{STS_HOST}:443": self._sts.port, f"{EKS_HOST}:443": self._eks.port}))
         self.direct = Way(world.github.request_url, proxy.url, cluster.direct_url, cluster.direct_ca_pem)
 
         # `cluster.url` is a proxy of the sandbox's that writes requests down.
         ports = [urlsplit(url).port or 0 for url in (world.github.url, self._sts.url, self._eks.url, cluster.url)]
         self._relays = [keep(Relay(port)) for port in ports]
         github, to_sts, to_eks, to_cluster = self._relays
-        counting = keep(ForwardProxy(stand_ins={f"{STS_HOST}:443": to_sts, f"{EKS_HOST}:443": to_eks}))
+        counting = keep(ForwardProxy(local_ports={f"{STS_HOST}:443": to_sts.port, f"{EKS_HOST}:443": to_eks.port}))
         token_url = world.github.request_url.replace(f":{ports[0]}/", f":{github.port}/")
         self.counted = Way(token_url, counting.url, f"https://{HOST}:{to_cluster.port}", cluster.ca_pem)
 
@@ -158,7 +158,7 @@ class Course:
 
     def traffic(self) -> Traffic:
         """What passed the counted way since this was asked last."""
-        journals: dict[str, Journal | list[Received]] = {
+        journals: dict[str, list[RecordedRequest]] = {
             "GitHub": self.world.github.journal,
             "STS": self._sts.journal,
             "EKS": self._eks.journal,

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Self
 
-from sandbox.net.proxy import carry
+from sandbox.net.proxy import copy_both_ways
 from sandbox.net.server import HOST
 
 
@@ -22,7 +22,7 @@ class Relay:
         class Carrier(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection((HOST, port)) as upstream, suppress(ConnectionError):
-                    carry(self.request, upstream, self._count)
+                    copy_both_ways(self.request, upstream, self._count)
 
             def _count(self, source: socket.socket, size: int) -> None:
                 with lock:

@@ -46,7 +46,7 @@ class Verifier:
         self._sts = Server(self._answer, tls=authority.server_context(self._host))
         self.journal = self._sts.journal
         """What it asked STS."""
-        self._proxy = ForwardProxy(stand_ins={f"{self._host}:443": self._sts})
+        self._proxy = ForwardProxy(local_ports={f"{self._host}:443": self._sts.port})
         folder.mkdir()
         (folder / "ca.pem").write_text(authority.pem)
         self._cluster = cluster

@@ -42,7 +42,7 @@ from sandbox.emulator.resources import (
     parse_request,
 )
 from sandbox.emulator.store import Store, birth
-from sandbox.net.server import Journal, Server
+from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from sandbox.emulator.pod_logs import ContainerLog
     from sandbox.net.certificates import Authority
+    from sandbox.net.server import RecordedRequest
 
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -93,7 +94,7 @@ class EmulatedCluster:
         self.direct_url, self.direct_ca_pem = self.url, self.ca_pem
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> list[RecordedRequest]:
         """Every request that arrived."""
         return self._server.journal
 

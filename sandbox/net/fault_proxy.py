@@ -1,4 +1,4 @@
-"""The one fault proxy, before any server of the sandbox or a real API server: what can go wrong on the way, on demand.
+"""A proxy that injects network faults in front of a server.
 
 proxy.on(method="POST", path_contains="/jobs").lose_answer()
 """
@@ -7,159 +7,137 @@ from __future__ import annotations
 
 import ssl
 import threading
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sandbox.net.proxy import Client, Listener, Origin, end_to_end
-from sandbox.net.server import Request
+from sandbox.net.server import RecordedRequest, normalized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from http.client import HTTPResponse
 
     from sandbox.net.certificates import Authority
 
-    Deliver: TypeAlias = Callable[[], AbstractContextManager[HTTPResponse]]
-    Act: TypeAlias = Callable[[Client, Deliver], None]
+    Forward: TypeAlias = Callable[[], HTTPResponse]
+    Effect: TypeAlias = Callable[[Client, Forward], None]
 
 
-@dataclass(frozen=True)
-class Received(Request):
-    """One request as it reached the proxy; `fault` is what was done to it, None if it was just passed on."""
-
-    fault: str | None
-
-
+@dataclass
 class Rule:
-    """Which requests meet a fault; the method that is called on it says which fault.
+    """Selects requests by method and path; calling a method chooses the fault for them.
 
-    The first `skip` matching requests are spared, the next `times` (None: all) meet it.
+    The first `skip` matching requests pass, the next `times` (None: all) meet the fault.
     """
 
-    def __init__(
-        self, faults: list[Fault], *, method: str | None, path_contains: str, times: int | None, skip: int
-    ) -> None:
-        self._faults = faults
-        self._method = method
-        self._path_contains = path_contains
-        self._times = times
-        self._skip = skip
+    faults: list[Fault]
+    method: str | None
+    path_contains: str
+    times: int | None
+    skip: int
 
-    def takes(self, method: str, target: str) -> bool:
-        """Whether this request meets the fault; counts it."""
-        if self._times == 0 or self._method not in {None, method} or self._path_contains not in target:
+    def matches(self, method: str, target: str) -> bool:
+        """Whether a request meets the fault; counts the request."""
+        if self.times == 0 or self.method not in {None, method} or self.path_contains not in target:
             return False
-        if self._skip:
-            self._skip -= 1
+        if self.skip:
+            self.skip -= 1
             return False
-        if self._times is not None:
-            self._times -= 1
+        if self.times is not None:
+            self.times -= 1
         return True
 
     def reset(self) -> None:
-        """Abort the connection (RST); the server never sees the request."""
+        """Abort the connection (RST) before the server gets the request."""
         self._add("reset", lambda client, _: client.reset())
 
     def close(self) -> None:
-        """Close the connection in order, without an answer; the server never sees the request."""
+        """Close the connection (FIN) before the server gets the request."""
         self._add("close", lambda client, _: client.close())
 
     def hang(self) -> None:
-        """Never answer, until the proxy is closed; the server never sees the request."""
+        """Send no answer until the proxy is closed; the server does not get the request."""
         self._add("hang", lambda client, _: client.wait())
 
     def status(self, code: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Answer in the server's stead, which never sees the request."""
+        """Answer instead of the server, which does not get the request."""
         self._add("status", lambda client, _: client.reply(code, body, (headers or {}).items()))
 
     def delay(self, seconds: float) -> None:
-        """Deliver the request late: also one whose client has given up by then, as a network does."""
+        """Forward the request late, even if its client has given up by then, as a network does."""
 
-        def act(client: Client, deliver: Deliver) -> None:
+        def effect(client: Client, forward: Forward) -> None:
             client.wait(seconds)
-            with deliver() as answer:
-                client.relay(answer)
+            client.relay(forward())
 
-        self._add("delay", act)
+        self._add("delay", effect)
 
     def delay_answer(self, seconds: float) -> None:
-        """Deliver the request at once, and its answer late."""
+        """Forward the request at once, and its answer late."""
 
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                client.wait(seconds)
-                client.relay(answer)
+        def effect(client: Client, forward: Forward) -> None:
+            answer = forward()
+            client.wait(seconds)
+            client.relay(answer)
 
-        self._add("delay_answer", act)
+        self._add("delay_answer", effect)
 
     def lose_answer(self) -> None:
-        """Let the server act and answer; abort the connection without a byte to the client."""
+        """Let the server answer, and abort the connection (RST) without a byte to the client."""
 
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                answer.read()
+        def effect(client: Client, forward: Forward) -> None:
+            forward().read()
             client.reset()
 
-        self._add("lose_answer", act)
+        self._add("lose_answer", effect)
 
     def status_after(self, code: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Let the server act and answer; tell the client something else, as a load balancer does with 502 and 504."""
+        """Let the server answer, and send another answer to the client, as a load balancer does with 502 and 504."""
 
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                answer.read()
+        def effect(client: Client, forward: Forward) -> None:
+            forward().read()
             client.reply(code, body, (headers or {}).items())
 
-        self._add("status_after", act)
+        self._add("status_after", effect)
 
     def truncate(self, n_bytes: int) -> None:
-        """Announce the whole answer (`Content-Length`), send so many bytes of its body, and close the connection."""
+        """Announce the complete answer (`Content-Length`), and close the connection after `n_bytes` of its body."""
 
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                client.reply(answer.status, answer.read(), end_to_end(answer.getheaders()), cut_after=n_bytes)
+        def effect(client: Client, forward: Forward) -> None:
+            answer = forward()
+            client.reply(answer.status, answer.read(), end_to_end(answer.getheaders()), cut_after=n_bytes)
 
-        self._add("truncate", act)
+        self._add("truncate", effect)
 
     def cut_stream(self, after_bytes: int) -> None:
-        """Pass the answer on as it comes, and close the connection after so many bytes of its body."""
-
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                client.relay(answer, cut_after=after_bytes)
-
-        self._add("cut_stream", act)
+        """Relay the answer as it arrives, and close the connection after `after_bytes` of its body."""
+        self._add("cut_stream", lambda client, forward: client.relay(forward(), cut_after=after_bytes))
 
     def stall_stream(self, after_bytes: int) -> None:
-        """Pass the answer's head on and so many bytes of its body, and then nothing, though the connection stays."""
+        """Relay the answer up to `after_bytes` of its body, and then send nothing on the open connection."""
+        self._add("stall_stream", lambda client, forward: client.relay(forward(), cut_after=after_bytes, stall=True))
 
-        def act(client: Client, deliver: Deliver) -> None:
-            with deliver() as answer:
-                client.relay(answer, cut_after=after_bytes, stall=True)
-
-        self._add("stall_stream", act)
-
-    def _add(self, name: str, act: Act) -> None:
-        self._faults.append(Fault(self, name, act))
+    def _add(self, name: str, effect: Effect) -> None:
+        self.faults.append(Fault(self, name, effect))
 
 
 class Fault(NamedTuple):
-    """What happens to the requests that a rule takes."""
+    """The effect on the requests that match a rule."""
 
     rule: Rule
     name: str
-    act: Act
+    effect: Effect
 
 
 class FaultProxy(Listener):
-    """Stands before the server at `upstream_url` (scheme, host and port) until `close`.
+    """Forwards requests to the server at `upstream_url` (scheme, host and port) until `close`.
 
-    With `authority` it speaks TLS to its clients; an `https` upstream is verified against the PEM `upstream_ca`, else
-    against the system's authorities. `preserve_host` is for servers that check a signature over the Host header.
-    `on_request` is called with each request as it arrives, before its fault; `on_answer` with the status that the
-    server gave, before the client sees a byte. An unreachable server is a 502.
+    With `authority` it serves TLS. An `https` upstream is verified against the PEM `upstream_ca`, by default against
+    the system's authorities. `preserve_host` is for servers that check a signature over the Host header. `on_request`
+    is called with each request before its fault; `on_answer` with the server's status before the client gets a byte.
+    If the server is unreachable, the client gets 502.
     """
 
     def __init__(
@@ -176,47 +154,42 @@ class FaultProxy(Listener):
         self._preserve_host = preserve_host
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
-        self.journal: list[Received] = []
-        self.on_request: Callable[[Received], None] | None = None
-        self.on_answer: Callable[[Received, int], None] | None = None
+        self.journal: list[RecordedRequest] = []
+        self.on_request: Callable[[RecordedRequest], None] | None = None
+        self.on_answer: Callable[[RecordedRequest, int], None] | None = None
         super().__init__(authority.server_context() if authority else None)
 
     def on(self, *, method: str | None = None, path_contains: str = "", times: int | None = 1, skip: int = 0) -> Rule:
-        """Say which requests the fault named next is for.
+        """Select the requests for a fault, which is the next method called.
 
-        `path_contains` looks at path and query as they were sent. A request meets the first rule that takes it; the
-        later ones don't count it.
+        `path_contains` is compared with path and query as they were sent. A request meets the first rule that matches;
+        later rules do not count it.
         """
-        return Rule(self._faults, method=method, path_contains=path_contains, times=times, skip=skip)
+        return Rule(self._faults, method, path_contains, times, skip)
 
     def answer(self, client: Client) -> None:
-        """Write the request down, then do to it what the rules say."""
+        """Record the request and apply the first matching fault to it."""
         body = client.receive()
         target = urlsplit(client.path)
+        query, headers = normalized(target.query, client.headers.items())
         with self._lock:
-            fault = next((fault for fault in self._faults if fault.rule.takes(client.command, client.path)), None)
-            received = Received(
-                method=client.command,
-                path=unquote(target.path),
-                query=dict(parse_qsl(target.query, keep_blank_values=True)),
-                headers={name.lower(): value for name, value in client.headers.items()},
-                body=body,
-                fault=fault.name if fault else None,
+            fault = next((fault for fault in self._faults if fault.rule.matches(client.command, client.path)), None)
+            request = RecordedRequest(
+                client.command, unquote(target.path), query, headers, body, fault.name if fault else None
             )
-            self.journal.append(received)
+            self.journal.append(request)
         if self.on_request:
-            self.on_request(received)
+            self.on_request(request)
+        host = headers.get("host") if self._preserve_host else None
 
-        @contextmanager
-        def deliver() -> Iterator[HTTPResponse]:
-            host = client.headers.get("Host") if self._preserve_host else None
-            with client.deliver(self._origin, client.path, body, host) as answer:
-                if self.on_answer:
-                    self.on_answer(received, answer.status)
-                yield answer
+        def forward() -> HTTPResponse:
+            answer = stack.enter_context(client.forward(self._origin, client.path, body, host))
+            if self.on_answer:
+                self.on_answer(request, answer.status)
+            return answer
 
-        if fault:
-            fault.act(client, deliver)
-            return
-        with deliver() as answer:
-            client.relay(answer)
+        with ExitStack() as stack:
+            if fault:
+                fault.effect(client, forward)
+            else:
+                client.relay(forward())

@@ -1,14 +1,14 @@
-"""A company's HTTP proxy, as HTTPS_PROXY and HTTP_PROXY name one: the only way out, or a closed door."""
+"""An HTTP proxy as a company runs one, which HTTPS_PROXY and HTTP_PROXY name."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sandbox.net.proxy import Listener, Origin
-from sandbox.net.server import HOST, Journal, Request
+from sandbox.net.server import HOST, RecordedRequest, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,17 +16,11 @@ if TYPE_CHECKING:
     from sandbox.net.proxy import Client
 
 
-class Listening(Protocol):
-    """Whatever listens on a port of this machine."""
-
-    port: int
-
-
 class ForwardProxy(Listener):
-    """CONNECT tunnels and plain `http://` requests; the journal's paths are the targets: `HOST:PORT`, or the URL.
+    """Serves CONNECT tunnels and plain `http://` requests; the journal's paths are `HOST:PORT` or URLs.
 
-    With `credentials` (user, password) others get 407; with `forbid` everybody gets 403. With `stand_ins`, which give
-    the server for each `HOST:PORT`, a tunnel leads to that server, and to nothing else.
+    With `credentials` (user, password), requests without them get 407; with `forbid`, all requests get 403. With
+    `local_ports`, which maps `HOST:PORT` to a port of this machine, only these tunnels exist.
     """
 
     def __init__(
@@ -34,36 +28,36 @@ class ForwardProxy(Listener):
         *,
         credentials: tuple[str, str] | None = None,
         forbid: bool = False,
-        stand_ins: Mapping[str, Listening] | None = None,
+        local_ports: Mapping[str, int] | None = None,
     ) -> None:
-        self.journal = Journal()
+        self.journal: list[RecordedRequest] = []
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
         self._forbid = forbid
-        self._stand_ins = stand_ins
+        self._local_ports = local_ports
         super().__init__()
 
     def answer(self, client: Client) -> None:
         """Tunnel, forward or refuse one request."""
         body = client.receive()
-        url, _, query = client.path.partition("?")
-        headers = {name.lower(): value for name, value in client.headers.items()}
-        self.journal.write(Request(client.command, url, dict(parse_qsl(query, keep_blank_values=True)), headers, body))
+        path, _, query_string = client.path.partition("?")
+        query, headers = normalized(query_string, client.headers.items())
+        self.journal.append(RecordedRequest(client.command, path, query, headers, body))
         if self._authorization and headers.get("proxy-authorization") != self._authorization:
             challenge = [("Proxy-Authenticate", 'Basic realm="sandbox"')]
             client.reply(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
         elif self._forbid:
             client.reply(HTTPStatus.FORBIDDEN, b"this proxy's policy forbids it")
-        elif self._stand_ins is not None:
-            if server := self._stand_ins.get(client.path):
-                client.tunnel(HOST, server.port)
+        elif self._local_ports is not None:
+            if port := self._local_ports.get(client.path):
+                client.tunnel(HOST, port)
             else:
-                client.reply(HTTPStatus.BAD_GATEWAY, b"nothing stands in for it")
+                client.reply(HTTPStatus.BAD_GATEWAY, b"this proxy has no local port for it")
         elif client.command == "CONNECT":
-            host, _, port = client.path.rpartition(":")
-            client.tunnel(host, int(port))
+            host, _, target_port = client.path.rpartition(":")
+            client.tunnel(host, int(target_port))
         else:
             target = urlsplit(client.path)
             origin = Origin(target.hostname or "", target.port or 80)
             relative = target._replace(scheme="", netloc="").geturl()
-            with client.deliver(origin, relative, body, target.netloc) as answer:
+            with client.forward(origin, relative, body, target.netloc) as answer:
                 client.relay(answer)

@@ -1,6 +1,6 @@
-"""What the sandbox's proxies share: a loopback listener that passes requests on, and can break a connection.
+"""The base of the sandbox's proxies: a loopback server that forwards requests and can break connections.
 
-Not on werkzeug: a WSGI application sees neither the request line as it was sent nor the socket that a fault breaks.
+It does not use WSGI, whose applications get neither the original request line nor the socket.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import IO, TYPE_CHECKING, Self, cast
 
 from werkzeug.serving import DechunkedInput
 
-from sandbox.net.server import HOST
+from sandbox.net.server import HOST, POLL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-BLOCK = 65536
+_BLOCK = 65536
 
-# RFC 9110, section 7.6.1, and `Expect`, which http.server has answered already.
-HOP_BY_HOP = frozenset(
+# RFC 9110, section 7.6.1, and `Expect`, which http.server answers itself.
+_HOP_BY_HOP = frozenset(
     {
         "connection",
         "expect",
@@ -47,22 +47,22 @@ HOP_BY_HOP = frozenset(
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The headers that a proxy passes on."""
-    return ((name, value) for name, value in headers if name.lower() not in HOP_BY_HOP)
+    """The headers that a proxy forwards."""
+    return ((name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP)
 
 
-def carry(
-    client: socket.socket, upstream: socket.socket, note: Callable[[socket.socket, int], object] = lambda *_: None
+def copy_both_ways(
+    client: socket.socket, upstream: socket.socket, on_data: Callable[[socket.socket, int], object] = lambda *_: None
 ) -> None:
-    """Carry bytes both ways until both sides have ended; `note` is told from which side how many came."""
+    """Copy bytes in both directions until both sides close; `on_data` gets each source and its number of bytes."""
     with selectors.DefaultSelector() as ready:
         ready.register(client, selectors.EVENT_READ, data=upstream)
         ready.register(upstream, selectors.EVENT_READ, data=client)
         while ready.get_map():
             for key, _ in ready.select():
                 source, sink = cast("socket.socket", key.fileobj), key.data
-                if data := source.recv(BLOCK):
-                    note(source, len(data))
+                if data := source.recv(_BLOCK):
+                    on_data(source, len(data))
                     sink.sendall(data)
                 else:
                     ready.unregister(source)
@@ -71,33 +71,33 @@ def carry(
 
 
 class BadGatewayError(Exception):
-    """The server behind the proxy could not be reached, or gave no answer."""
+    """The server behind the proxy is unreachable or gave no answer."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The server behind a proxy; with `tls`, verified by that context."""
+    """The server behind a proxy; `tls` is the context that verifies its certificate."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
 
     def connection(self) -> HTTPConnection:
-        """A connection to open; without a time-out, because a watch may be silent for long."""
+        """A connection, not opened yet; it has no timeout, because a watch may be silent for long."""
         if self.tls:
             return HTTPSConnection(self.host, self.port, context=self.tls)
         return HTTPConnection(self.host, self.port)
 
 
 class Client(BaseHTTPRequestHandler):
-    """The client at the other end of one connection, kept alive from request to request."""
+    """A connection from a client, kept alive between requests."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: _TcpServer
 
-    def _converse(self) -> None:
-        if self.server.retired:
+    def _handle(self) -> None:
+        if self.server.stopped:
             self.reset()
             return
         try:
@@ -105,13 +105,13 @@ class Client(BaseHTTPRequestHandler):
         except BadGatewayError as error:
             self.reply(HTTPStatus.BAD_GATEWAY, str(error).encode())
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = _converse  # noqa: N815  http.server's own names
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = _handle  # noqa: N815  http.server's own names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's own name
-        """Say nothing: the journal is the record."""
+        """Log nothing: the journal records the requests."""
 
     def receive(self) -> bytes:
-        """Read the request's body, once."""
+        """Read the request's body; call this once."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return DechunkedInput(cast("IO[bytes]", self.rfile)).read()
         length = int(self.headers.get("Content-Length", 0))
@@ -121,13 +121,13 @@ class Client(BaseHTTPRequestHandler):
         return body
 
     @contextmanager
-    def deliver(self, origin: Origin, target: str, body: bytes, host: str | None = None) -> Iterator[HTTPResponse]:
-        """Pass the request on to `origin`, and yield the answer, of which only the head is read so far."""
+    def forward(self, origin: Origin, target: str, body: bytes, host: str | None = None) -> Iterator[HTTPResponse]:
+        """Forward the request to `origin`, and yield the answer, whose body is not read yet."""
         with ExitStack() as stack:
             try:
                 connection = stack.enter_context(closing(origin.connection()))
                 connection.connect()
-                stack.enter_context(self.server.listener.held(connection.sock))
+                stack.enter_context(self.server.listener.tracked(connection.sock))
                 connection.putrequest(self.command, target, skip_host=True, skip_accept_encoding=True)
                 connection.putheader("Host", host or f"{origin.host}:{origin.port}")
                 for name, value in end_to_end(self.headers.items()):
@@ -143,7 +143,10 @@ class Client(BaseHTTPRequestHandler):
             yield answer
 
     def relay(self, answer: HTTPResponse, *, cut_after: int | None = None, stall: bool = False) -> None:
-        """Pass the answer on as it comes; after so many bytes of its body break off, or `stall` until the end."""
+        """Send the answer to the client as it arrives.
+
+        After `cut_after` bytes of its body, close the connection, or with `stall`, send nothing until the proxy closes.
+        """
         declared = answer.length
         chunked = declared is None
         framing = [("Transfer-Encoding", "chunked")] if chunked else []
@@ -151,13 +154,13 @@ class Client(BaseHTTPRequestHandler):
         whole = sys.maxsize if declared is None else declared
         wanted = left = whole if cut_after is None else min(whole, cut_after)
         try:
-            while left and (data := answer.read1(min(left, BLOCK))):
+            while left and (data := answer.read1(min(left, _BLOCK))):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
                 left -= len(data)
             if chunked and left:
                 self.wfile.write(b"0\r\n\r\n")
         except (OSError, HTTPException):
-            # One side broke off: the other must see no orderly end.
+            # One side broke the connection, so the other must not get a complete answer.
             self.close()
         if stall:
             self.wait()
@@ -172,7 +175,7 @@ class Client(BaseHTTPRequestHandler):
         *,
         cut_after: int | None = None,
     ) -> None:
-        """Answer in the server's stead; break off after so many bytes of the announced body."""
+        """Answer instead of the server; close the connection after `cut_after` bytes of the announced body."""
         others = [(name, value) for name, value in headers if name.lower() != "content-length"]
         self._head(status, None, [*others, ("Content-Length", str(len(body)))])
         if self.command != "HEAD":
@@ -187,7 +190,7 @@ class Client(BaseHTTPRequestHandler):
         self.end_headers()
 
     def close(self) -> None:
-        """End the connection in order (FIN) after what was sent so far."""
+        """Close the connection (FIN) after the bytes that were sent so far."""
         self.close_connection = True
 
     def reset(self) -> None:
@@ -196,61 +199,61 @@ class Client(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def wait(self, seconds: float | None = None) -> None:
-        """Let time pass, without end if None; a proxy that closes meanwhile does no more for this request."""
+        """Wait, forever if None. Raises ConnectionAbortedError if the proxy is closed meanwhile."""
         if self.server.listener.closed.wait(seconds):
             raise ConnectionAbortedError("the proxy was closed")
 
     def tunnel(self, host: str, port: int) -> None:
-        """Answer a CONNECT, and carry bytes both ways until both sides have ended."""
+        """Answer CONNECT, and copy bytes in both directions until both sides close."""
         try:
             upstream = socket.create_connection((host, port))
         except OSError as error:
             raise BadGatewayError(f"no connection to {host}:{port}: {error!r}") from error
-        with upstream, self.server.listener.held(upstream):
+        with upstream, self.server.listener.tracked(upstream):
             self.send_response_only(HTTPStatus.OK, "Connection established")
             self.end_headers()
-            carry(self.connection, upstream)
+            copy_both_ways(self.connection, upstream)
         self.close()
 
 
 class Listener(ABC):
-    """Listens on one loopback port, which stays its own also while it refuses connections."""
+    """Listens on one loopback port, and keeps the port while it refuses connections."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.closed = threading.Event()
         self._tls = tls
         self._sockets: set[socket.socket] = set()
-        self._server = _Server(self, 0, tls)
+        self._server = _TcpServer(self, 0, tls)
         self.port: int = self._server.server_address[1]
         self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self.accept()
 
     @abstractmethod
     def answer(self, client: Client) -> None:
-        """Deal with one request."""
+        """Answer one request."""
 
     def accept(self) -> None:
-        """Listen; also again, after `refuse`."""
+        """Accept connections, also after `refuse`."""
         self._server.start()
 
     def refuse(self) -> None:
-        """Refuse connections, and break those that idle once they are used; what is under way goes on."""
-        self._server.retire()
-        # Bound but not listening: connections are refused, and nobody else gets the port.
-        self._server = _Server(self, self.port, self._tls)
+        """Refuse new connections, and reset idle ones when they are used; requests in progress continue."""
+        self._server.stop()
+        # Bound but not listening: connections are refused, and no other process gets the port.
+        self._server = _TcpServer(self, self.port, self._tls)
 
     def close(self) -> None:
-        """Free the port and end whatever is under way."""
+        """Free the port and shut down all connections."""
         self.closed.set()
-        self._server.retire()
-        for held in tuple(self._sockets):
-            # Not SSLSocket's own, which takes the TLS object from under the thread that reads.
+        self._server.stop()
+        for connection in tuple(self._sockets):
+            # SSLSocket.shutdown would remove the TLS object that another thread may be reading from.
             with suppress(OSError):
-                socket.socket.shutdown(held, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     @contextmanager
-    def held(self, connection: socket.socket) -> Iterator[None]:
-        """Have `close` shut this connection down while the block lasts."""
+    def tracked(self, connection: socket.socket) -> Iterator[None]:
+        """Let `close` shut down this connection during the block."""
         self._sockets.add(connection)
         try:
             yield
@@ -264,7 +267,7 @@ class Listener(ABC):
         self.close()
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _TcpServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
@@ -272,7 +275,7 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, listener: Listener, port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__((HOST, port), Client, bind_and_activate=False)
         self.listener = listener
-        self.retired = False
+        self.stopped = False
         self._tls = tls
         self._thread: threading.Thread | None = None
         self.server_bind()
@@ -280,11 +283,11 @@ class _Server(socketserver.ThreadingTCPServer):
     def start(self) -> None:
         if self._thread is None:
             self.server_activate()
-            self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+            self._thread = threading.Thread(target=self.serve_forever, args=(POLL_SECONDS,), daemon=True)
             self._thread.start()
 
-    def retire(self) -> None:
-        self.retired = True
+    def stop(self) -> None:
+        self.stopped = True
         if self._thread:
             self.shutdown()
             self._thread.join()
@@ -293,19 +296,19 @@ class _Server(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         connection, address = super().get_request()
         if self._tls:
-            # The handshake is left to the connection's own thread: a slow client must not hold up the others.
+            # The handshake runs in the connection's own thread, so that a slow client does not block the others.
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
-        with self.listener.held(request):
+        with self.listener.tracked(request):
             super().finish_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        # Without socketserver's shutdown first: its FIN would come before the RST that `reset` is about.
+        # socketserver would shut the connection down first, and its FIN would precede the RST of `reset`.
         self.close_request(request)
 
     def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
-        # A client that leaves, or that doesn't trust us, is no error of ours; all else is, a failing hook included.
+        # A client that disconnects or does not trust the certificate is not an error here; a failing hook is one.
         if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a client and a server see when the fault proxy stands between them."""
+"""The fault proxy forwards requests unchanged and injects the faults it is asked for."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sandbox.net.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GUARD = urllib3.Timeout(20)
+TIMEOUT = urllib3.Timeout(20)
 
 
 class Upstream:
-    """A server that answers 201 and `created`, or line for line what the test puts into `lines` (None: end)."""
+    """A server that answers 201 and `created`; at /watch, it streams what a test puts into `lines` (None: end)."""
 
     def __init__(self, authority: Authority | None) -> None:
         self.lines: queue.Queue[bytes | None] = queue.Queue()
@@ -33,7 +33,7 @@ class Upstream:
 
     def _app(self, request: Request) -> Response:
         if request.path == "/watch":
-            # The empty piece has werkzeug send the head at once, as an API server does.
+            # With the empty chunk, werkzeug sends the head at once, as an API server does.
             return Response(itertools.chain([b""], iter(self.lines.get, None)))
         return Response(b"created", status=201, headers=[("Warning", '299 - "one"'), ("Warning", '299 - "two"')])
 
@@ -64,7 +64,7 @@ def proxy(upstream: Upstream, tls: Authority | None) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def client(authority: Authority) -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False, timeout=GUARD, ssl_context=authority.client_context()) as client:
+    with urllib3.PoolManager(retries=False, timeout=TIMEOUT, ssl_context=authority.client_context()) as client:
         yield client
 
 
@@ -122,7 +122,7 @@ def test_a_head_request_and_the_next_one_share_a_connection(proxy: FaultProxy, c
 
 
 @pytest.mark.parametrize("preserve_host", [True, False])
-def test_the_host_header_is_the_clients_own_where_asked(
+def test_the_clients_host_header_can_be_preserved(
     upstream: Upstream, tls: Authority | None, client: urllib3.PoolManager, *, preserve_host: bool
 ) -> None:
     with FaultProxy(
@@ -151,13 +151,13 @@ def test_a_stream_passes_line_by_line(upstream: Upstream, proxy: FaultProxy, cli
     ("fault", "aborted"),
     [(Rule.reset, True), (Rule.lose_answer, True), (Rule.close, False)],
 )
-def test_a_connection_ends_aborted_or_in_order(
+def test_a_connection_is_reset_or_closed(
     proxy: FaultProxy, authority: Authority, fault: Callable[[Rule], None], *, aborted: bool
 ) -> None:
     fault(proxy.on())
     with connect(proxy, authority) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        # Below TLS, because Python 3.11 shows a reset under TLS as an orderly end.
+        # Read below TLS, because Python 3.11 reports a reset under TLS as a normal end.
         with socket.socket(fileno=connection.detach()) as bare:
             bare.settimeout(20)
             with pytest.raises(ConnectionResetError) if aborted else contextlib.nullcontext():
@@ -199,7 +199,9 @@ def test_a_kept_alive_connection_can_fail_on_its_second_request(
     assert [seen.method for seen in upstream.server.journal] == ["GET"]
 
 
-def test_a_lost_answer_was_acted_upon(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_a_lost_answer_is_to_a_request_that_the_server_got(
+    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
+) -> None:
     proxy.on(method="POST").lose_answer()
 
     with pytest.raises(urllib3.exceptions.ProtocolError):
@@ -210,7 +212,7 @@ def test_a_lost_answer_was_acted_upon(upstream: Upstream, proxy: FaultProxy, cli
     assert faults(proxy) == ["lose_answer"]
 
 
-def test_status_answers_in_the_servers_stead(
+def test_status_answers_instead_of_the_server(
     upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
 ) -> None:
     proxy.on().status(429, b"slow down", {"Retry-After": "1"})
@@ -231,7 +233,7 @@ def test_a_status_for_a_head_request_leaves_the_connection_usable(
     assert client.connection_from_url(proxy.url).num_connections == 1
 
 
-def test_status_after_answers_otherwise_than_the_server_that_acted(
+def test_status_after_replaces_the_servers_answer(
     upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
 ) -> None:
     proxy.on().status_after(504, b"gateway time-out")
@@ -266,7 +268,7 @@ def test_a_delayed_request_is_answered_in_the_end(proxy: FaultProxy, client: url
     assert faults(proxy) == ["delay"]
 
 
-def test_a_delayed_answer_comes_from_a_server_that_acted_at_once(
+def test_a_delayed_answer_is_to_a_request_that_the_server_got_at_once(
     upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
 ) -> None:
     answered = threading.Event()
@@ -304,7 +306,7 @@ def test_hang_lasts_until_the_proxy_closes_and_spares_the_server(
     assert len(upstream.server.journal) == 0
 
 
-def test_a_delay_that_the_end_of_the_proxy_cuts_short_delivers_nothing(
+def test_closing_the_proxy_during_a_delay_forwards_nothing(
     upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
 ) -> None:
     proxy.on().delay(60)
@@ -374,7 +376,7 @@ def test_a_stalled_stream_of_known_length_does_not_end_either(proxy: FaultProxy,
         answer.read()
 
 
-def test_half_a_request_is_not_delivered(upstream: Upstream, proxy: FaultProxy, authority: Authority) -> None:
+def test_an_incomplete_request_is_not_forwarded(upstream: Upstream, proxy: FaultProxy, authority: Authority) -> None:
     with connect(proxy, authority) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
         connection.shutdown(socket.SHUT_WR)
@@ -384,7 +386,7 @@ def test_half_a_request_is_not_delivered(upstream: Upstream, proxy: FaultProxy, 
 
 
 @pytest.mark.parametrize("path", ["/", "/watch"])
-def test_a_server_that_breaks_off_is_seen_to_break_off(
+def test_an_incomplete_answer_of_the_server_is_incomplete_for_the_client(
     upstream: Upstream, proxy: FaultProxy, tls: Authority | None, client: urllib3.PoolManager, path: str
 ) -> None:
     proxy.on().cut_stream(3)
@@ -416,7 +418,7 @@ def test_refused_connections_are_accepted_again_on_the_same_port(
     assert len(upstream.server.journal) == len(proxy.journal) == 2
 
 
-def test_refusing_lets_finish_what_is_under_way(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_refusing_does_not_end_a_request_in_progress(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     proxy.on_answer = lambda _received, _status: proxy.refuse()
 
     assert client.request("POST", proxy.url).data == b"created"
@@ -424,7 +426,7 @@ def test_refusing_lets_finish_what_is_under_way(proxy: FaultProxy, client: urlli
         client.request("GET", proxy.url)
 
 
-def test_a_fault_meets_only_the_method_and_path_it_is_for(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_a_fault_applies_only_to_its_method_and_path(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     proxy.on(method="POST", path_contains="/jobs?dryRun=All", times=None).status(503)
 
     seen = [
@@ -441,21 +443,21 @@ def test_a_fault_meets_only_the_method_and_path_it_is_for(proxy: FaultProxy, cli
     assert seen == [201, 201, 201, 503, 503]
 
 
-def test_a_fault_skips_and_then_counts(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_a_fault_skips_requests_and_then_counts(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     proxy.on(skip=1, times=2).status(503)
 
     assert [client.request("GET", proxy.url).status for _ in range(5)] == [201, 503, 503, 201, 201]
     assert faults(proxy) == [None, "status", "status", None, None]
 
 
-def test_faults_queue_up(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_several_faults_apply_in_order(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     proxy.on().status(500)
     proxy.on(skip=1).status(502)
 
     assert [client.request("GET", proxy.url).status for _ in range(4)] == [500, 201, 502, 201]
 
 
-def test_the_observers_see_the_request_before_the_server_and_the_answer_before_the_client(
+def test_the_observers_get_the_request_before_the_server_and_the_answer_before_the_client(
     upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
 ) -> None:
     order: list[tuple[str, int]] = []
@@ -469,7 +471,7 @@ def test_the_observers_see_the_request_before_the_server_and_the_answer_before_t
     assert order == [("POST", 0), ("POST 201", 1)]
 
 
-def test_a_request_that_meets_a_fault_is_observed_too(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_the_observers_get_a_request_with_a_fault_too(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     seen: list[str | None] = []
     proxy.on_request = lambda received: seen.append(received.fault)
     proxy.on().reset()
@@ -480,7 +482,7 @@ def test_a_request_that_meets_a_fault_is_observed_too(proxy: FaultProxy, client:
     assert seen == ["reset"]
 
 
-def test_a_failing_observer_is_told_and_no_answer_is_made_up(
+def test_a_failing_observer_is_reported_and_the_client_gets_no_answer(
     proxy: FaultProxy, client: urllib3.PoolManager, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_received: object) -> None:
@@ -512,7 +514,7 @@ def test_a_server_of_another_authority_is_a_bad_gateway(
         assert client.request("GET", proxy.url).status == 502
 
 
-def test_a_client_that_only_connects_holds_nobody_up(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
+def test_a_client_that_only_connects_does_not_block_others(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port)):
         assert client.request("GET", proxy.url).status == 201
 

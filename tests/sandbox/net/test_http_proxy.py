@@ -1,4 +1,4 @@
-"""What HTTPS_PROXY and HTTP_PROXY may point to."""
+"""The HTTP proxy forwards, tunnels and refuses as a company's proxy does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plain() -> Iterator[Server]:
 
 @pytest.fixture
 def through(authority: Authority) -> Iterator[Through]:
-    """A client that goes through a proxy."""
+    """Connects clients by way of a proxy."""
     managers: list[urllib3.ProxyManager] = []
 
     def connect(proxy: ForwardProxy, user: str | None = None) -> urllib3.ProxyManager:
@@ -72,7 +72,7 @@ def test_https_goes_through_a_tunnel_that_sees_nothing_but_the_target(secure: Se
     assert [seen.path for seen in secure.journal] == ["/path"]
 
 
-def test_http_is_forwarded_without_what_concerns_the_proxy_alone(plain: Server, through: Through) -> None:
+def test_http_is_forwarded_without_the_headers_for_the_proxy(plain: Server, through: Through) -> None:
     with ForwardProxy(credentials=("user", "secret")) as proxy:
         assert through(proxy, "user:secret").request("POST", f"{plain.url}/a%20b?x=1", body=b"hello").data == b"hello"
 
@@ -83,7 +83,7 @@ def test_http_is_forwarded_without_what_concerns_the_proxy_alone(plain: Server, 
     assert "proxy-authorization" not in seen.headers
 
 
-def test_a_client_that_has_sent_all_still_gets_the_answer(plain: Server) -> None:
+def test_a_client_that_closes_its_side_still_gets_the_answer(plain: Server) -> None:
     target = f"127.0.0.1:{plain.port}".encode()
     with ForwardProxy() as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:
         connection.sendall(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target))
@@ -146,9 +146,9 @@ def test_a_proxy_that_refuses_connections_is_a_proxy_error(secure: Server, throu
             through(proxy).request("GET", secure.url)
 
 
-def test_a_server_stands_in_for_the_one_whose_name_it_bears(authority: Authority, through: Through) -> None:
-    stand_in = Server(echo, tls=authority.server_context("sts.example.com"))
-    with stand_in, ForwardProxy(stand_ins={"sts.example.com:443": stand_in}) as proxy:
+def test_a_tunnel_can_lead_to_a_local_port(authority: Authority, through: Through) -> None:
+    local = Server(echo, tls=authority.server_context("sts.example.com"))
+    with local, ForwardProxy(local_ports={"sts.example.com:443": local.port}) as proxy:
         answer = through(proxy).request("POST", "https://sts.example.com/", body=b"for us")
         assert answer.data == b"for us"
 
