@@ -1,124 +1,24 @@
-"""The fault proxy forwards requests unchanged and injects the faults it is asked for."""
+"""The fault proxy injects the faults it is asked for, and shows requests to observers."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import queue
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
-from werkzeug.wrappers import Request, Response
 
-from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy, Rule
 from sandbox.net.proxy import Client
-from sandbox.net.server import Server
+from tests.sandbox.net.conftest import connect, drain, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-TIMEOUT = urllib3.Timeout(20)
-
-
-class Upstream:
-    """A server that answers 201 and `created`; at /watch, it streams what a test puts into `lines` (None: end)."""
-
-    def __init__(self, authority: Authority | None) -> None:
-        self.lines: queue.Queue[bytes | None] = queue.Queue()
-        self.server = Server(self._app, tls=authority.server_context() if authority else None)
-
-    def _app(self, request: Request) -> Response:
-        if request.path == "/watch":
-            # With the empty chunk, werkzeug sends the head at once, as an API server does.
-            return Response(itertools.chain([b""], iter(self.lines.get, None)))
-        return Response(b"created", status=201, headers=[("Warning", '299 - "one"'), ("Warning", '299 - "two"')])
-
-
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
-
-
-@pytest.fixture(params=["http", "https"])
-def tls(request: pytest.FixtureRequest, authority: Authority) -> Authority | None:
-    return authority if request.param == "https" else None
-
-
-@pytest.fixture
-def upstream(tls: Authority | None) -> Iterator[Upstream]:
-    upstream = Upstream(tls)
-    yield upstream
-    upstream.lines.put(None)
-    upstream.server.close()
-
-
-@pytest.fixture
-def proxy(upstream: Upstream, tls: Authority | None) -> Iterator[FaultProxy]:
-    with FaultProxy(upstream.server.url, authority=tls, upstream_ca=tls.pem if tls else None) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def client(authority: Authority) -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False, timeout=TIMEOUT, ssl_context=authority.client_context()) as client:
-        yield client
-
-
-def connect(proxy: FaultProxy, authority: Authority) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
-    if proxy.url.startswith("https:"):
-        return authority.client_context().wrap_socket(connection, server_hostname="127.0.0.1")
-    return connection
-
-
-def drain(connection: socket.socket) -> None:
-    while connection.recv(4096):
-        pass
-
-
-def faults(proxy: FaultProxy) -> list[str | None]:
-    return [received.fault for received in proxy.journal]
-
-
-def test_a_request_and_its_answer_pass_unchanged(
-    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
-) -> None:
-    answer = client.request("POST", f"{proxy.url}/a%20b/jobs?x=1&y=%2F", body=b"{}", headers={"X-Custom": "kept"})
-
-    assert (answer.status, answer.data) == (201, b"created")
-    assert answer.headers.getlist("Warning") == ['299 - "one"', '299 - "two"']
-    (seen,) = upstream.server.journal
-    assert (seen.method, seen.path, seen.query, seen.body) == ("POST", "/a b/jobs", {"x": "1", "y": "/"}, b"{}")
-    assert seen.headers["x-custom"] == "kept"
-    (received,) = proxy.journal
-    assert (received.method, received.path, received.query, received.body) == (
-        seen.method,
-        seen.path,
-        seen.query,
-        seen.body,
-    )
-    assert received.fault is None
-
-
-def test_a_chunked_body_reaches_the_server_whole(
-    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
-) -> None:
-    client.request("POST", proxy.url, body=iter([b"first ", b"second"]))
-
-    (seen,) = upstream.server.journal
-    assert seen.body == b"first second"
-
-
-def test_a_head_request_and_the_next_one_share_a_connection(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    head = client.request("HEAD", f"{proxy.url}/watch")
-    assert (head.status, head.data) == (200, b"")
-
-    assert client.request("GET", proxy.url).data == b"created"
-    assert client.connection_from_url(proxy.url).num_connections == 1
+    from sandbox.net.certificates import Authority
+    from tests.sandbox.net.conftest import Upstream
 
 
 @pytest.mark.parametrize("preserve_host", [True, False])
@@ -133,18 +33,6 @@ def test_the_clients_host_header_can_be_preserved(
     (seen,) = upstream.server.journal
     expected = "sts.eu-west-1.amazonaws.com" if preserve_host else f"127.0.0.1:{upstream.server.port}"
     assert seen.headers["host"] == expected
-
-
-def test_a_stream_passes_line_by_line(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    answer = client.request("GET", f"{proxy.url}/watch", preload_content=False)
-    lines = answer.stream(decode_content=False)
-
-    for line in (b"ADDED\n", b"MODIFIED\n"):
-        upstream.lines.put(line)
-        assert next(lines) == line
-
-    upstream.lines.put(None)
-    assert list(lines) == []
 
 
 @pytest.mark.parametrize(
@@ -376,56 +264,6 @@ def test_a_stalled_stream_of_known_length_does_not_end_either(proxy: FaultProxy,
         answer.read()
 
 
-def test_an_incomplete_request_is_not_forwarded(upstream: Upstream, proxy: FaultProxy, authority: Authority) -> None:
-    with connect(proxy, authority) as connection:
-        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
-        connection.shutdown(socket.SHUT_WR)
-        drain(connection)
-
-    assert len(upstream.server.journal) == len(proxy.journal) == 0
-
-
-@pytest.mark.parametrize("path", ["/", "/watch"])
-def test_an_incomplete_answer_of_the_server_is_incomplete_for_the_client(
-    upstream: Upstream, proxy: FaultProxy, tls: Authority | None, client: urllib3.PoolManager, path: str
-) -> None:
-    proxy.on().cut_stream(3)
-    upstream.lines.put(b"ADDED\n")
-    with FaultProxy(proxy.url, authority=tls, upstream_ca=tls.pem if tls else None) as before:
-        answer = client.request("GET", before.url + path, preload_content=False)
-
-        with pytest.raises(urllib3.exceptions.ProtocolError):
-            list(answer.stream(decode_content=False))
-
-    assert faults(before) == [None]
-
-
-def test_refused_connections_are_accepted_again_on_the_same_port(
-    upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager
-) -> None:
-    assert client.request("GET", proxy.url).status == 201
-    proxy.refuse()
-    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", proxy.port)):
-        pass
-    with pytest.raises(urllib3.exceptions.ProtocolError):  # the connection that was kept alive
-        client.request("GET", proxy.url)
-    with pytest.raises(urllib3.exceptions.NewConnectionError):
-        client.request("GET", proxy.url)
-
-    proxy.accept()
-
-    assert client.request("GET", proxy.url).status == 201
-    assert len(upstream.server.journal) == len(proxy.journal) == 2
-
-
-def test_refusing_does_not_end_a_request_in_progress(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    proxy.on_answer = lambda _received, _status: proxy.refuse()
-
-    assert client.request("POST", proxy.url).data == b"created"
-    with pytest.raises(urllib3.exceptions.HTTPError):
-        client.request("GET", proxy.url)
-
-
 def test_a_fault_applies_only_to_its_method_and_path(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
     proxy.on(method="POST", path_contains="/jobs?dryRun=All", times=None).status(503)
 
@@ -494,37 +332,3 @@ def test_a_failing_observer_is_reported_and_the_client_gets_no_answer(
         client.request("GET", proxy.url)
 
     assert "the process to signal is gone" in capfd.readouterr().err
-
-
-def test_a_dead_server_is_a_bad_gateway(upstream: Upstream, proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    upstream.server.close()
-
-    answer = client.request("GET", proxy.url)
-
-    assert answer.status == 502
-    assert f"127.0.0.1:{upstream.server.port}" in answer.data.decode()
-
-
-def test_a_server_of_another_authority_is_a_bad_gateway(
-    upstream: Upstream, tls: Authority | None, client: urllib3.PoolManager
-) -> None:
-    if tls is None:
-        upstream.server.close()
-    with FaultProxy(upstream.server.url, upstream_ca=Authority().pem) as proxy:
-        assert client.request("GET", proxy.url).status == 502
-
-
-def test_a_client_that_only_connects_does_not_block_others(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port)):
-        assert client.request("GET", proxy.url).status == 201
-
-
-def test_closing_ends_idle_connections_and_frees_the_port(proxy: FaultProxy, client: urllib3.PoolManager) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port)) as idle:
-        client.request("GET", proxy.url)
-        proxy.close()
-
-        idle.settimeout(20)
-        assert idle.recv(1) == b""
-    with socket.create_server(("127.0.0.1", proxy.port)):
-        pass

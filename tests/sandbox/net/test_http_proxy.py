@@ -9,23 +9,19 @@ import pytest
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from sandbox.net.certificates import Authority
 from sandbox.net.http_proxy import ForwardProxy
 from sandbox.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sandbox.net.certificates import Authority
+
     Through: TypeAlias = Callable[..., urllib3.ProxyManager]
 
 
 def echo(request: Request) -> Response:
     return Response(request.get_data())
-
-
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
 
 
 @pytest.fixture
