@@ -1,4 +1,4 @@
-"""What can keep us from knowing or doing: as raised at the border, and as told to people."""
+"""Errors of the services that the action uses, and the exceptions that end a run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 class ActionError(Exception):
-    """A failure that has been understood: `problem` tells cause and fix."""
+    """A failure whose cause is known. `problem` holds cause and fix."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.what)
         self.problem = problem
 
 
-class Refused(ActionError):  # noqa: N818  nothing went wrong
-    """Nothing failed: the guard said no."""
+class Refused(ActionError):  # noqa: N818  not an error
+    """The input `if-running` forbids the run."""
 
 
-class Interrupted(Exception):  # noqa: N818  nothing went wrong: the work was told to stop
-    """The work was told to stop; raised where it would have gone on."""
+class Interrupted(Exception):  # noqa: N818  not an error
+    """The run was ended by a signal or the deadline. Raised where the work would go on."""
 
 
 class Cause(StrEnum):
-    """Why no answer came."""
+    """The reason why there is no answer."""
 
     NAME = "the host name does not resolve"
     REFUSED = "nothing there accepts the connection"
@@ -45,13 +45,13 @@ class Cause(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether trying again is pointless: certificates don't change by themselves."""
+        """Whether a retry is pointless: certificates don't change by themselves."""
         return self is Cause.TLS
 
 
 @dataclass
-class NoAnswer(Exception):  # noqa: N818  names what happened
-    """No HTTP answer from `service` (GitHub, STS, EKS, Kubernetes) at `host`; `detail` is the library's."""
+class NoAnswer(Exception):  # noqa: N818  the name says it
+    """No HTTP answer from `service` (GitHub, STS, EKS, Kubernetes) at `host`. `detail` is the library's message."""
 
     service: str
     host: str
@@ -60,15 +60,15 @@ class NoAnswer(Exception):  # noqa: N818  names what happened
 
 
 @dataclass
-class UnusableKubeconfig(Exception):  # noqa: N818  names what it is
-    """The kubeconfig's certificates, keys or files can't be loaded; `detail` is the loader's."""
+class UnusableKubeconfig(Exception):  # noqa: N818  the name says it
+    """The kubeconfig's certificates, keys or files can't be loaded. `detail` is the loader's message."""
 
     detail: str
 
 
 @dataclass
 class GitHubError(Exception):
-    """The OIDC endpoint answered, but with no token."""
+    """The OIDC endpoint answered without a token."""
 
     status: int
     message: str
@@ -76,7 +76,7 @@ class GitHubError(Exception):
 
 @dataclass
 class AwsError(Exception):
-    """AWS answered with an error: its `code` and `message`, and the HTTP `status`."""
+    """AWS answered with an error. `code` and `message` are AWS's, `status` is the HTTP status."""
 
     operation: str
     code: str
@@ -86,12 +86,12 @@ class AwsError(Exception):
 
 @dataclass
 class ApiError(Exception):
-    """The Kubernetes API answered with an error, as its Status tells it (meta/v1 `Status`)."""
+    """The Kubernetes API answered with an error. The fields are those of a meta/v1 `Status`."""
 
     status: int
     reason: str
     message: str
     is_status: bool = True
-    """False: the answer was no Status object, so that something else than an API server may have given it."""
+    """False if the answer was not a Status object, and so perhaps not from an API server."""
     retry_after: float | None = None
     """Seconds, from the Retry-After header."""

@@ -1,4 +1,4 @@
-"""Frozen values that travel between the rooms. No behaviour but what follows from a value alone."""
+"""Immutable values that modules pass to each other. Their properties follow from the value alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from run_cronjob.core.reasons import Reason
 
 Json = dict[str, Any]
-"""An object of the Kubernetes API or a kubeconfig, as decoded JSON: unknown fields survive in it."""
+"""An object of the Kubernetes API, or a kubeconfig, as decoded JSON. Unknown fields are kept."""
 
 
 class Result(StrEnum):
-    """The `result` output: what became of the request."""
+    """The `result` output."""
 
     CREATED = "created"
     STARTED = "started"
@@ -32,12 +32,12 @@ class Result(StrEnum):
 
     @property
     def exit_status(self) -> int:
-        """0 where the developer got what they asked for."""
+        """The status that the action's process exits with."""
         return 0 if self in {Result.CREATED, Result.STARTED, Result.SUCCEEDED, Result.DRY_RUN} else 1
 
     @property
     def is_an_end(self) -> bool:
-        """Whether the Job's own end was seen: nothing that comes later changes it."""
+        """Whether the Job's own end was seen. Nothing that happens later changes it."""
         return self in {Result.SUCCEEDED, Result.FAILED, Result.DELETED}
 
 
@@ -76,7 +76,7 @@ class OnCancel(StrEnum):
 
 
 class Deletion(StrEnum):
-    """How far the deletion of a cancelled run's Job has come."""
+    """The progress of deleting the Job of a cancelled run."""
 
     NONE = "not asked for"
     BEGUN = "about to be asked for"
@@ -87,7 +87,7 @@ class Deletion(StrEnum):
 
 
 class Creation(StrEnum):
-    """Whether there is a Job of this step in the cluster."""
+    """Whether this step's Job exists in the cluster."""
 
     NONE = "certainly not"
     OPEN = "asked for, the answer is not in or was lost"
@@ -161,7 +161,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An EKS cluster as DescribeCluster tells it; `ca_data` is base64 PEM, as a kubeconfig holds it."""
+    """An EKS cluster, from DescribeCluster. `ca_data` is base64 of PEM, as in a kubeconfig."""
 
     server: str
     ca_data: str
@@ -171,21 +171,21 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Access:
-    """A way into one cluster: a kubeconfig reduced to what we load, and what it is called."""
+    """Access to one cluster: a kubeconfig reduced to the fields in use, and the name of the cluster."""
 
     kubeconfig: Json = field(repr=False)
     cluster: str
     namespace: str
     proxy_url: str = ""
-    """The kubeconfig's own `proxy-url`, which goes before the environment's."""
+    """The kubeconfig's `proxy-url`, which takes precedence over the environment's proxy."""
     secrets: tuple[str, ...] = field(repr=False, default=())
     token_file: str = ""
-    """Where the bearer token stands, if somebody may write a newer one there."""
+    """Path of the file that holds the bearer token, and may get a new one; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class CronJobFacts:
-    """What a person wants to see of a CronJob."""
+    """The fields of a CronJob that the log and the summary show."""
 
     schedule: str
     time_zone: str
@@ -197,18 +197,18 @@ class CronJobFacts:
 
 @dataclass(frozen=True)
 class TerminalCondition:
-    """How a Job ended: its terminal condition. `reason` and `message` are the controller's words."""
+    """The terminal condition of a Job. `reason` and `message` are the Job controller's."""
 
     succeeded: bool
     reason: str
     message: str
     seconds: int | None
-    """From its start to its end by the cluster's clock; None where it does not tell."""
+    """From its start to its end by the cluster's clock; None if the Job's status lacks one of them."""
 
 
 @dataclass(frozen=True)
 class RunningJob:
-    """An unfinished Job of the CronJob; `since` is RFC 3339, `by` empty where no person started it."""
+    """An unfinished Job of the CronJob. `since` is RFC 3339; `by` is empty where no person started it."""
 
     name: str
     since: str = ""
@@ -217,7 +217,7 @@ class RunningJob:
 
 @dataclass(frozen=True)
 class CreatedJob:
-    """The Job as the API server answered it; `ground` tells on what it is believed where no answer came."""
+    """The Job in the API server's answer. If the answer was lost, `ground` says why the Job counts as this run's."""
 
     name: str
     uid: str
@@ -227,19 +227,19 @@ class CreatedJob:
 
 
 class Concerns(StrEnum):
-    """Whom a problem concerns."""
+    """The person who can fix a problem."""
 
-    DEVELOPER = "who pressed the button"
-    PLATFORM = "who set it up"
+    DEVELOPER = "the person who started the run"
+    PLATFORM = "the person who set up the action and the cluster"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A failure as its reader needs it.
+    """A failure, with its cause and its fix.
 
-    `reason` is the `reason` output and the heading in docs/troubleshooting.md. `what`, `why` and `fix` are
-    sentences of ours; names in them went through `text.quoted`. `said` is foreign, `paste` is to be copied.
-    `first` is what the one who pressed does or looks at before the platform team is asked for `fix`.
+    `reason` is the `reason` output and the heading in docs/troubleshooting.md. `what`, `why` and `fix` are sentences
+    of this project; names in them went through `text.quoted`. `said` is untrusted text of a service, `paste` is text
+    to copy. `first` is what the developer does or checks before the platform team is asked for `fix`.
     """
 
     reason: Reason
@@ -255,7 +255,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Output:
-    """The last lines of the container that decided; without lines, `withheld` says why there are none."""
+    """The last lines of the container that decided the result; `withheld` says why there are none."""
 
     pod: str
     container: str
@@ -278,7 +278,7 @@ class JobRef:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything known so far; at the end, everything there is to tell."""
+    """Everything that is known about a run so far; at its end, everything that is reported."""
 
     cronjob: str = ""
     namespace: str = ""
@@ -288,36 +288,36 @@ class Outcome:
     dry_run: bool = False
     result: Result = Result.ERROR
     stage: str = ""
-    """What was being done, in words that complete "while ..."."""
+    """The current stage, in words that complete "while ..."."""
     facts: CronJobFacts | None = None
     creation: Creation = Creation.NONE
     job_name: str = ""
-    """The name tried last; that of a Job only with `Creation.DONE`."""
+    """The name in the last POST. A Job of that name exists for certain only with `Creation.DONE`."""
     job_uid: str = ""
     remarks: tuple[str, ...] = ()
-    """Warnings, each one sentence; foreign parts went through `text.quoted`."""
+    """Notices and warnings, one sentence each; untrusted parts went through `text.quoted`."""
     manifest: str = ""
-    """Of a dry run: the Job as YAML, without env values."""
+    """The Job of a dry run as YAML, without env values."""
     problem: Problem | None = None
     wait_for: WaitFor = WaitFor.CREATED
     timeout: int | None = None
     on_cancel: OnCancel = OnCancel.LEAVE
     following_since: datetime | None = None
-    """When the Job was created; None before, and once its end or start is certain."""
+    """When following the Job began; None before, and once its result is certain."""
     state: str = ""
-    """What the Job waits for or does, one sentence."""
+    """One sentence about what the Job does or waits for."""
     trouble: Problem | None = None
-    """What keeps it from running now, and can't heal by itself."""
+    """The problem that keeps the Job from running now, if it won't go away by itself."""
     seconds: int | None = None
-    """How long the Job took, or has been followed."""
+    """The duration of the Job or, while that is not known, of following it."""
     exit_code: int | None = None
-    """Of the one container that decided."""
+    """The exit code of the one container that decided the result."""
     output: Output | None = None
     deletion: Deletion = Deletion.NONE
 
     @classmethod
     def of(cls, asked: Inputs) -> Outcome:
-        """What is known at the beginning: what was asked for."""
+        """The Outcome at the beginning of a run, from its inputs."""
         return cls(
             cronjob=asked.cronjob,
             namespace=asked.namespace,
