@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from run_cronjob.core import status
 from run_cronjob.core.models import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
 from run_cronjob.diagnosis.job_state import View
 
@@ -250,9 +251,14 @@ def modern_event(reason: str, message: str, about: str = "nightly-abcde", *, sec
 
 
 def view(
-    a_job: Raw, *pods: Raw, events: tuple[Raw, ...] | list[Raw] = (), env_values: frozenset[str] = frozenset()
+    a_job: Raw,
+    *pods: Raw,
+    events: tuple[Raw, ...] | list[Raw] = (),
+    env_values: frozenset[str] = frozenset(),
+    shows_output: bool = True,
 ) -> View:
-    return View(a_job, pods, tuple(events), env_values)
+    parsed = tuple(status.pod(each, shows_output=shows_output) for each in pods)
+    return View(status.job(a_job), parsed, tuple(map(status.event, events)), env_values)
 
 
 def after(seconds: float) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from run_cronjob.core import status
 from run_cronjob.core.errors import ActionError, Interrupted
 from run_cronjob.core.models import JobRef, Logs, Output, Result
 from run_cronjob.core.text import duration, quoted
@@ -111,7 +112,7 @@ class JobWait:
         elif result is Result.DELETED:
             facts["problem"] = run.job_deleted(known.namespace, known.job_name)
         elif result is Result.SUCCEEDED:
-            facts["exit_code"] = manifest.exit_code(view.pods)
+            facts["exit_code"] = status.exit_code(view.pods)
         self._run_state.update(result=result, following_since=None, **facts)
 
     def _output(self, pod: str, container: str) -> Output | None:

@@ -12,6 +12,7 @@ import pytest
 from run_cronjob.clients import kube_api as border
 from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core import status
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access
 from run_cronjob.jobs import tail
@@ -144,7 +145,7 @@ class Pod:
         self.run(tell=tell)
 
     def tell(self) -> None:
-        self._stage.tails.see(self._stage.emulator.get("Pod", "batch", self.name))
+        self._stage.tails.see(status.pod(self._stage.emulator.get("Pod", "batch", self.name)))
 
     def _set(self, phase: str, container: str, state: dict[str, Any], *, tell: bool = True) -> None:
         kind = "containerStatuses" if container == "main" else "initContainerStatuses"

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from run_cronjob.core import status
 from run_cronjob.diagnosis.job_state import PostMortem, Trouble, View, post_mortem, trouble, waiting
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from run_cronjob.core.status import Pod
     from sandbox.control_plane.cluster import RealCluster
 
 Raw = dict[str, Any]
@@ -34,7 +36,7 @@ class Place:
     def __init__(self, cluster: RealCluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
-        self._pods: dict[str, Raw] = {}
+        self._pods: dict[str, Pod] = {}
 
     def begin(self, **labels: str) -> None:
         """Create the namespace."""
@@ -64,10 +66,10 @@ class Place:
         """As a follower has it: pods as they were seen last, also those that are gone."""
         where = f"/api/v1/namespaces/{self.name}"
         for pod in self.cluster.ask("GET", f"{where}/pods").json()["items"]:
-            self._pods[pod["metadata"]["name"]] = pod
+            self._pods[pod["metadata"]["name"]] = status.pod(pod)
         job = self.cluster.ask("GET", f"/apis/batch/v1/namespaces/{self.name}/jobs/nightly").json()
         events = self.cluster.ask("GET", f"{where}/events").json()["items"]
-        return View(job, tuple(self._pods.values()), tuple(events))
+        return View(status.job(job), tuple(self._pods.values()), tuple(map(status.event, events)))
 
     def trouble(self) -> tuple[Trouble, ...]:
         """As it would be told a while later."""
@@ -76,9 +78,7 @@ class Place:
     def failure(self) -> PostMortem | None:
         """Why the Job failed, once it has."""
         view = self.view()
-        conditions = (view.job.get("status") or {}).get("conditions") or []
-        has_failed = any(each["type"] == "Failed" and each["status"] == "True" for each in conditions)
-        return post_mortem(view) if has_failed else None
+        return post_mortem(view) if view.job.condition("Failed") else None
 
 
 @pytest.fixture
@@ -334,4 +334,4 @@ def test_a_pod_that_was_made_to_leave_its_node_is_told_as_such(place: Place, clu
 
 
 def running(place: Place) -> list[str]:
-    return [pod["metadata"]["name"] for pod in place.view().pods if pod["status"].get("phase") == "Running"]
+    return [pod.name for pod in place.view().pods if pod.phase == "Running"]

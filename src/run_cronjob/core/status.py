@@ -1,7 +1,8 @@
-"""Pure: Job, pods and events as raw JSON -> the few facts of them that are looked at, whatever is missing.
+"""Parses Jobs, pods and events: raw JSON of the Kubernetes API into the few fields that the action uses. No I/O.
 
-Every field of a status is optional, and a newer API server may say things that nobody here knows: nothing in this
-room fails on any shape. What is written in a text stays as it came; whoever shows it makes it harmless.
+This is the only module that reads a status or an event. Every field is optional, and a newer API server may send
+values that are unknown here, so no shape of an object raises an error. Texts stay as the cluster sent them: escape
+them before showing them (core/text.py).
 """
 
 from __future__ import annotations
@@ -11,37 +12,46 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, overload
 
+from run_cronjob.core.models import TerminalCondition
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from run_cronjob.core.models import Json
 
 _DEFAULT_BACKOFF_LIMIT = 6
 
+_TERMINAL = {"Complete": True, "Failed": False}
+"""The only conditions that end a Job, and whether it succeeded; SuccessCriteriaMet and FailureTarget are interim."""
+
 
 class Role(Enum):
-    """What a container is in its pod."""
+    """The kind of a container in its pod."""
 
     INIT = auto()
     SIDECAR = auto()
-    """An init container that is restarted for ever: the others don't wait for its end."""
+    """An init container with `restartPolicy: Always`: the next containers don't wait for its end."""
     MAIN = auto()
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a container ended once."""
+    """One end of a container: its `terminated` state."""
 
     exit_code: int
     reason: str = ""
     message: str = ""
     signal: int = 0
     at: datetime | None = None
+    has_started: bool = False
+    """The container's process has run."""
+    has_log: bool = False
+    """The runtime had made the container, so that the kubelet can be asked for its log."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container: what was asked for and how it is."""
+    """One container of a pod: its spec and its status."""
 
     name: str
     role: Role = Role.MAIN
@@ -50,35 +60,38 @@ class Container:
     memory_limit: str = ""
     waiting: bool = False
     reason: str = ""
-    """Why it waits; empty otherwise."""
+    """Of the `waiting` state; empty in other states."""
     message: str = ""
     running_since: datetime | None = None
     running: bool = False
     ended: Ended | None = None
-    """Its end, where it is not running or waiting now."""
+    """Its present state, where that is `terminated`."""
     before: Ended | None = None
-    """How it ended the time before, where it was started again."""
+    """Its last state, where the container was restarted."""
     restarts: int = 0
-    started: bool = False
-    """A sidecar that is up; the others start after it."""
 
     @property
     def has_run(self) -> bool:
-        """Whether it came as far as to run."""
+        """Whether the container runs or has ended at least once, a start that failed included."""
         return self.running or self.ended is not None or self.before is not None
 
     @property
-    def is_lost(self) -> bool:
-        """Whether its node no longer knew of it when the pod ended; so it calls one too that never ran.
+    def has_started(self) -> bool:
+        """Whether the container's process runs or has run: a start that failed doesn't count."""
+        return self.running or any(end.has_started for end in (self.ended, self.before) if end)
 
-        (pkg/kubelet/status/status_manager.go, TerminatePod.)
+    @property
+    def is_lost(self) -> bool:
+        """Whether the kubelet had no record of the container when the pod ended; it may never have run.
+
+        Source: pkg/kubelet/status/status_manager.go, TerminatePod.
         """
         return self.ended is not None and self.ended.reason == "ContainerStatusUnknown"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition of a Job or pod that is known to be true or false."""
+    """A condition of a Job or pod whose status is True or False; one that is Unknown is left out."""
 
     true: bool
     reason: str = ""
@@ -88,39 +101,45 @@ class Condition:
 
 @dataclass(frozen=True)
 class Pod:
-    """One attempt at the Job's work, or at a part of it."""
+    """A pod of the Job."""
 
     name: str
+    namespace: str = ""
     uid: str = ""
+    """The pod's name, where the UID is missing."""
     phase: str = ""
     reason: str = ""
     message: str = ""
     created: datetime | None = None
     started: datetime | None = None
-    """When its node took it over."""
+    """When the kubelet acknowledged the pod."""
     node: str = ""
     leaving: bool = False
+    """The pod is being deleted."""
     index: str = ""
+    """The completion index, where the Job is Indexed."""
+    never_restarts: bool = False
+    """No container is ever restarted in this pod."""
     deadline: int | None = None
     gates: tuple[str, ...] = ()
     selector: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
-    """Init containers and sidecars first, in the order in which they start."""
+    """Init containers and sidecars first, in the order of their start."""
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, in whichever way."""
+        """Whether the pod has succeeded or failed."""
         return self.phase in {"Succeeded", "Failed"}
 
     @property
     def has_run(self) -> bool:
-        """Whether any of its containers came as far as to run."""
+        """Whether any container runs or has ended at least once."""
         return any(container.has_run for container in self.containers)
 
     @property
     def ended_at(self) -> datetime | None:
-        """When its last container ended; where none ran, the last change that is known of."""
+        """When the last container ended; where none ran, the last transition of a condition."""
         ends = [each.ended.at for each in self.containers if each.ended and each.ended.at]
         changes = [each.since for each in self.conditions.values() if each.since]
         return max(ends or changes, default=self.created)
@@ -128,7 +147,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Event:
-    """What some part of the cluster noted about the Job or one of its pods."""
+    """An event about the Job or one of its pods; `kind` and `name` are those of the object."""
 
     kind: str
     name: str
@@ -141,55 +160,91 @@ class Event:
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of the Job, and how far it is."""
+    """The Job: its spec and its status."""
 
     name: str = ""
     namespace: str = ""
+    uid: str = ""
+    """The Job's name, where the UID is missing."""
     created: datetime | None = None
     started: datetime | None = None
+    completed: datetime | None = None
+    """When the Job succeeded; a Job that failed has no such time."""
     suspended: bool = False
     completions: int | None = 1
     parallelism: int = 1
-    indexed: bool = False
     backoff_limit: int = _DEFAULT_BACKOFF_LIMIT
     backoff_limit_per_index: int | None = None
     max_failed_indexes: int | None = None
     deadline: int | None = None
     restarts_in_place: bool = False
-    """`restartPolicy: OnFailure`: a container that fails is started again in the same pod."""
-    active: int = 0
+    """`restartPolicy: OnFailure`: a container that fails is restarted in the same pod."""
+    ready: int = 0
+    """How many pods are ready."""
     succeeded: int = 0
     failed: int = 0
     failed_indexes: str = ""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition, if it is true."""
+        """The condition of that type, if it is true."""
         found = self.conditions.get(kind)
         return found if found and found.true else None
 
+    @property
+    def terminal_condition(self) -> TerminalCondition | None:
+        """How the Job ended; None while it has not. Counters decide nothing: they may lag behind."""
+        for kind, found in self.conditions.items():
+            if kind in _TERMINAL and found.true:
+                seconds = _seconds(self.started, self.completed or found.since)
+                return TerminalCondition(_TERMINAL[kind], found.reason, found.message, seconds)
+        return None
+
+
+def has_started(job: Job, pods: Iterable[Pod]) -> bool:
+    """Whether a main container of `job` runs or has run; init containers and sidecars don't count.
+
+    Where the pods can't be listed, the Job's own count of ready pods decides.
+    """
+    mains = (each for pod in pods for each in pod.containers if each.role is Role.MAIN)
+    return any(each.has_started for each in mains) or job.ready > 0
+
+
+def exit_code(pods: Iterable[Pod]) -> int | None:
+    """The exit code of the only main container of the only pod that succeeded; None unless there is exactly one."""
+    succeeded = [pod for pod in pods if pod.phase == "Succeeded"]
+    mains = [each for pod in succeeded for each in pod.containers if each.role is Role.MAIN]
+    ended = mains[0].ended if len(succeeded) == len(mains) == 1 else None
+    return ended.exit_code if ended else None
+
+
+def uid(raw: Json) -> str:
+    """The UID of any object, or its name where that is missing."""
+    metadata = _map(raw.get("metadata"))
+    return _text(metadata.get("uid")) or _text(metadata.get("name"))
+
 
 def job(raw: Json) -> Job:
-    """The Job."""
+    """Parse a Job."""
     metadata, spec, status = _parts(raw)
-    indexed = spec.get("completionMode") == "Indexed"
     per_index = _number(spec.get("backoffLimitPerIndex"))
     backoff_limit = _number(spec.get("backoffLimit"))
     return Job(
         name=_text(metadata.get("name")),
         namespace=_text(metadata.get("namespace")),
+        uid=uid(raw),
         created=_time(metadata.get("creationTimestamp")),
         started=_time(status.get("startTime")),
+        completed=_time(status.get("completionTime")),
         suspended=spec.get("suspend") is True,
         completions=_number(spec.get("completions")) if "completions" in spec or "parallelism" in spec else 1,
         parallelism=_number(spec.get("parallelism"), 1),
-        indexed=indexed,
         backoff_limit=_DEFAULT_BACKOFF_LIMIT if backoff_limit is None else backoff_limit,
         backoff_limit_per_index=per_index,
         max_failed_indexes=_number(spec.get("maxFailedIndexes")),
         deadline=_number(spec.get("activeDeadlineSeconds")),
         restarts_in_place=_map(_map(spec.get("template")).get("spec")).get("restartPolicy") == "OnFailure",
-        active=_number(status.get("active"), 0),
+        ready=_number(status.get("ready"), 0),
         succeeded=_number(status.get("succeeded"), 0),
         failed=_number(status.get("failed"), 0),
         failed_indexes=_text(status.get("failedIndexes")),
@@ -198,12 +253,15 @@ def job(raw: Json) -> Job:
 
 
 def pod(raw: Json, *, shows_output: bool = True) -> Pod:
-    """A pod; unless it `shows_output`, without what its containers' logs say."""
+    """Parse a pod; unless `shows_output`, without termination messages that may repeat log lines."""
     metadata, spec, status = _parts(raw)
     labels = _map(metadata.get("labels")) | _map(metadata.get("annotations"))
+    containers = tuple(_containers(spec, status, shows_output=shows_output))
+    has_rules = any(each.get("restartPolicy") for key in _KINDS for each in _maps(spec.get(key)))
     return Pod(
         name=_text(metadata.get("name")),
-        uid=_text(metadata.get("uid")),
+        namespace=_text(metadata.get("namespace")),
+        uid=uid(raw),
         phase=_text(status.get("phase")),
         reason=_text(status.get("reason")),
         message=_text(status.get("message")),
@@ -212,16 +270,17 @@ def pod(raw: Json, *, shows_output: bool = True) -> Pod:
         node=_text(spec.get("nodeName")),
         leaving=bool(metadata.get("deletionTimestamp")),
         index=_text(labels.get("batch.kubernetes.io/job-completion-index")),
+        never_restarts=spec.get("restartPolicy") == "Never" and not has_rules,
         deadline=_number(spec.get("activeDeadlineSeconds")),
         gates=tuple(_text(gate.get("name")) for gate in _maps(spec.get("schedulingGates"))),
         selector=_texts(spec.get("nodeSelector")),
         conditions=_conditions(status),
-        containers=tuple(_containers(spec, status, shows_output=shows_output)),
+        containers=containers,
     )
 
 
 def event(raw: Json) -> Event:
-    """An event, as core/v1 shows it; those written by way of events.k8s.io have `eventTime` and `series`."""
+    """Parse an event of core/v1; those written through events.k8s.io have `eventTime` and `series`."""
     about = _map(raw.get("involvedObject"))
     series = _map(raw.get("series"))
     metadata = _map(raw.get("metadata"))
@@ -239,14 +298,17 @@ def event(raw: Json) -> Event:
 
 
 def _containers(spec: Json, status: Json, *, shows_output: bool) -> Iterator[Container]:
-    for specs, statuses, role in (
-        ("initContainers", "initContainerStatuses", Role.INIT),
-        ("containers", "containerStatuses", Role.MAIN),
-    ):
-        seen = {_text(each.get("name")): each for each in _maps(status.get(statuses))}
-        wanted = {_text(each.get("name")): each for each in _maps(spec.get(specs))}
-        for name in dict.fromkeys([*wanted, *seen]):
-            yield _container(name, role, wanted.get(name, {}), seen.get(name, {}), shows_output=shows_output)
+    for key, (statuses, role) in _KINDS.items():
+        specs = {_text(each.get("name")): each for each in _maps(spec.get(key))}
+        states = {_text(each.get("name")): each for each in _maps(status.get(statuses))}
+        for name in dict.fromkeys([*specs, *states]):
+            yield _container(name, role, specs.get(name, {}), states.get(name, {}), shows_output=shows_output)
+
+
+_KINDS = {
+    "initContainers": ("initContainerStatuses", Role.INIT),
+    "containers": ("containerStatuses", Role.MAIN),
+}
 
 
 def _container(name: str, role: Role, spec: Json, status: Json, *, shows_output: bool) -> Container:
@@ -255,7 +317,7 @@ def _container(name: str, role: Role, spec: Json, status: Json, *, shows_output:
     waiting, running = state.get("waiting"), state.get("running")
     if role is Role.INIT and spec.get("restartPolicy") == "Always":
         role = Role.SIDECAR
-    # Then the kubelet may take the log's last lines for the message.
+    # With this policy the kubelet may use the log's last lines as the message.
     silent = not shows_output and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
     return Container(
         name=name,
@@ -271,7 +333,6 @@ def _container(name: str, role: Role, spec: Json, status: Json, *, shows_output:
         ended=_ended(state.get("terminated"), silent=silent),
         before=_ended(_map(status.get("lastState")).get("terminated"), silent=silent),
         restarts=_number(status.get("restartCount"), 0),
-        started=status.get("started") is True,
     )
 
 
@@ -279,17 +340,20 @@ def _ended(raw: object, *, silent: bool) -> Ended | None:
     if not isinstance(raw, dict):
         return None
     reason = _text(raw.get("reason"))
+    has_started = bool(raw.get("startedAt"))
     return Ended(
         exit_code=_number(raw.get("exitCode"), 0),
         reason=reason,
         message="" if silent and reason not in _NEVER_STARTED else _text(raw.get("message")),
         signal=_number(raw.get("signal"), 0),
         at=_time(raw.get("finishedAt")),
+        has_started=has_started,
+        has_log=has_started or bool(raw.get("containerID")),
     )
 
 
 _NEVER_STARTED = {"StartError", "ContainerCannotRun"}
-"""What ended so has printed nothing: the message is the runtime's."""
+"""With these reasons the process never ran: the message is the container runtime's, not the log's."""
 
 
 def _conditions(status: Json) -> dict[str, Condition]:
@@ -333,8 +397,12 @@ def _number(value: object, default: int | None = None) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
+    return max(int((end - start).total_seconds()), 0) if start and end else None
+
+
 def _time(value: object) -> datetime | None:
-    """RFC 3339, to whole seconds or finer."""
+    """A time in RFC 3339, to whole seconds or finer."""
     if not isinstance(value, str):
         return None
     try:

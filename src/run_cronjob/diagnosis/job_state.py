@@ -21,7 +21,7 @@ from run_cronjob.diagnosis.startup import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from run_cronjob.core.models import Json, Problem
+    from run_cronjob.core.models import Problem
     from run_cronjob.core.status import Condition, Event, Job, Pod
     from run_cronjob.diagnosis.failures import Ending
 
@@ -35,19 +35,17 @@ _LONG_AGO, _IN_THE_END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a Job now: raw objects, any part of which may be missing.
+    """The Job, its pods and its events as they are known now.
 
     `pods` are the Job's pods as they were seen last, those among them that are gone by now: at a deadline the cluster
     deletes them, and nothing else tells why. `events` are those of the Job and its pods, in any order.
     """
 
-    job: Json = field(repr=False)
-    pods: tuple[Json, ...] = field(repr=False, default=())
-    events: tuple[Json, ...] = field(repr=False, default=())
+    job: Job = field(repr=False)
+    pods: tuple[Pod, ...] = field(repr=False, default=())
+    events: tuple[Event, ...] = field(repr=False, default=())
     env_values: frozenset[str] = field(repr=False, default=frozenset())
     """Struck from what the cluster says."""
-    shows_output: bool = True
-    """Whether what the containers printed may be shown."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,8 @@ class _Seen:
 
 
 def _see(view: View) -> _Seen:
-    pods = [status.pod(raw, shows_output=view.shows_output) for raw in view.pods]
-    return _Seen(
-        job=status.job(view.job),
-        pods=tuple(sorted(pods, key=lambda pod: (pod.created or _LONG_AGO, pod.name))),
-        events=tuple(map(status.event, view.events)),
-    )
+    pods = sorted(view.pods, key=lambda pod: (pod.created or _LONG_AGO, pod.name))
+    return _Seen(view.job, tuple(pods), view.events)
 
 
 # --- what is it waiting for? --------------------------------------------------------------------------------
@@ -412,6 +406,5 @@ def _until_deadline(problem: Problem, bound: str) -> Problem:
 
 def _told(view: View, problem: Problem) -> Problem:
     """`problem` without the env values that the cluster may have quoted."""
-    job = status.job(view.job)
     lines = [clean(line) for line in problem.said.splitlines() if line.strip()]
-    return replace(problem, said=redact("\n".join(lines), view.env_values, known=(job.name, job.namespace)))
+    return replace(problem, said=redact("\n".join(lines), view.env_values, known=(view.job.name, view.job.namespace)))

@@ -15,8 +15,10 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, NoAnswer
 from run_cronjob.core.models import Result, WaitFor
+from run_cronjob.core.status import Job
 from run_cronjob.diagnosis import job_state
 from run_cronjob.diagnosis.job_state import View
 from run_cronjob.jobs import manifest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from run_cronjob.clients.kube_api import Selection
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import JobRef, Json, Problem, TerminalCondition
+    from run_cronjob.core.status import Event, Pod
     from run_cronjob.jobs.watch import News
 
 SIGN_OF_LIFE_SECONDS = 30
@@ -90,7 +93,7 @@ class JobReader(Protocol):
 class PodObserver(Protocol):
     """Whoever shows the containers' output."""
 
-    def see(self, pod: Json, *, gone: bool = False) -> None:
+    def see(self, pod: Pod, *, gone: bool = False) -> None:
         """A pod is new or has changed, or was deleted."""
 
 
@@ -146,19 +149,21 @@ class JobSnapshot:
         self._uid = job.uid
         self._env_values = env_values
         self._shows_output = shows_output
-        self.job: Json = {}
+        self.job = Job()
+        self.pod_selector = ""
+        """The label selector of the Job's pods; empty until the Job was seen."""
         self.gone = False
         self.lost: Lost | None = None
-        self._pods: dict[str, Json] = {}
+        self._pods: dict[str, Pod] = {}
         self._present: set[str] = set()
-        self._events: dict[str, Json] = {}
+        self._events: dict[str, Event] = {}
 
     @property
     def uid(self) -> str:
         """The Job's."""
-        return self._uid or str((self.job.get("metadata") or {}).get("uid") or "")
+        return self._uid or self.job.uid
 
-    def learn(self, about: About, news: News) -> Iterable[tuple[Json, bool]]:
+    def learn(self, about: About, news: News) -> Iterable[tuple[Pod, bool]]:
         """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
         match about, news:
             case About.JOB, Lost():
@@ -168,30 +173,35 @@ class JobSnapshot:
             case About.JOB, Changed(found, gone):
                 self._see_job(found, gone=gone)
             case About.PODS, Listed(objects):
-                ours = [pod for pod in objects if manifest.owns(self.uid, pod)]
-                before, self._present = self._present, {_uid(pod) for pod in ours}
+                ours = [self._parsed(pod) for pod in objects if manifest.owns(self.uid, pod)]
+                before, self._present = self._present, {pod.uid for pod in ours}
                 missed = [(self._pods[uid], True) for uid in before - self._present]
                 self._remember(ours)
                 return [*missed, *((pod, False) for pod in ours)]
             case About.PODS, Changed(found, gone) if manifest.owns(self.uid, found):
-                (self._present.discard if gone else self._present.add)(_uid(found))
-                self._remember([found])
-                return [(found, gone)]
+                pod = self._parsed(found)
+                (self._present.discard if gone else self._present.add)(pod.uid)
+                self._remember([pod])
+                return [(pod, gone)]
             case About.EVENTS, Listed(objects):
-                self._events |= {_uid(event): event for event in objects}
+                self._events |= {status.uid(event): status.event(event) for event in objects}
                 self._events = dict(list(self._events.items())[-_MOST_EVENTS:])
         return ()
 
     def _see_job(self, found: Json | None, *, gone: bool) -> None:
         self.lost = None
-        if found is None or (self.uid and _uid(found) != self.uid):
+        if found is None or (self.uid and status.uid(found) != self.uid):
             self.gone = True  # a namesake is another Job
             return
-        self.job = found
+        self.job = status.job(found)
+        self.pod_selector = manifest.pod_selector(found)
         self.gone = gone
 
-    def _remember(self, seen: list[Json]) -> None:
-        self._pods |= {_uid(pod): pod for pod in seen}
+    def _parsed(self, pod: Json) -> Pod:
+        return status.pod(pod, shows_output=self._shows_output)
+
+    def _remember(self, seen: list[Pod]) -> None:
+        self._pods |= {pod.uid: pod for pod in seen}
         past = [uid for uid in self._pods if uid not in self._present]
         for uid in past[: max(len(past) - _MOST_REMEMBERED, 0)]:
             del self._pods[uid]
@@ -199,18 +209,17 @@ class JobSnapshot:
     @property
     def view(self) -> View:
         """For diagnosis; those that are gone tell what happened to them."""
-        pods, events = tuple(self._pods.values()), tuple(self._events.values())
-        return View(self.job, pods, events, self._env_values, self._shows_output)
+        return View(self.job, tuple(self._pods.values()), tuple(self._events.values()), self._env_values)
 
     def verdict(self, wait_for: WaitFor) -> tuple[Result, TerminalCondition | None] | None:
         """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
-        ended = manifest.terminal_condition(self.job)
+        ended = self.job.terminal_condition
         if ended:
             good = Result.STARTED if wait_for is WaitFor.STARTED else Result.SUCCEEDED
             return (good if ended.succeeded else Result.FAILED), ended
         if self.gone:
             return Result.DELETED, None
-        if wait_for is WaitFor.STARTED and manifest.has_started(self.job, self._pods.values()):
+        if wait_for is WaitFor.STARTED and status.has_started(self.job, self._pods.values()):
             return Result.STARTED, None
         return None
 
@@ -218,14 +227,14 @@ class JobSnapshot:
     def unexplained(self) -> tuple[str, ...]:
         """The UIDs of what events may tell more about: pods that don't run, and the Job where there are too few."""
         present = [self._pods[uid] for uid in self._present]
-        stuck = [_uid(pod) for pod in present if (pod.get("status") or {}).get("phase", "Pending") == "Pending"]
+        stuck = [pod.uid for pod in present if pod.phase in {"", "Pending"}]
         about_job = [self.uid] if self.uid and (stuck or not present) else []
         return (*about_job, *stuck[:_MOST_LOOKED_AT])
 
     @property
     def failed_pods(self) -> tuple[str, ...]:
         """The UIDs of the pods that failed last."""
-        failed = [_uid(pod) for pod in self._pods.values() if (pod.get("status") or {}).get("phase") == "Failed"]
+        failed = [pod.uid for pod in self._pods.values() if pod.phase == "Failed"]
         return tuple(failed[-_MOST_LOOKED_AT:])
 
 
@@ -310,7 +319,7 @@ class Follow:
                     return decided
                 message = self._inbox.get(0)  # a hundred pods change at once: what holds now is told, not each step
             self._give_up_if_hopeless()
-            if self._known.job:
+            if self._known.pod_selector:
                 self._watch_pods()
                 self._report()
 
@@ -319,8 +328,8 @@ class Follow:
 
         A watch may lag behind another.
         """
-        if self._known.job and Right.PODS not in self._rights.missing:
-            selection = self._api.the_pods(self._job.namespace, manifest.pod_selector(self._known.job))
+        if self._known.pod_selector and Right.PODS not in self._rights.missing:
+            selection = self._api.the_pods(self._job.namespace, self._known.pod_selector)
             self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._known.uid, *self._known.failed_pods):
@@ -362,8 +371,7 @@ class Follow:
     def _watch_pods(self) -> None:
         if About.PODS in self._watches:
             return
-        labels = manifest.pod_selector(self._known.job)
-        self._start(About.PODS, self._api.the_pods(self._job.namespace, labels))
+        self._start(About.PODS, self._api.the_pods(self._job.namespace, self._known.pod_selector))
         self._looker = _EventLooker(
             lambda uid: self._api.events_about(self._job.namespace, uid),
             lambda news: self._inbox.put(About.EVENTS, news),
@@ -479,8 +487,3 @@ class _EventLooker:
                     self._tell(Lost.by(error))
                     if isinstance(error, ApiError) and error.status == 403 and not was_let_in:
                         return
-
-
-def _uid(found: Json) -> str:
-    metadata = found.get("metadata") or {}
-    return str(metadata.get("uid") or metadata.get("name") or "")

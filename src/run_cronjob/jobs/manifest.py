@@ -8,16 +8,16 @@ annotations in addition. The template travels as raw JSON, so that fields newer 
 from __future__ import annotations
 
 import copy
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from run_cronjob.core.models import CronJobFacts, Json, RunningJob, TerminalCondition
+from run_cronjob.core.models import CronJobFacts, Json, RunningJob
 from run_cronjob.core.text import clean, cut, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from run_cronjob.core.models import Trigger
+    from run_cronjob.core.status import Job
 
 PREFIX = "run-cronjob/"
 REQUEST_ID = f"{PREFIX}request-id"
@@ -27,9 +27,6 @@ _ANNOTATION_LENGTH = 1000
 
 _SOON_SECONDS = 24 * 3600
 """Sooner than people look at what failed."""
-
-_TERMINAL = {"Complete": True, "Failed": False}
-"""The only conditions that end a Job, and whether it succeeded; SuccessCriteriaMet and FailureTarget are interim."""
 
 
 def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
@@ -126,7 +123,13 @@ def is_ours(job: Json, request_id: str) -> bool:
 
 def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:
     """The Jobs of `cronjob`, of any origin, that have no terminal condition; oldest first."""
-    running = [_running(job) for job in jobs if is_from(job, cronjob) and not _is_finished(job)]
+    found = [job for job in jobs if is_from(job, cronjob)]
+    if not found:
+        return ()
+    from run_cronjob.core import status  # noqa: PLC0415  a run that finds no Job here starts sooner without it
+
+    parsed = ((job, status.job(job)) for job in found)
+    running = [_running(job, known) for job, known in parsed if not known.terminal_condition]
     return tuple(sorted(running, key=lambda job: (job.since, job.name)))
 
 
@@ -134,56 +137,6 @@ def active(cronjob: Json) -> tuple[RunningJob, ...]:
     """The unfinished Jobs that the CronJob's own status lists: scheduled ones, not those of people."""
     listed = (cronjob.get("status") or {}).get("active") or []
     return tuple(RunningJob(str(reference.get("name", ""))) for reference in listed)
-
-
-def terminal_condition(job: Json) -> TerminalCondition | None:
-    """How `job` ended, by its terminal condition alone: counters say nothing certain. None while it has not."""
-    status = job.get("status") or {}
-    for condition in status.get("conditions") or []:
-        if condition.get("type") in _TERMINAL and condition.get("status") == "True":
-            return TerminalCondition(
-                succeeded=_TERMINAL[condition["type"]],
-                reason=str(condition.get("reason") or ""),
-                message=str(condition.get("message") or ""),
-                seconds=_seconds(
-                    status.get("startTime"), status.get("completionTime") or condition.get("lastTransitionTime")
-                ),
-            )
-    return None
-
-
-def _seconds(start: object, end: object) -> int | None:
-    try:
-        return max(int((datetime.fromisoformat(str(end)) - datetime.fromisoformat(str(start))).total_seconds()), 0)
-    except (ValueError, TypeError):  # one of them is missing
-        return None
-
-
-def has_started(job: Json, pods: Iterable[Json]) -> bool:
-    """Whether a container of `job` itself, not one that only prepares for it, runs or has run.
-
-    Where pods can't be seen, the Job's own count of those that are ready has to do.
-    """
-    statuses = (each for pod in pods for each in (pod.get("status") or {}).get("containerStatuses") or [])
-    if any(_has_run(status) for status in statuses):
-        return True
-    return ((job.get("status") or {}).get("ready") or 0) > 0
-
-
-def _has_run(status: Json) -> bool:
-    states = [status.get("state") or {}, status.get("lastState") or {}]
-    return any("running" in state or (state.get("terminated") or {}).get("startedAt") for state in states)
-
-
-def exit_code(pods: Iterable[Json]) -> int | None:
-    """The exit code of the one container of the one pod that succeeded; None unless there is exactly one."""
-    statuses = [pod.get("status") or {} for pod in pods]
-    succeeded = [status for status in statuses if status.get("phase") == "Succeeded"]
-    containers = [each for status in succeeded for each in status.get("containerStatuses") or []]
-    if len(succeeded) != 1 or len(containers) != 1:
-        return None
-    code = ((containers[0].get("state") or {}).get("terminated") or {}).get("exitCode")
-    return code if isinstance(code, int) else None
 
 
 def pod_selector(job: Json) -> str:
@@ -205,16 +158,12 @@ def owns(job_uid: str, pod: Json) -> bool:
     return any(owner.get("uid") == job_uid for owner in owners)
 
 
-def _is_finished(job: Json) -> bool:
-    return terminal_condition(job) is not None
-
-
-def _running(job: Json) -> RunningJob:
-    metadata = job["metadata"]
-    annotations = metadata.get("annotations") or {}
+def _running(job: Json, parsed: Job) -> RunningJob:
+    since = parsed.started or parsed.created
+    annotations = job["metadata"].get("annotations") or {}
     return RunningJob(
-        name=str(metadata.get("name", "")),
-        since=str((job.get("status") or {}).get("startTime") or metadata.get("creationTimestamp") or ""),
+        name=parsed.name,
+        since=f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else "",
         by=str(annotations.get(f"{PREFIX}triggering-actor", "")),
     )
 

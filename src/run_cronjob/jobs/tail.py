@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json
+    from run_cronjob.core.status import Pod
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0
@@ -33,7 +33,6 @@ _REFUSALS = 6
 """As often, over some seconds, the right to read logs is missing, and no API server starting."""
 _KEPT_LINES = 50
 _KEPT_LENGTH = 1000
-_INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 class Source(Protocol):
@@ -60,8 +59,7 @@ class _Start:
 class LogTailer:
     """Shows the log of every container of the pods that it is told of.
 
-    `refused` is called once, where the right to read logs is missing; there are none from then on. `several` says
-    that pods will run side by side, else that is noticed when they do.
+    `refused` is called once, where the right to read logs is missing; there are none from then on.
     """
 
     def __init__(
@@ -70,8 +68,6 @@ class LogTailer:
         actions: Actions,
         clock: Clock,
         refused: Callable[[ApiError], None],
-        *,
-        several: bool = False,
     ) -> None:
         self.source = source
         self.actions = actions
@@ -85,20 +81,19 @@ class LogTailer:
         self.was_let_in = False
         """The right to read logs was there; an API server that starts refuses everybody at first."""
         self._refused = refused
-        self._several_pods = several
+        self._several_pods = False
         self._several_containers = False
         self._pods: dict[str, _Pod] = {}
 
-    def see(self, pod: Json, *, gone: bool = False) -> None:
+    def see(self, pod: Pod, *, gone: bool = False) -> None:
         """A pod of the Job as it is now, or was when it was deleted."""
         with self.changed:
             if self.is_stopped:
                 return
-            uid = pod["metadata"]["uid"]
-            known = self._pods.get(uid)
+            known = self._pods.get(pod.uid)
             if known is None:
-                known = self._pods[uid] = _Pod(pod)
-            known.is_over = gone or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+                known = self._pods[pod.uid] = _Pod(pod)
+            known.is_over = gone or pod.is_over
             running = [each for each in self._pods.values() if not each.is_over]
             self._several_pods = self._several_pods or len(running) > 1
             self._several_containers = self._several_containers or known.has_several
@@ -181,17 +176,12 @@ class LogTailer:
 class _Pod:
     """One pod, and the tails of its containers by name and number of the start."""
 
-    def __init__(self, pod: Json) -> None:
-        metadata, spec = pod["metadata"], pod.get("spec") or {}
-        index = (metadata.get("annotations") or {}).get(_INDEX)
-        containers = [each for kind in ("initContainers", "containers") for each in spec.get(kind) or ()]
-        self.namespace: str = metadata["namespace"]
-        self.name: str = metadata["name"]
-        self.label: str = f"#{index}" if index is not None else self.name.rpartition("-")[2]
-        self.has_several = len(containers) > 1
-        self.never_restarts = spec.get("restartPolicy") == "Never" and not any(
-            each.get("restartPolicy") for each in containers
-        )
+    def __init__(self, pod: Pod) -> None:
+        self.namespace = pod.namespace
+        self.name = pod.name
+        self.label = f"#{pod.index}" if pod.index else pod.name.rpartition("-")[2]
+        self.has_several = len(pod.containers) > 1
+        self.never_restarts = pod.never_restarts
         self.is_over = False
         self.tails: dict[tuple[str, int], _Tail] = {}
 
@@ -394,26 +384,18 @@ class _Tail:
             self._tails.changed.wait_for(lambda: self._tails.is_stopped or condition(), max(seconds, 0))
 
 
-def _starts(pod: Json) -> Iterator[_Start]:
+def _starts(pod: Pod) -> Iterator[_Start]:
     """The starts of the pod's containers whose logs the kubelet can be asked for, in the order of time."""
-    status = pod.get("status") or {}
-    for kind in ("initContainerStatuses", "containerStatuses"):
-        for each in status.get(kind) or ():
-            name, number = str(each["name"]), int(each.get("restartCount") or 0)
-            state, last = each.get("state") or {}, (each.get("lastState") or {}).get("terminated")
-            if state.get("waiting"):
-                # Between two starts: what ended last is both this start's log and the previous one's.
-                if _has_log(last):
-                    yield _Start(name, number, has_ended=True, is_previous=True)
-                continue
-            if number and _has_log(last):
-                yield _Start(name, number - 1, has_ended=True, is_previous=True)
-            if state.get("running"):
-                yield _Start(name, number, has_ended=False)
-            elif _has_log(state.get("terminated")):
-                yield _Start(name, number, has_ended=True)
-
-
-def _has_log(terminated: Json | None) -> bool:
-    """Whether it had ever started."""
-    return bool(terminated and (terminated.get("containerID") or terminated.get("startedAt")))
+    for each in pod.containers:
+        last_has_log = each.before is not None and each.before.has_log
+        if each.waiting:
+            # Between two starts: what ended last is both this start's log and the previous one's.
+            if last_has_log:
+                yield _Start(each.name, each.restarts, has_ended=True, is_previous=True)
+            continue
+        if each.restarts and last_has_log:
+            yield _Start(each.name, each.restarts - 1, has_ended=True, is_previous=True)
+        if each.running:
+            yield _Start(each.name, each.restarts, has_ended=False)
+        elif each.ended and each.ended.has_log:
+            yield _Start(each.name, each.restarts, has_ended=True)

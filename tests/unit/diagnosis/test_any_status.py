@@ -132,7 +132,7 @@ def objects(draw: Any, samples: list[Raw]) -> Raw:
     secrets=st.sets(st.sampled_from(["report", "1", "nightly"])),
 )
 def test_no_shape_of_a_status_breaks_anything(a_job: Raw, pods: list[Raw], events: list[Raw], secrets: set[str]):
-    sentences, problems = everything_said(View(a_job, tuple(pods), tuple(events), frozenset(secrets)))
+    sentences, problems = everything_said(view(a_job, *pods, events=events, env_values=frozenset(secrets)))
 
     for sentence in sentences:
         assert sentence.endswith((".", ":", "?", ")."))
@@ -149,11 +149,11 @@ def test_no_shape_of_a_status_breaks_anything(a_job: Raw, pods: list[Raw], event
 def test_each_part_of_a_status_may_be_anything(sample: Raw, odd: Any):
     for path in places(sample)[1:]:
         broken = with_odd(sample, path, odd)
-        everything_said(View(broken, (broken, PODS[0]), (broken, EVENTS[0])))
+        everything_said(view(broken, broken, PODS[0], events=[broken, EVENTS[0]]))
 
 
 def test_nothing_at_all_is_a_job_without_a_pod():
-    nothing = View({})
+    nothing = view({})
 
     assert waiting(nothing, SOON) == "The Job is created; the cluster has not made its pod yet."
     assert trouble(nothing, MUCH_LATER) == ()

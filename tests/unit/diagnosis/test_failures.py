@@ -6,7 +6,6 @@ scheduler's is 1.33's), the kubelet's and containerd's from their sources and fr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -416,16 +415,15 @@ FROM_LOG = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 def test_what_may_be_the_end_of_a_log_is_not_told_where_logs_are_not_shown(
     reason: str, spec: Raw, *, is_told: bool
 ) -> None:
-    ending = ended(1, reason, message="customer 4711")
-    seen = view(failed(*BACKOFF), lost(ending, container_specs={"report": spec}))
+    raw = failed(*BACKOFF), lost(ended(1, reason, message="customer 4711"), container_specs={"report": spec})
 
-    assert post_mortem(seen).problem.said == "customer 4711"
-    assert post_mortem(replace(seen, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
+    assert post_mortem(view(*raw)).problem.said == "customer 4711"
+    assert post_mortem(view(*raw, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
 
 
 def test_nor_is_the_end_of_an_earlier_starts_log() -> None:
     again = waits("CrashLoopBackOff") | {"lastState": end(1, message="customer 4711"), "restartCount": 1}
-    seen = view(failed(*BACKOFF), lost(again, container_specs={"report": FROM_LOG}))
+    raw = failed(*BACKOFF), lost(again, container_specs={"report": FROM_LOG})
 
-    assert post_mortem(seen).problem.said == "customer 4711"
-    assert post_mortem(replace(seen, shows_output=False)).problem.said == ""
+    assert post_mortem(view(*raw)).problem.said == "customer 4711"
+    assert post_mortem(view(*raw, shows_output=False)).problem.said == ""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import JobRef, Result, WaitFor
 from run_cronjob.jobs import follow
@@ -133,20 +134,23 @@ def test_without_a_uid_the_job_of_that_name_is_it() -> None:
 def test_pods_that_went_are_remembered_for_what_they_tell() -> None:
     found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))), (About.PODS, Changed(pod("b"), gone=True)))
 
-    assert {each["metadata"]["name"] for each in found.view.pods} == {"a", "b"}
+    assert {each.name for each in found.view.pods} == {"a", "b"}
 
 
 def test_a_pod_that_is_missing_from_a_new_list_is_told_as_gone() -> None:
     found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))))
 
-    assert list(found.learn(About.PODS, Listed((pod("a"),)))) == [(pod("b"), True), (pod("a"), False)]
+    assert list(found.learn(About.PODS, Listed((pod("a"),)))) == [
+        (status.pod(pod("b")), True),
+        (status.pod(pod("a")), False),
+    ]
 
 
 def test_not_all_of_a_thousand_pods_that_went_are_remembered() -> None:
     found = known(SEEN, *((About.PODS, Changed(pod(f"p{number}"), gone=True)) for number in range(1000)))
 
     assert len(found.view.pods) <= 200
-    assert found.view.pods[-1]["metadata"]["name"] == "p999"
+    assert found.view.pods[-1].name == "p999"
 
 
 def test_others_pods_are_none_of_ours() -> None:
@@ -316,7 +320,7 @@ def test_nor_does_it_make_the_last_look_wait(monkeypatch: pytest.MonkeyPatch) ->
     following = Follow(Defect(), JOB, WaitFor.COMPLETED, Reporter(), None, clock, frozenset(), Inbox(clock, SEEN))
     following.until_decided()
 
-    assert following.last_look(explain=True).job
+    assert following.last_look(explain=True).job.name == "nightly-1"
 
 
 def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:

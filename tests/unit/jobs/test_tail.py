@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
@@ -134,7 +135,7 @@ class Scene:
 
     def see(self, *pods: dict[str, Any]) -> None:
         for each in pods:
-            self.tails.see(each)
+            self.tails.see(status.pod(each))
 
     def finish(self) -> None:
         assert self.tails.drain(PATIENCE_SECONDS)
