@@ -52,7 +52,7 @@ def _bench(engine: Engine, course: Course, cronjob_runner: Path | None) -> None:
     # By digest: who builds others meanwhile gives those the same names.
     built = {"plain": engine.digest(images.plain(engine)), "run-cronjob": engine.digest(images.action(engine))}
     launches = {name: container.launcher(engine, image) for name, image in built.items()}
-    process = container.as_process(engine.files(built["run-cronjob"]))
+    process = container.process_launcher(engine.files(built["run-cronjob"]))
     compared = comparisons(process, launches, cronjob_runner)
     contenders = list(dict.fromkeys(chain.from_iterable((each.other, each.ours) for each in compared)))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bench.course import Course
     from bench.models import Start
-    from sandbox.github.runner import Launch
+    from sandbox.github.runner import Launcher
 
     Variables = Callable[[Course, Path], Mapping[str, str]]
 
@@ -124,7 +124,7 @@ def _shell(script: str, environ: Variables, *, ready: bool = False) -> Start:
     return start
 
 
-def _ours(inputs: Variables, environ: Variables, launch: Launch) -> Start:
+def _ours(inputs: Variables, environ: Variables, launch: Launcher) -> Start:
     def start(course: Course, folder: Path) -> subprocess.Popen[bytes]:
         return runner.start_step(
             entrypoint=ENTRYPOINT,
@@ -166,7 +166,7 @@ def _peer(cronjob_runner: Path) -> str:
     return f"'{cronjob_runner}' --namespace {NAMESPACE} --cronjob-name {CRONJOB}"
 
 
-def comparisons(process: Launch, images: Mapping[str, Launch], cronjob_runner: Path | None) -> list[Comparison]:
+def comparisons(process: Launcher, images: Mapping[str, Launcher], cronjob_runner: Path | None) -> list[Comparison]:
     """All of them. `process` starts ours; `images` start a step in the image of that name, ours and the plain one."""
     ours = Contender("run-cronjob", "role, EKS cluster, Job", _ours(_eks_with_role, _role, process))
     with_keys = Contender("run-cronjob, given credentials", "EKS cluster, Job", _ours(_eks, _keys, process))
@@ -200,7 +200,7 @@ def comparisons(process: Launch, images: Mapping[str, Launch], cronjob_runner: P
     return found
 
 
-def completions(process: Launch, cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
+def completions(process: Launcher, cronjob_runner: Path | None) -> tuple[Mapping[Contender, str], list[Comparison]]:
     """Who waits for a Job's completion, with the words that tell of it, and how they compare."""
     ours = Contender("run-cronjob", "wait-for: completed", _ours(_completed, _nothing, process))
     kubectl = Contender("kubectl wait", "--for=condition=complete", _shell(_CREATE + _WAIT, _nothing, ready=True))
@@ -213,7 +213,7 @@ def completions(process: Launch, cronjob_runner: Path | None) -> tuple[Mapping[C
     return verdicts, found
 
 
-def streams(process: Launch) -> tuple[list[Contender], list[Comparison]]:
+def streams(process: Launcher) -> tuple[list[Contender], list[Comparison]]:
     """Who shows a container's log, and how they compare."""
     ours = Contender("run-cronjob", "wait-for: completed, logs: true", _ours(_completed, _nothing, process))
 

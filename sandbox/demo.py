@@ -30,7 +30,7 @@ from sandbox.names import ENTRYPOINT, ENVIRONMENT, NAMESPACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sandbox.github.runner import Run, Step
+    from sandbox.github.runner import Step, StepResult
     from sandbox.job_script import Pod
 
 AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_")
@@ -45,7 +45,7 @@ class Story:
     prepare: Callable[[Sandbox], object] = lambda _: None
     play: Callable[[JobScript, Step], object] | None = None
 
-    def tell(self, sandbox: Sandbox) -> Run:
+    def tell(self, sandbox: Sandbox) -> StepResult:
         """Press the button and let the Job live."""
         step = sandbox.start(self.inputs)
         if self.play:
@@ -221,7 +221,7 @@ def _form(console: Console, values: Mapping[str, str]) -> None:
     console.print(Panel(table, title="1. The form, and what the workflow adds", title_align="left"))
 
 
-def _show(console: Console, run: Run) -> None:
+def _show(console: Console, run: StepResult) -> None:
     log = Text("\n".join(run.log.shown))
     status = f"exit status {run.exit_status}"
     console.print(Panel(log, title="2. The action's log, as GitHub shows it", title_align="left", subtitle=status))

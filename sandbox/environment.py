@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sandbox.control_plane.cluster import RealCluster
-    from sandbox.github.runner import Launch, Run, Step
+    from sandbox.github.runner import Launcher, Step, StepResult
 
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
@@ -64,7 +64,7 @@ class Sandbox:
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
-        self.launch: Launch | None = None
+        self.launch: Launcher | None = None
         """How the steps' program is started, where not as a process."""
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
@@ -110,7 +110,7 @@ class Sandbox:
             "cronjob": CRONJOB,
         }
 
-    def run(self, inputs: Mapping[str, str] | None = None, **options: Any) -> Run:  # noqa: ANN401  runner.run_step's
+    def run(self, inputs: Mapping[str, str] | None = None, **options: Any) -> StepResult:  # noqa: ANN401  runner.run_step's
         """Press the button and wait for the step's end; `inputs` change the form."""
         return self.start(inputs, **options).finish()
 
@@ -132,9 +132,9 @@ class Sandbox:
             **options,
         )
 
-    def run_post(self, run: Run, inputs: Mapping[str, str] | None = None, **options: Any) -> Run:  # noqa: ANN401  likewise
+    def run_post(self, run: StepResult, inputs: Mapping[str, str] | None = None, **options: Any) -> StepResult:  # noqa: ANN401  likewise
         """The step's post-entrypoint after `run`, with what that left in its state file."""
-        state = {f"STATE_{name}": value for name, value in runner.state_of(run).items()}
+        state = {f"STATE_{name}": value for name, value in runner.saved_state(run).items()}
         environ = state | options.pop("environ", {})
         return self.start(inputs, entrypoint=ENTRYPOINT.with_name("post.py"), environ=environ, **options).finish()
 

@@ -1,4 +1,4 @@
-"""A container action's container, started as actions/runner starts it, but by podman.
+"""Starts a step in a container with the runner's command, but with podman instead of Docker.
 
 After actions/runner v2.336: ContainerActionHandler.cs, DockerCommandManager.cs (DockerRun), ContainerInfo.cs.
 """
@@ -8,79 +8,64 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import subprocess
 from typing import TYPE_CHECKING
 
-from sandbox.github.runner import metadata
+from sandbox.github.runner import metadata, start_process
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from sandbox.github.runner import Launch, Places
+    from sandbox.github.runner import Launcher, RunnerFolders
     from sandbox.tools.podman import Engine
 
 
-def launcher(engine: Engine, image: str, *more: str) -> Launch:
-    """Start steps in a container of `image`; `more` are podman's options that the runner has not.
+def launcher(engine: Engine, image: str, *options: str) -> Launcher:
+    """Start steps in a container of `image`, with further options of `podman run`.
 
-    The process is the engine's client, which passes signals on, as docker's does.
+    The process is the podman client, which forwards signals to the container, as Docker's does.
     """
 
-    def launch(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
-        inside = {name: translated(value, places) for name, value in variables.items()}
-        socket = places.temp.with_name("docker.sock")
+    def launch(entrypoint: Path, variables: Mapping[str, str], folders: RunnerFolders) -> subprocess.Popen[bytes]:
+        inside = {name: container_path(value, folders) for name, value in variables.items()}
+        socket = folders.temp.with_name("docker.sock")
         socket.touch()
-        command = [
-            *run_command(
-                image, path_in_image(entrypoint), engine.label, variables=inside, mounts=_mounts(places, socket)
-            )
-        ]
-        command[2:2] = more
-        return subprocess.Popen(
-            command,
-            cwd=places.workspace,
-            env={**inside, **engine.environ, "PATH": os.environ["PATH"]},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        mounts = {str(socket): "/var/run/docker.sock", **_container_folders(folders)}
+        podman, run, *rest = docker_run_command(
+            image, path_in_image(entrypoint), engine.label, variables=inside, mounts=mounts
         )
+        environ = {**inside, **engine.environ, "PATH": os.environ["PATH"]}
+        return start_process([podman, run, *options, *rest], environ, folders)
 
     return launch
 
 
-def as_process(root: Path) -> Launch:
-    """Start steps with the files of an image that lie in `root`, its Python included, but without a container."""
+def process_launcher(root: Path) -> Launcher:
+    """Start steps as processes with the files of an image, including its Python, which are in `root`."""
     (loader,) = [*root.glob("usr/lib64/ld-linux-*.so.*"), *root.glob("usr/lib/ld-linux-*.so.*")]
     (libraries,) = root.glob("usr/lib/*-linux-gnu")
     python = (root / "usr/bin/python3").resolve()
     command = [str(word) for word in (loader, "--argv0", python, "--library-path", libraries, python, "-I")]
 
-    def launch(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*command, str(root / path_in_image(entrypoint).lstrip("/"))],
-            cwd=places.workspace,
-            env=dict(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def launch(entrypoint: Path, variables: Mapping[str, str], folders: RunnerFolders) -> subprocess.Popen[bytes]:
+        return start_process([*command, str(root / path_in_image(entrypoint).lstrip("/"))], variables, folders)
 
     return launch
 
 
 def path_in_image(entrypoint: Path) -> str:
-    """Where the image has an entrypoint of the action, as the action.yml beside it says."""
+    """The path of an entrypoint inside the image, from the action.yml beside it."""
     runs = metadata(entrypoint)["runs"]
     (found,) = [path for path in (runs["entrypoint"], runs["post-entrypoint"]) if path.endswith(f"/{entrypoint.name}")]
     return str(found)
 
 
-def run_command(
+def docker_run_command(
     image: str, entrypoint: str, label: str, *, variables: Collection[str], mounts: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The runner's `docker run`, word by word."""
-    # The values come by docker's own environment, so that none stands in the list of processes.
+    """The arguments of the runner's `docker run`, with `podman` as the program."""
+    # The container gets the values from the client's environment, so that the process list does not show them.
     names = [word for name in variables for word in ("-e", name)]
     ci = [] if "CI" in variables else ["-e", "CI=true"]
     volumes = [word for source, target in mounts.items() for word in ("-v", f"{source}:{target}")]
@@ -93,24 +78,20 @@ def run_command(
     )
 
 
-def translated(value: str, places: Places) -> str:
-    """A path of the host as the container knows it; any other value as it is."""
-    # The runner looks at what it mounted last first: the folders within another one come before it.
-    for source, target in reversed(_folders(places).items()):
+def container_path(value: str, folders: RunnerFolders) -> str:
+    """A path of the host as a path in the container; any other value unchanged."""
+    # Like the runner, try the last mount first: a folder within another one comes before that one.
+    for source, target in reversed(_container_folders(folders).items()):
         if value == source or value.startswith(f"{source}/"):
             return target + value.removeprefix(source)
     return value
 
 
-def _mounts(places: Places, socket: Path) -> dict[str, str]:
-    return {str(socket): "/var/run/docker.sock", **_folders(places)}
-
-
-def _folders(places: Places) -> dict[str, str]:
+def _container_folders(folders: RunnerFolders) -> dict[str, str]:
     return {
-        str(places.temp): "/github/runner_temp",
-        str(places.home): "/github/home",
-        str(places.workflow): "/github/workflow",
-        str(places.file_commands): "/github/file_commands",
-        str(places.workspace): "/github/workspace",
+        str(folders.temp): "/github/runner_temp",
+        str(folders.home): "/github/home",
+        str(folders.workflow): "/github/workflow",
+        str(folders.file_commands): "/github/file_commands",
+        str(folders.workspace): "/github/workspace",
     }

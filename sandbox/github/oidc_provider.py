@@ -1,4 +1,4 @@
-"""GitHub's OIDC issuer, and the event that its tokens and the runner's variables tell of.
+"""Simulates GitHub's OIDC provider, and the workflow event that its tokens and the runner's variables describe.
 
 Claims: docs.github.com, "OpenID Connect reference".
 """
@@ -31,12 +31,12 @@ ISSUER = "https://token.actions.githubusercontent.com"
 
 _LIFETIME_SECONDS = 300
 _SKEW_SECONDS = 600
-"""GitHub dates `nbf` back, for verifiers whose clocks are slow."""
+"""GitHub sets `nbf` this far into the past, for verifiers with slow clocks."""
 _KEY_ID = "published"
 
 
-class Defect(Enum):
-    """What can be wrong with a token."""
+class TokenDefect(Enum):
+    """A reason for which a verifier rejects a token."""
 
     EXPIRED = auto()
     NOT_YET_VALID = auto()
@@ -44,8 +44,8 @@ class Defect(Enum):
 
 
 @dataclass(frozen=True)
-class Event:
-    """What started the workflow run: who pressed the button, where, with which form."""
+class WorkflowEvent:
+    """The event that triggered a workflow run: its actor, repository, ref and inputs."""
 
     repository: str = "acme/batch"
     repository_id: int = 74
@@ -68,7 +68,7 @@ class Event:
 
     @property
     def repository_owner(self) -> str:
-        """The organization or user."""
+        """The organization or user that owns the repository."""
         return self.repository.partition("/")[0]
 
     @property
@@ -102,7 +102,7 @@ class Event:
 
     @property
     def claims(self) -> dict[str, str]:
-        """What a token says of the run, whoever it is for."""
+        """The claims about the run, which are the same for every audience."""
         claims = {
             "sub": self.sub,
             "ref": self.ref,
@@ -134,7 +134,7 @@ class Event:
         return claims
 
     def payload(self, server_url: str) -> dict[str, Any]:
-        """The webhook's payload, which the runner writes to GITHUB_EVENT_PATH."""
+        """The webhook payload, which the runner writes to GITHUB_EVENT_PATH."""
         owner, name = self.repository.split("/")
         return {
             "inputs": dict(self.inputs) or None,
@@ -154,16 +154,16 @@ class Event:
 
 
 class GitHub:
-    """One GitHub, github.com or an Enterprise Server, until closed.
+    """Serves one GitHub, github.com or an Enterprise Server, until closed.
 
-    `event`, `issuer` and `defect` may be set at any time and hold for the tokens that are issued from then on.
+    A change of `event`, `issuer` or `token_defect` applies to the tokens that are issued after it.
     """
 
     def __init__(self, server_url: str = SERVER_URL) -> None:
         self.server_url = server_url
         self.issuer = ISSUER if server_url == SERVER_URL else f"{server_url}/_services/token"
-        self.event = Event()
-        self.defect: Defect | None = None
+        self.event = WorkflowEvent()
+        self.token_defect: TokenDefect | None = None
         self.request_token = ".".join(secrets.token_urlsafe(size) for size in (30, 300, 256))
         self._server = Server(self._answer)
         self.journal = self._server.journal
@@ -176,9 +176,9 @@ class GitHub:
         return {"keys": [{**public, "alg": "RS256", "use": "sig", "kid": _KEY_ID}]}
 
     def token(self, audience: str | None = None) -> str:
-        """A token for the event in force."""
-        shift = {Defect.EXPIRED: -3600, Defect.NOT_YET_VALID: 3600}
-        now = int(time.time()) + (shift.get(self.defect, 0) if self.defect else 0)
+        """A token for the current event."""
+        shift = {TokenDefect.EXPIRED: -3600, TokenDefect.NOT_YET_VALID: 3600}
+        now = int(time.time()) + (shift.get(self.token_defect, 0) if self.token_defect else 0)
         claims = {
             **self.event.claims,
             "jti": str(uuid.uuid4()),
@@ -188,7 +188,7 @@ class GitHub:
             "iat": now,
             "exp": now + _LIFETIME_SECONDS,
         }
-        key_id = "unpublished" if self.defect is Defect.UNPUBLISHED_KEY else _KEY_ID
+        key_id = "unpublished" if self.token_defect is TokenDefect.UNPUBLISHED_KEY else _KEY_ID
         return jwt.encode(claims, _key(key_id), algorithm="RS256", headers={"kid": key_id})
 
     def _answer(self, request: Request) -> Response:
@@ -215,7 +215,7 @@ class GitHub:
 
     def _issue(self, request: Request) -> Response:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        # The words of the refusals are ours: GitHub's are not documented.
+        # GitHub does not document its messages: these are invented.
         if scheme.lower() != "bearer" or credentials != self.request_token:
             return _json({"message": "The request token is missing, wrong or expired"}, 401)
         if request.args.get("api-version") != "2.0":
@@ -233,7 +233,7 @@ class GitHub:
         self.close()
 
 
-@functools.cache  # to make a key costs more than all else here together
+@functools.cache  # creating a key takes longer than everything else here
 def _key(_key_id: str) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

@@ -1,4 +1,4 @@
-"""One step with a container action, as the runner starts it and reads what it leaves, but without the container.
+"""Runs one step of a container action as the runner does, by default as a process instead of a container.
 
 After actions/runner v2.336: ContainerActionHandler.cs, Handler.cs, GitHubContext.cs, FileCommandManager.cs.
 """
@@ -13,7 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -21,15 +21,15 @@ from sandbox.github import workflow_commands
 from sandbox.github.oidc_provider import SERVER_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from sandbox.github.oidc_provider import GitHub
     from sandbox.github.workflow_commands import Interpretation
 
-ACTION_REPOSITORY = "acme/run-cronjob"
-ACTION_REF = "v1"
-LARGEST_SUMMARY = 1024 * 1024
+_ACTION_REPOSITORY = "acme/run-cronjob"
+_ACTION_REF = "v1"
+_MAX_SUMMARY_BYTES = 1024 * 1024
 
 _FILES = {
     "output": "set_output",
@@ -38,19 +38,19 @@ _FILES = {
     "state": "save_state",
     "step_summary": "step_summary",
 }
-"""Files by which a step speaks to the runner: the GITHUB_ variable, and the runner's prefix of the name."""
+"""The runner's files for a step: the name of the GITHUB_ variable, and the prefix of the file name."""
 _WITH_PAIRS = ("env", "state", "output")
 
-Launch = Callable[["Path", Mapping[str, str], "Places"], "subprocess.Popen[bytes]"]
-"""How a step's entrypoint is started: with these variables, and these folders."""
+Launcher = Callable[["Path", Mapping[str, str], "RunnerFolders"], "subprocess.Popen[bytes]"]
+"""Starts a step's entrypoint with environment variables and the runner's folders."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A step that ended.
+class StepResult:
+    """The result of a step that has ended.
 
-    `outputs` are those that other jobs can get: one that holds a masked value vanishes. `files` are the raw ones, by
-    output, env, path, state and step_summary. `errors` are the runner's own, about those files.
+    `outputs` are those that other jobs can use: the runner drops an output that holds a masked value. `files` holds
+    the unparsed files output, env, path, state and step_summary. `errors` are the runner's, about those files.
     """
 
     exit_status: int
@@ -67,8 +67,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Places:
-    """The folders that the runner lends to a step; all but the workspace are within `temp`."""
+class RunnerFolders:
+    """The folders that the runner creates for a step; all but the workspace are within `temp`."""
 
     workspace: Path
     home: Path
@@ -79,7 +79,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Step:
-    """A step that was started: `process` may be sent signals; `finish` waits for its end, once."""
+    """A running step: tests can send signals to `process`; `finish` waits for its end, once."""
 
     process: subprocess.Popen[bytes]
     workspace: Path
@@ -87,30 +87,30 @@ class Step:
     _timeout: float
     _files: Mapping[str, Path]
 
-    def finish(self) -> Run:
-        """Wait for the process and read what it left, as the runner does.
+    def finish(self) -> StepResult:
+        """Wait for the process and read its log and files, as the runner does.
 
-        Raises TimeoutError, with the log so far, after killing a process that doesn't end.
+        If the process does not end in time, kills it and raises TimeoutError, which holds the log.
         """
         try:
             stdout, stderr = self.process.communicate(timeout=self._timeout)
         except subprocess.TimeoutExpired as error:
             self.process.kill()
             stdout, stderr = self.process.communicate()
-            said = (stdout + stderr).decode("utf-8", "replace")
-            raise TimeoutError(f"the step did not end within {self._timeout} s; it said:\n{said}") from error
+            log = (stdout + stderr).decode("utf-8", "replace")
+            raise TimeoutError(f"the step did not end within {self._timeout} s; its log:\n{log}") from error
         return self._read(stdout, stderr)
 
-    def _read(self, stdout: bytes, stderr: bytes) -> Run:
+    def _read(self, stdout: bytes, stderr: bytes) -> StepResult:
         log = workflow_commands.interpret(stdout, stderr)
         files = {name: path.read_bytes() for name, path in self._files.items()}
         errors: list[str] = []
         pairs = {name: _pairs(name, files[name], errors) for name in _WITH_PAIRS}
         unreadable = bool(errors)
         summary = files["step_summary"]
-        if len(summary) > LARGEST_SUMMARY:
+        if len(summary) > _MAX_SUMMARY_BYTES:
             errors.append(
-                f"$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {LARGEST_SUMMARY // 1024}k, "
+                f"$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {_MAX_SUMMARY_BYTES // 1024}k, "
                 f"got {len(summary) // 1024}k."
             )
             summary = b""
@@ -120,7 +120,7 @@ class Step:
             if command.name == "set-output" and "name" in command.properties
         }
         outputs = set_by_log | pairs["output"]
-        return Run(
+        return StepResult(
             exit_status=self.process.returncode,
             stdout=stdout,
             stderr=stderr,
@@ -139,7 +139,7 @@ class Step:
         )
 
 
-def start_step(  # noqa: PLR0913  the knobs of a step
+def start_step(  # noqa: PLR0913  the options of a step
     *,
     entrypoint: Path,
     inputs: Mapping[str, str],
@@ -150,77 +150,70 @@ def start_step(  # noqa: PLR0913  the knobs of a step
     workspace: Path | None = None,
     home: Path | None = None,
     id_token_permission: bool = True,
-    launch: Launch | None = None,
+    launch: Launcher | None = None,
     on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
     timeout: float = 90,
 ) -> Step:
-    """Start the action whose action.yml is beside `entrypoint`, as a process or as `launch` does it.
+    """Start the action whose action.yml is beside `entrypoint`, with `launch` or else as a process.
 
-    What the step needs is made in `folder`, one for each step, that the caller deletes. `environ` has the last word
-    over the runner's own variables, and `unset` over both.
+    The step's folders are created in `folder`, which must be new for each step; the caller deletes it. `environ`
+    overrides the runner's variables, and `unset` removes variables of both. `timeout` is in seconds.
     """
     temp = _new(folder / "temp")
-    places = Places(
+    folders = RunnerFolders(
         workspace=workspace or _new(folder / "workspace"),
         home=home or _new(temp / "_github_home"),
         temp=temp,
         file_commands=_new(temp / "_runner_file_commands"),
         workflow=_new(temp / "_github_workflow"),
     )
-    event_path = places.workflow / "event.json"
-    files = {name: places.file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
+    (folders.workflow / "event.json").write_text(json.dumps(github.event.payload(github.server_url)))
+    files = {name: folders.file_commands / f"{prefix}_{uuid.uuid4()}" for name, prefix in _FILES.items()}
     for path in files.values():
         path.touch()
-    event_path.write_text(json.dumps(github.event.payload(github.server_url)))
-
     variables = {
-        "HOME": str(places.home),
         "CI": "true",
         **_input_variables(entrypoint, inputs),
         **_github_variables(github),
         **{f"GITHUB_{name.upper()}": str(path) for name, path in files.items()},
-        "GITHUB_EVENT_PATH": str(event_path),
-        "GITHUB_WORKSPACE": str(places.workspace),
-        **_runner_variables(places),
-        **_services(github, id_token_permission=id_token_permission),
+        **_folder_variables(folders),
+        **_service_variables(github, id_token_permission=id_token_permission),
         **(environ or {}),
     }
-    left = {name: value for name, value in variables.items() if name not in unset}
-    process = launch(entrypoint, left, places) if launch else _as_process(entrypoint, left, places)
+    remaining = {name: value for name, value in variables.items() if name not in unset}
+    process = (launch or _launch_process)(entrypoint, remaining, folders)
     if on_start:
         on_start(process)
-    return Step(process, places.workspace, places.home, timeout, files)
+    return Step(process, folders.workspace, folders.home, timeout, files)
 
 
-def _as_process(entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+def run_step(**options: Any) -> StepResult:  # noqa: ANN401  those of start_step
+    """Start a step and wait for its end."""
+    return start_step(**options).finish()
+
+
+def start_process(
+    command: Sequence[str], variables: Mapping[str, str], folders: RunnerFolders
+) -> subprocess.Popen[bytes]:
+    """Start a step's process in the workspace, with the variables as its complete environment."""
     return subprocess.Popen(
-        [sys.executable, "-I", str(entrypoint)],
-        cwd=places.workspace,
-        env={"PATH": os.environ["PATH"], **variables},
+        command,
+        cwd=folders.workspace,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
 
-def state_of(run: Run) -> dict[str, str]:
-    """What a step left for its post-entrypoint, which gets it as STATE_ variables."""
-    return dict(workflow_commands.key_value_pairs(run.files["state"]))
+def _launch_process(entrypoint: Path, variables: Mapping[str, str], folders: RunnerFolders) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-I", str(entrypoint))
+    return start_process(command, {"PATH": os.environ["PATH"], **variables}, folders)
 
 
-_Knobs = ParamSpec("_Knobs")
-
-
-def _to_its_end(start: Callable[_Knobs, Step]) -> Callable[_Knobs, Run]:
-    @functools.wraps(start)
-    def run(*args: _Knobs.args, **kwargs: _Knobs.kwargs) -> Run:
-        return start(*args, **kwargs).finish()
-
-    return run
-
-
-run_step = _to_its_end(start_step)
-"""Start a step and wait for its end."""
+def saved_state(result: StepResult) -> dict[str, str]:
+    """The state that a step saved for its post-entrypoint, which gets it in STATE_ variables."""
+    return dict(workflow_commands.key_value_pairs(result.files["state"]))
 
 
 def _new(folder: Path) -> Path:
@@ -229,21 +222,21 @@ def _new(folder: Path) -> Path:
 
 
 def _input_variables(entrypoint: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """INPUT_*; a default never reaches an input that was given, be it as an empty string."""
+    """INPUT_*: an input that is given, even as an empty string, does not get its default."""
     declared = metadata(entrypoint).get("inputs") or {}
     defaults = {name: (properties or {}).get("default", "") for name, properties in declared.items()}
     return {_input_variable(name): value for inputs in (defaults, given) for name, value in inputs.items()}
 
 
 def metadata(entrypoint: Path) -> dict[str, Any]:
-    """What the action.yml beside an entrypoint says, not to be changed."""
+    """The content of the action.yml beside an entrypoint; it is shared, so don't change it."""
     return _parsed(entrypoint.with_name("action.yml").read_text())
 
 
 @functools.cache
 def _parsed(action: str) -> dict[str, Any]:
-    # BaseLoader takes every scalar as it is written, as the runner does: 3600 and true are strings.
-    parsed: dict[str, Any] = yaml.load(action, Loader=yaml.BaseLoader)  # noqa: S506  makes strings only
+    # BaseLoader reads every scalar as a string, as the runner does: 3600 and true are strings.
+    parsed: dict[str, Any] = yaml.load(action, Loader=yaml.BaseLoader)  # noqa: S506  it creates only strings
     return parsed
 
 
@@ -257,8 +250,8 @@ def _github_variables(github: GitHub) -> dict[str, str]:
     variables = {
         "ACTION": "run",
         "ACTIONS": "true",
-        "ACTION_REF": ACTION_REF,
-        "ACTION_REPOSITORY": ACTION_REPOSITORY,
+        "ACTION_REF": _ACTION_REF,
+        "ACTION_REPOSITORY": _ACTION_REPOSITORY,
         "ACTOR": event.actor,
         "ACTOR_ID": event.actor_id,
         "API_URL": "https://api.github.com" if on_github_com else f"{server}/api/v3",
@@ -289,20 +282,23 @@ def _github_variables(github: GitHub) -> dict[str, str]:
     return {f"GITHUB_{name}": str(value) for name, value in variables.items()}
 
 
-def _runner_variables(places: Places) -> dict[str, str]:
+def _folder_variables(folders: RunnerFolders) -> dict[str, str]:
     return {
+        "HOME": str(folders.home),
+        "GITHUB_EVENT_PATH": str(folders.workflow / "event.json"),
+        "GITHUB_WORKSPACE": str(folders.workspace),
         "RUNNER_ARCH": "X64",
         "RUNNER_ENVIRONMENT": "github-hosted",
         "RUNNER_NAME": "GitHub Actions 1",
         "RUNNER_OS": "Linux",
-        "RUNNER_TEMP": str(places.temp),
+        "RUNNER_TEMP": str(folders.temp),
         "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
-        "RUNNER_WORKSPACE": str(places.workspace.parent),
+        "RUNNER_WORKSPACE": str(folders.workspace.parent),
     }
 
 
-def _services(github: GitHub, *, id_token_permission: bool) -> dict[str, str]:
-    """GitHub's own services; one token opens all of them."""
+def _service_variables(github: GitHub, *, id_token_permission: bool) -> dict[str, str]:
+    """The URLs of GitHub's own services; one token is valid for all of them."""
     variables = {
         "ACTIONS_RUNTIME_URL": f"{github.url}/",
         "ACTIONS_RUNTIME_TOKEN": github.request_token,
@@ -315,7 +311,7 @@ def _services(github: GitHub, *, id_token_permission: bool) -> dict[str, str]:
 
 
 def _pairs(name: str, content: bytes, errors: list[str]) -> dict[str, str]:
-    """What a file sets, up to its first mistake."""
+    """The pairs in a file, up to the first error, which is added to `errors`."""
     pairs: dict[str, str] = {}
     try:
         pairs.update(workflow_commands.key_value_pairs(content))

@@ -1,7 +1,8 @@
-"""Pure: how the runner reads a step's log and its file commands, and what of it GitHub shows.
+"""Parses a step's log and file commands as the runner does, without I/O.
 
 After actions/runner v2.336: ActionCommand.cs, ActionCommandManager.cs, OutputManager.cs, FileCommandManager.cs,
-SecretMasker.cs. Where .NET's string comparison leaves doubt, a line counts as a command: a judge must not be kind.
+SecretMasker.cs. If .NET's string comparison might recognize a command, a line counts as one, so that a test of the
+action's safety fails when in doubt.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _DEPRECATED = frozenset({"set-output", "save-state"})
 _ISSUES = frozenset({"notice", "warning", "error"})
 _GROUPS = frozenset({"group", "endgroup"})
 _OTHERS = frozenset({"add-mask", "add-matcher", "remove-matcher", "debug", "echo"})
-# internal-set-repo-path exists too, but only while the runner's own checkout plugin runs.
+# The runner registers internal-set-repo-path only while its own checkout plugin runs.
 _REGISTERED = _DISABLED | _DEPRECATED | _ISSUES | _GROUPS | _OTHERS | {_STOP}
 _NEVER_ECHOED = _ISSUES | {"add-mask", "debug"}
 
 _MASKED = "***"
 _SHORTEST_MASKED_TOKEN = 7
 
-# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, as far as the category doesn't tell.
+# Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt, without those that the category identifies.
 _IGNORABLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}).union(
     range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0000, 0xE1000)
 )
@@ -35,7 +36,7 @@ _IGNORABLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0})
 
 @dataclass(frozen=True)
 class Command:
-    """A workflow command; its name and its properties' names in lower case, as they are compared."""
+    """A workflow command; its name and the names of its properties are in lower case."""
 
     name: str
     properties: Mapping[str, str]
@@ -44,9 +45,9 @@ class Command:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the run's page shows; of one level GitHub takes 10 per step, of a message 4,096 characters, told whole here.
+    """An annotation on the run's page; the runner masks the message, but not the title.
 
-    The runner masks the message, but not the title.
+    GitHub keeps 10 annotations of a level for each step, and 4,096 characters of a message. Here all are kept.
     """
 
     level: str
@@ -56,7 +57,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class StoppedRegion:
-    """The lines that passed while commands were stopped; `resumed` is False if that lasted to the log's end."""
+    """The lines during which commands were stopped; `resumed` is False if that lasted to the end of the log."""
 
     token: str
     lines: tuple[str, ...]
@@ -65,9 +66,9 @@ class StoppedRegion:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What a log did and what GitHub shows of it.
+    """The effects of a log, and the lines that GitHub shows of it.
 
-    `commands` are all that the runner obeyed, or failed at; `failed` says that one of them failed the step.
+    `commands` are those that the runner processed or failed to process; `failed` means that one failed the step.
     """
 
     shown: tuple[str, ...]
@@ -79,13 +80,13 @@ class Interpretation:
 
 
 class FileCommandError(Exception):
-    """A file that the runner can't read; it fails the step."""
+    """The runner can't parse a file, which fails the step."""
 
 
 def interpret(*streams: bytes) -> Interpretation:
-    """The log of one step.
+    """Interpret the log of one step.
 
-    The runner reads stdout and stderr on separate threads into one state; here the streams come one after the other.
+    The runner reads stdout and stderr in separate threads that share one state. Here they are read one after another.
     """
     reader = _LogReader()
     for stream in streams:
@@ -95,21 +96,21 @@ def interpret(*streams: bytes) -> Interpretation:
 
 
 def lines(stream: bytes) -> list[str]:
-    r"""As .NET's StreamReader.ReadLine splits them: at \r\n, \n and a bare \r."""
+    r"""Split a stream at \r\n, \n and \r, as .NET's StreamReader.ReadLine does."""
     split = re.split("\r\n|\n|\r", stream.decode("utf-8", "replace"))
     return split if split[-1] else split[:-1]
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """`text` with all secrets hidden; those that overlap or touch become one.
+    """Replace all secrets in `text`; those that overlap or touch are replaced together.
 
-    The runner hides their base64, JSON and other encodings too: more than this, never less.
+    The runner also masks their base64, JSON and other encodings.
     """
     found = sorted(
         (match.start(), match.start() + len(secret))
         for secret in secrets
         if secret in text
-        # A look-ahead, since an occurrence may overlap the next.
+        # The look-ahead finds overlapping occurrences.
         for match in re.finditer(f"(?={re.escape(secret)})", text)
     )
     parts: list[str] = []
@@ -124,7 +125,7 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 def key_value_pairs(content: bytes) -> Iterator[tuple[str, str]]:
     """The pairs in a GITHUB_OUTPUT, GITHUB_ENV or GITHUB_STATE file: `NAME=VALUE` or `NAME<<DELIMITER`.
 
-    Those before a mistake count; then it raises FileCommandError.
+    Yields the pairs before an error, then raises FileCommandError.
     """
     rest = content.decode("utf-8-sig", "replace")
     while rest:
@@ -141,27 +142,27 @@ def key_value_pairs(content: bytes) -> Iterator[tuple[str, str]]:
         elif not operator:
             raise FileCommandError(f"Invalid format '{line}'")
         elif not name:
-            # The runner reads on here, and fails when it uses the name.
+            # The runner fails later, when it uses the name.
             raise FileCommandError("Value cannot be null. (Parameter 'name')")
         yield name, value
 
 
 def _partition(line: str) -> tuple[str, str, str]:
-    """Whichever of the two operators comes first."""
+    """Split a line at the first of the two operators."""
     operator = re.search("=|<<", line)
     return (line[: operator.start()], operator[0], line[operator.end() :]) if operator else (line, "", "")
 
 
 def _heredoc(text: str, delimiter: str) -> tuple[str, str]:
-    """The value before the delimiter's line, and what comes after that line."""
-    taken: list[str] = []
+    """The value before the line with the delimiter, and the text after that line."""
+    value: list[str] = []
     while text:
         line, newline, text = text.partition("\n")
         if line == delimiter:
-            return "\n".join(taken), text
+            return "\n".join(value), text
         if not newline:
             raise FileCommandError("Invalid value. EOF marker missing new line.")
-        taken.append(line)
+        value.append(line)
     raise FileCommandError(f"Invalid value. Matching delimiter not found '{delimiter}'")
 
 
@@ -172,11 +173,11 @@ class _Region:
 
 
 class _CommandError(Exception):
-    """The runner can't do what a command says."""
+    """The runner can't execute a command."""
 
 
 class _LogReader:
-    """The runner's state while it reads a step's log."""
+    """Holds the runner's state while it reads the log of a step."""
 
     def __init__(self) -> None:
         self._region: _Region | None = None
@@ -200,11 +201,11 @@ class _LogReader:
         if self._echo and command.name not in _NEVER_ECHOED:
             self._show(line)
         try:
-            self._obey(line, command)
+            self._execute(line, command)
         except _CommandError as error:
             self._failed = True
-            told = command.name if command.name in _NEVER_ECHOED else line
-            self._annotate("error", f"Unable to process command '{told}' successfully.")
+            shown = command.name if command.name in _NEVER_ECHOED else line
+            self._annotate("error", f"Unable to process command '{shown}' successfully.")
             self._annotate("error", str(error))
 
     def finish(self) -> Interpretation:
@@ -220,7 +221,7 @@ class _LogReader:
         )
 
     def _read_stopped(self, line: str, region: _Region) -> None:
-        # The first way to read a line as a command decides: `::error::##[TOKEN]` resumes nothing.
+        # A line is one command, in the current syntax if possible: `::error::##[TOKEN]` does not resume.
         command = _parse(line, _REGISTERED | {_key(region.token)})
         self._show(line)
         if command and command.name == _key(region.token):
@@ -232,7 +233,7 @@ class _LogReader:
         self._regions.append(StoppedRegion(region.token, tuple(region.lines), resumed))
         self._region = None
 
-    def _obey(self, line: str, command: Command) -> None:
+    def _execute(self, line: str, command: Command) -> None:
         match command.name:
             case "stop-commands":
                 self._stop(line, command.data)
@@ -253,7 +254,7 @@ class _LogReader:
                 if not command.properties.get("name"):
                     raise _CommandError(f"Required field 'name' is missing in ##[{name}] command.")
             case _:
-                pass  # debug is shown on demand only; what a problem matcher would match is not modelled
+                pass  # debug messages are shown only on demand; problem matchers are not simulated
 
     def _stop(self, line: str, token: str) -> None:
         if not token or _key(token) in _REGISTERED | {"pause-logging"}:
@@ -292,14 +293,14 @@ class _LogReader:
 
 
 def _key(name: str) -> str:
-    """Equal for names that any sort of case-insensitive comparison might take for equal."""
+    """A key that is equal for names that any case-insensitive comparison might consider equal."""
     return name.upper().casefold()
 
 
 def _parse(line: str, registered: Collection[str]) -> Command | None:
     if ":" not in line and "#" not in line:
         return None
-    # .NET compares by culture, which skips what can't be seen: the runner may find "::" where there is more.
+    # .NET's culture-sensitive comparison ignores invisible characters, so the runner may find "::" despite them.
     for text in dict.fromkeys((line, _without_ignorable(line))):
         command = _parse_current(text, registered) or _parse_legacy(text, registered)
         if command:
@@ -317,7 +318,7 @@ def _without_ignorable(line: str) -> str:
 
 def _parse_current(line: str, registered: Collection[str]) -> Command | None:
     """`::name key=value,key=value::data` at the start of a line."""
-    # Python's white space is .NET's and four control characters.
+    # Python's white space is .NET's plus four control characters.
     line = line.lstrip()
     info, separator, data = line[2:].partition("::")
     if not line.startswith("::") or not separator:
@@ -342,7 +343,7 @@ def _parse_legacy(line: str, registered: Collection[str]) -> Command | None:
 def _properties(pairs: Iterable[str], escapes: Mapping[str, str]) -> dict[str, str]:
     properties = {}
     for pair in pairs:
-        # .NET's Split without empty entries drops the equals signs before either half.
+        # .NET's Split, which removes empty entries, drops the equals signs before both parts.
         name, _, value = pair.lstrip("=").partition("=")
         if value := value.lstrip("="):
             properties[_key(name)] = _unescape(value, escapes)

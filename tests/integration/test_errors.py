@@ -15,7 +15,7 @@ from sandbox.emulator.admission import Failing, Webhook
 from sandbox.emulator.server import EmulatedCluster
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
 
 QUOTA: dict[str, Any] = {
     "apiVersion": "v1",
@@ -25,7 +25,7 @@ QUOTA: dict[str, Any] = {
 }
 
 
-def expect(run: Run, reason: str) -> None:
+def expect(run: StepResult, reason: str) -> None:
     """The same failure on every way that it is told."""
     assert run.outputs["reason"] == reason, run.summary
     assert run.outputs["result"] == "error"
@@ -36,7 +36,7 @@ def expect(run: Run, reason: str) -> None:
     assert [each.level for each in run.log.annotations if each.level != "warning"] == ["error"]
 
 
-def pasted(run: Run, language: str) -> str:
+def pasted(run: StepResult, language: str) -> str:
     """What the summary offers to copy."""
     found = re.search(rf"^```{language}\n(.*?)\n```$", run.summary, re.DOTALL | re.MULTILINE)
     assert found, run.summary

@@ -13,7 +13,7 @@ from sandbox import CRONJOB, CRONJOB_MANIFEST, NAMESPACE
 from sandbox.net.http_proxy import ForwardProxy
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.net.fault_proxy import FaultProxy
 
 GET_JOB = re.compile(rf"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/.+")
@@ -35,7 +35,7 @@ def looks(proxy: FaultProxy) -> list[Any]:
     return [each for each in proxy.journal if each.method == "GET" and GET_JOB.fullmatch(each.path)]
 
 
-def expect_the_one_job(sandbox: Sandbox, run: Run) -> None:
+def expect_the_one_job(sandbox: Sandbox, run: StepResult) -> None:
     (job,) = jobs(sandbox)
     assert run.outputs["result"] == "created", run.summary
     assert run.outputs["job-name"] == job["metadata"]["name"]

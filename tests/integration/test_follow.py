@@ -14,7 +14,7 @@ from sandbox.names import ROOT
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.github.runner import Step
 
 COMPLETED = {"wait-for": "completed"}
@@ -23,7 +23,7 @@ JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
 
-def said(run: Run) -> str:
+def said(run: StepResult) -> str:
     return "\n".join(run.log.shown)
 
 

@@ -15,7 +15,7 @@ from sandbox.job_script import JobScript
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.github.runner import Step
 
 FOLLOW = {"wait-for": "completed"}
@@ -229,7 +229,7 @@ def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(sandbox: Sandbox):
 # --- before, during and right after the creating POST -------------------------------------------------------
 
 
-def cancel(sandbox: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> Run:
+def cancel(sandbox: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> StepResult:
     """Press, and cancel when the POST arrives or was answered."""
     steps: list[Step] = []
 

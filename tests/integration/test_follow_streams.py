@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.net.fault_proxy import FaultProxy, Rule
 
 FOLLOW = {"wait-for": "completed"}
@@ -51,7 +51,7 @@ def lists(sandbox: Sandbox) -> list[Any]:
     return [each for each in sandbox.cluster.journal if each.path == JOBS and "fieldSelector" in each.query]
 
 
-def see_it_end(sandbox: Sandbox, *, after: int) -> Run:
+def see_it_end(sandbox: Sandbox, *, after: int) -> StepResult:
     """Press; the Job succeeds once so many watches of it have reached the cluster."""
     step = sandbox.start(FOLLOW)
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)

@@ -15,14 +15,14 @@ from sandbox.net.http_proxy import ForwardProxy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
 
 
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def press(sandbox: Sandbox, kubeconfig: str, **inputs: str) -> Run:
+def press(sandbox: Sandbox, kubeconfig: str, **inputs: str) -> StepResult:
     empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "namespace": ""}
     return sandbox.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
 
@@ -109,7 +109,7 @@ def test_the_token_is_masked_and_not_shown(sandbox: Sandbox, config: dict[str, A
     assert token not in "\n".join(run.log.shown) + run.summary
 
 
-def refused(run: Run, sandbox: Sandbox, word: str) -> None:
+def refused(run: StepResult, sandbox: Sandbox, word: str) -> None:
     assert run.outputs["reason"] == "InvalidKubeconfig", run.summary
     assert word in run.summary
     assert run.stderr == b""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import NAMESPACE
-from sandbox.github.oidc_provider import Defect
+from sandbox.github.oidc_provider import TokenDefect
 from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy
 from sandbox.net.http_proxy import ForwardProxy
@@ -16,7 +16,7 @@ from sandbox.net.http_proxy import ForwardProxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def forward() -> Iterator[ForwardProxy]:
         yield proxy
 
 
-def expect(run: Run, reason: str) -> None:
+def expect(run: StepResult, reason: str) -> None:
     assert run.outputs["reason"] == reason, run.summary
     assert run.exit_status == 1
     assert run.outputs["job-name"] == ""
@@ -166,14 +166,14 @@ def test_another_issuer_and_server_url(sandbox: Sandbox):
 
 @pytest.mark.no_cluster
 def test_tokens_that_have_expired_or_are_not_valid_yet(sandbox: Sandbox):
-    for defect in (Defect.EXPIRED, Defect.NOT_YET_VALID):
-        sandbox.github.defect = defect
+    for defect in (TokenDefect.EXPIRED, TokenDefect.NOT_YET_VALID):
+        sandbox.github.token_defect = defect
         expect(sandbox.run(), "TokenExpired")
 
 
 @pytest.mark.no_cluster
 def test_a_token_signed_by_an_unpublished_key(sandbox: Sandbox):
-    sandbox.github.defect = Defect.UNPUBLISHED_KEY
+    sandbox.github.token_defect = TokenDefect.UNPUBLISHED_KEY
 
     expect(sandbox.run(), "TokenRejected")
 

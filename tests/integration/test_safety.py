@@ -19,7 +19,7 @@ from sandbox.net.fault_proxy import FaultProxy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
 
 # Each of these together, since a process takes a second: tests/unit tries them one by one, and thousands more.
 HOSTILE = {
@@ -50,11 +50,11 @@ class Elements(HTMLParser):
         self.links += [value or "" for name, value in attrs if name == "href"]
 
 
-def elements(run: Run) -> Elements:
+def elements(run: StepResult) -> Elements:
     return Elements(github_flavored_markdown_to_html(run.summary, cmark.Options.CMARK_OPT_UNSAFE))
 
 
-def expect_harmless(run: Run) -> None:
+def expect_harmless(run: StepResult) -> None:
     """Nothing took effect but what the action itself says."""
     assert {command.name for command in run.log.commands} <= EXPECTED_COMMANDS
     assert not run.log.failed

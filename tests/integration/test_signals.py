@@ -10,7 +10,7 @@ import pytest
 from sandbox import NAMESPACE
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.github.runner import Step
     from sandbox.net.fault_proxy import FaultProxy
 
@@ -21,7 +21,7 @@ def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
 
 def cancel_on(
     sandbox: Sandbox, proxy: FaultProxy, method: str, number: signal.Signals, *, answered: bool = False
-) -> Run:
+) -> StepResult:
     """Press, and send the signal when that request arrives, or has been answered by the server."""
     steps: list[Step] = []
 

@@ -10,10 +10,10 @@ import pytest
 from sandbox import CRONJOB_MANIFEST
 
 if TYPE_CHECKING:
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
 
 
-def warnings(run: Run) -> list[str]:
+def warnings(run: StepResult) -> list[str]:
     return [each.message for each in run.log.annotations if each.level == "warning"]
 
 

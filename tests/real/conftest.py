@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sandbox.github.runner import Launch
+    from sandbox.github.runner import Launcher
     from tests.real.laboratory import Object
 
 __all__ = ["engine", "from_image", "image", "in_image", "root"]  # fixtures
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def sandbox(from_image: Launch) -> Iterator[Sandbox]:
+def sandbox(from_image: Launcher) -> Iterator[Sandbox]:
     """A local GitHub and AWS, and a real cluster whose Jobs run."""
     with Sandbox(partial(RealCluster, runs_jobs=True)) as sandbox:
         sandbox.launch = from_image
@@ -57,7 +57,7 @@ def cluster(sandbox: Sandbox) -> RealCluster:
 
 
 @pytest.fixture(scope="session")
-def laboratory(from_image: Launch) -> Laboratory:
+def laboratory(from_image: Launcher) -> Laboratory:
     """One whose API server has every gate open that the manifests need."""
     gates = {gate for each in MANIFESTS if each.since <= server_minor() for gate in each.gates}
     return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)), from_image)

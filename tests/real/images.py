@@ -15,7 +15,7 @@ from sandbox.tools.podman import Engine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.github.runner import Launch
+    from sandbox.github.runner import Launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
@@ -47,12 +47,12 @@ def root(engine: Engine, image: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def from_image(root: Path) -> Launch:
+def from_image(root: Path) -> Launcher:
     """Starts a step with the image's files and its Python, but without a container."""
-    return container.as_process(root)
+    return container.process_launcher(root)
 
 
 @pytest.fixture(scope="session")
-def in_image(engine: Engine, image: str) -> Launch:
+def in_image(engine: Engine, image: str) -> Launcher:
     """Starts a step in the image, as the runner does."""
     return container.launcher(engine, image)

@@ -21,9 +21,9 @@ from tests.real.kubectl import NEWEST, PREVIOUS, Kubectl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sandbox import Run
+    from sandbox import StepResult
     from sandbox.control_plane.control_plane import ControlPlane
-    from sandbox.github.runner import Launch
+    from sandbox.github.runner import Launcher
 
 Object = dict[str, Any]
 BATCH = "/apis/batch/v1/namespaces"
@@ -43,7 +43,7 @@ def server_minor() -> int:
 class Laboratory:
     """Of one control plane; `kubectls` are the newest one and the one before it, `launch` starts the action."""
 
-    def __init__(self, plane: ControlPlane, launch: Launch) -> None:
+    def __init__(self, plane: ControlPlane, launch: Launcher) -> None:
         self.plane, self._launch = plane, launch
         self.kubectls = tuple(Kubectl(program, plane.kubeconfig) for program in (NEWEST, PREVIOUS))
         self.minor = server_minor()
@@ -73,7 +73,7 @@ class Laboratory:
             stored.append(self.post(f"{BATCH}/{namespace}/cronjobs?fieldValidation=Strict", moved))
         return stored
 
-    def press(self, cronjob: Object, **inputs: str) -> Run:
+    def press(self, cronjob: Object, **inputs: str) -> StepResult:
         """A press of the button."""
         form = {
             "kubeconfig": self.kubeconfig(),

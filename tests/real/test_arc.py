@@ -18,7 +18,7 @@ import yaml
 
 from sandbox import NAMESPACE
 from sandbox.github import workflow_commands
-from sandbox.github.container import path_in_image, translated
+from sandbox.github.container import container_path, path_in_image
 from sandbox.tools.podman import run
 from tests.real.images import ROOT
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox import Sandbox
-    from sandbox.github.runner import Places
+    from sandbox.github.runner import RunnerFolders
     from sandbox.tools.podman import Engine
 
 REPOSITORY = "batch/batch"
@@ -81,16 +81,16 @@ class Pod:
         assert sorted(there.splitlines()) == sorted(here.splitlines())
         assert here
 
-    def launch(self, entrypoint: Path, variables: Mapping[str, str], places: Places) -> subprocess.Popen[bytes]:
+    def launch(self, entrypoint: Path, variables: Mapping[str, str], folders: RunnerFolders) -> subprocess.Popen[bytes]:
         """Copy the runner's folders into the pod and start the step's script."""
-        inside = {name: translated(value, places) for name, value in variables.items()}
-        work = places.temp.with_name("__w")
+        inside = {name: container_path(value, folders) for name, value in variables.items()}
+        work = folders.temp.with_name("__w")
         temp, workspace = work / "_temp", work / REPOSITORY
         workspace.parent.mkdir(parents=True)
-        places.temp.rename(temp)
-        places.temp.symlink_to(temp)
-        places.workspace.rename(workspace)
-        places.workspace.symlink_to(workspace)
+        folders.temp.rename(temp)
+        folders.temp.symlink_to(temp)
+        folders.workspace.rename(workspace)
+        folders.workspace.symlink_to(workspace)
         name = f"{uuid.uuid4()}.sh"
         (temp / name).write_text(script(path_in_image(entrypoint), inside))
         self.copy(work, "/__w")

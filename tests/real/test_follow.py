@@ -26,7 +26,7 @@ from sandbox.tools.wait import TIMEOUT_SECONDS, until
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
-    from sandbox import Run, Sandbox
+    from sandbox import Sandbox, StepResult
     from sandbox.control_plane.cluster import RealCluster
     from sandbox.github.runner import Step
     from sandbox.tools.podman import Engine
@@ -56,11 +56,11 @@ def may_delete_jobs(sandbox: Sandbox) -> None:
     sandbox.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
 
 
-def said(run: Run) -> str:
+def said(run: StepResult) -> str:
     return "\n".join(run.log.shown)
 
 
-def levels(run: Run) -> list[str]:
+def levels(run: StepResult) -> list[str]:
     return [each.level for each in run.log.annotations]
 
 

@@ -11,15 +11,12 @@ import pytest
 
 from sandbox import CRONJOB, NAMESPACE
 from sandbox.github import container
-from sandbox.github.container import run_command, translated
-from sandbox.github.runner import Places
-from tests.real.images import ENTRYPOINT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox import Run, Sandbox
-    from sandbox.github.runner import Launch, Step
+    from sandbox import Sandbox, StepResult
+    from sandbox.github.runner import Launcher, Step
     from sandbox.net.fault_proxy import FaultProxy
     from sandbox.tools.podman import Engine
 
@@ -29,11 +26,11 @@ UNTIL_KILL = 2.5
 
 
 @pytest.fixture(autouse=True)
-def in_a_container(sandbox: Sandbox, in_image: Launch) -> None:
+def in_a_container(sandbox: Sandbox, in_image: Launcher) -> None:
     sandbox.launch = in_image
 
 
-def cancel(step: Step) -> Run:
+def cancel(step: Step) -> StepResult:
     """What the runner does when a person presses cancel; then what it finds."""
     for number, seconds in ((signal.SIGINT, UNTIL_SIGTERM), (signal.SIGTERM, UNTIL_KILL)):
         step.process.send_signal(number)
@@ -46,7 +43,7 @@ def cancel(step: Step) -> Run:
     pytest.fail(f"the step outlived its cancelling:\n{step.finish().log.shown}")
 
 
-def cancelled_on(sandbox: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> Run:
+def cancelled_on(sandbox: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> StepResult:
     """Press, and cancel when the proxy hears such a request, or has its answer."""
     heard = HeardOnce(method)
     if answered:
@@ -75,25 +72,6 @@ class HeardOnce:
 
 def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
     return sandbox.cluster.list("Job", NAMESPACE)
-
-
-def test_the_command_is_the_runners(tmp_path: Path):
-    """DockerCommandManager.DockerRun: no --init, --user, --tty, --stop-timeout, --pull; the values out of sight."""
-    command = run_command(
-        "ghcr.example/acme/run-cronjob@sha256:0a", ENTRYPOINT, "5d3c1e", variables=("HOME", "CI"), mounts={"/a": "/b"}
-    )
-
-    name = command[3]
-    assert command == (
-        *("podman", "run", "--name", name, "--label", "5d3c1e", "--workdir", "/github/workspace", "--rm"),
-        *("-e", "HOME", "-e", "CI", "-e", "GITHUB_ACTIONS=true", "--entrypoint", "/app/entrypoint.py"),
-        *("-v", "/a:/b", "ghcr.example/acme/run-cronjob@sha256:0a"),
-    )
-    places = Places(tmp_path / "w", tmp_path / "t/home", tmp_path / "t", tmp_path / "t/commands", tmp_path / "t/flow")
-    assert translated(f"{tmp_path}/t/home", places) == "/github/home"
-    assert translated(f"{tmp_path}/t/commands/set_output_1", places) == "/github/file_commands/set_output_1"
-    assert translated(f"{tmp_path}/t/other", places) == "/github/runner_temp/other"
-    assert translated(f"{tmp_path}/workspace", places) == f"{tmp_path}/workspace"
 
 
 def test_a_press_creates_the_job_and_tells(sandbox: Sandbox):

@@ -1,4 +1,4 @@
-"""The local GitHub vouches for a workflow run as GitHub does."""
+"""The OIDC provider issues tokens with the claims and signature that GitHub documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jwt
 import pytest
 import urllib3
 
-from sandbox.github.oidc_provider import Defect, Event, GitHub
+from sandbox.github.oidc_provider import GitHub, TokenDefect, WorkflowEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,21 +77,21 @@ def test_without_an_audience_the_token_is_for_the_repositorys_owner(github: GitH
 @pytest.mark.parametrize(
     ("event", "sub"),
     [
-        (Event(environment="production"), "repo:acme/batch:environment:production"),
-        (Event(environment="eu:production"), "repo:acme/batch:environment:eu%3Aproduction"),
-        (Event(environment=None), "repo:acme/batch:ref:refs/heads/main"),
-        (Event(environment=None, ref="refs/tags/v1"), "repo:acme/batch:ref:refs/tags/v1"),
-        (Event(environment=None, event_name="pull_request"), "repo:acme/batch:pull_request"),
-        (Event(environment=None, immutable_sub=True), "repo:acme@65/batch@74:ref:refs/heads/main"),
-        (Event(environment="staging", immutable_sub=True), "repo:acme@65/batch@74:environment:staging"),
+        (WorkflowEvent(environment="production"), "repo:acme/batch:environment:production"),
+        (WorkflowEvent(environment="eu:production"), "repo:acme/batch:environment:eu%3Aproduction"),
+        (WorkflowEvent(environment=None), "repo:acme/batch:ref:refs/heads/main"),
+        (WorkflowEvent(environment=None, ref="refs/tags/v1"), "repo:acme/batch:ref:refs/tags/v1"),
+        (WorkflowEvent(environment=None, event_name="pull_request"), "repo:acme/batch:pull_request"),
+        (WorkflowEvent(environment=None, immutable_sub=True), "repo:acme@65/batch@74:ref:refs/heads/main"),
+        (WorkflowEvent(environment="staging", immutable_sub=True), "repo:acme@65/batch@74:environment:staging"),
     ],
 )
-def test_the_subject_names_the_environment_or_else_the_ref_in_either_format(event: Event, sub: str):
+def test_the_subject_names_the_environment_or_else_the_ref_in_either_format(event: WorkflowEvent, sub: str):
     assert event.claims["sub"] == sub
 
 
 def test_there_is_an_environment_claim_only_in_an_environment():
-    assert "environment" not in Event(environment=None).claims
+    assert "environment" not in WorkflowEvent(environment=None).claims
 
 
 @pytest.mark.parametrize(
@@ -99,20 +99,20 @@ def test_there_is_an_environment_claim_only_in_an_environment():
     [("refs/heads/team/fix", "branch", "team/fix"), ("refs/tags/v1.0", "tag", "v1.0")],
 )
 def test_a_ref_is_a_branch_or_a_tag(ref: str, ref_type: str, name: str):
-    event = Event(ref=ref)
+    event = WorkflowEvent(ref=ref)
 
     assert (event.claims["ref_type"], event.ref_name) == (ref_type, name)
 
 
-def test_the_event_in_force_can_be_changed(github: GitHub):
+def test_the_event_can_be_changed(github: GitHub):
     github.event = replace(github.event, ref="refs/heads/other", actor="mallory")
 
     claims = verified(github.token(AUDIENCE), github.jwks())
     assert (claims["ref"], claims["actor"]) == ("refs/heads/other", "mallory")
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer stranger", "Basic {token}"])
-def test_nobody_gets_a_token_without_the_request_token(github: GitHub, authorization: str):
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer other", "Basic {token}"])
+def test_a_token_requires_the_request_token(github: GitHub, authorization: str):
     answer = get(github.request_url, Authorization=authorization.format(token=github.request_token))
 
     assert answer.status == 401
@@ -120,7 +120,7 @@ def test_nobody_gets_a_token_without_the_request_token(github: GitHub, authoriza
     assert "value" not in answer.json()
 
 
-def test_a_request_that_spoils_the_given_query_is_refused(github: GitHub):
+def test_a_request_without_the_original_query_is_refused(github: GitHub):
     answer = get(f"{github.request_url}?audience={AUDIENCE}", Authorization=f"Bearer {github.request_token}")
 
     assert answer.status == 400
@@ -132,10 +132,10 @@ def test_an_unknown_path_is_not_found(github: GitHub):
 
 @pytest.mark.parametrize(
     ("defect", "error"),
-    [(Defect.EXPIRED, jwt.ExpiredSignatureError), (Defect.NOT_YET_VALID, jwt.ImmatureSignatureError)],
+    [(TokenDefect.EXPIRED, jwt.ExpiredSignatureError), (TokenDefect.NOT_YET_VALID, jwt.ImmatureSignatureError)],
 )
-def test_tokens_can_be_out_of_their_time(github: GitHub, defect: Defect, error: type[Exception]):
-    github.defect = defect
+def test_tokens_can_be_expired_or_not_yet_valid(github: GitHub, defect: TokenDefect, error: type[Exception]):
+    github.token_defect = defect
 
     with pytest.raises(error):
         verified(github.token(AUDIENCE), github.jwks())
@@ -143,7 +143,7 @@ def test_tokens_can_be_out_of_their_time(github: GitHub, defect: Defect, error: 
 
 def test_tokens_can_be_signed_by_a_key_that_is_not_published(github: GitHub):
     published = github.jwks()["keys"][0]
-    github.defect = Defect.UNPUBLISHED_KEY
+    github.token_defect = TokenDefect.UNPUBLISHED_KEY
 
     token = github.token(AUDIENCE)
 
@@ -152,7 +152,7 @@ def test_tokens_can_be_signed_by_a_key_that_is_not_published(github: GitHub):
         jwt.decode(token, jwt.PyJWK(published), algorithms=["RS256"], audience=AUDIENCE)
 
 
-def test_an_enterprise_server_is_an_issuer_of_its_own():
+def test_an_enterprise_server_has_its_own_issuer():
     with GitHub("https://ghes.example") as github:
         configuration = get(f"{github.url}/.well-known/openid-configuration").json()
         claims = verified(github.token(AUDIENCE), github.jwks())
@@ -163,8 +163,8 @@ def test_an_enterprise_server_is_an_issuer_of_its_own():
 
 
 @pytest.mark.parametrize(("visibility", "private"), [("public", False), ("internal", True), ("private", True)])
-def test_the_payload_carries_the_form_and_the_repositorys_visibility(visibility: str, private: bool):
-    payload = Event(visibility=visibility, inputs={"cronjob": "nightly-report"}).payload("https://github.com")
+def test_the_payload_holds_the_inputs_and_the_repositorys_visibility(visibility: str, private: bool):
+    payload = WorkflowEvent(visibility=visibility, inputs={"cronjob": "nightly-report"}).payload("https://github.com")
 
     assert payload["inputs"] == {"cronjob": "nightly-report"}
     assert payload["repository"]["visibility"] == visibility

@@ -1,4 +1,4 @@
-"""The runner's model gives an action what the runner gives it, and takes from it what the runner takes."""
+"""A step gets the variables and files of the real runner, and its result is read as the runner does."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandbox.github.runner import Run
+    from sandbox.github.runner import StepResult
 
-    RunScript: TypeAlias = Callable[..., Run]
+    RunScript: TypeAlias = Callable[..., StepResult]
 
 ACTION = """
 inputs:
@@ -31,7 +31,7 @@ inputs:
   role-duration-seconds: {default: 3600}
   two words: {default: "  as written "}
 """
-TELL_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
+PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def github() -> Iterator[GitHub]:
 
 @pytest.fixture
 def step(tmp_path: Path, github: GitHub) -> Callable[[str], dict[str, Any]]:
-    """What a step with this script as its action is made from."""
+    """The arguments of start_step for a step whose action runs a script."""
 
     def make(script: str) -> dict[str, Any]:
         action = tmp_path / "action"
@@ -61,9 +61,9 @@ def run(step: Callable[[str], dict[str, Any]]) -> RunScript:
     return lambda script, **options: run_step(**{**step(script), **options})
 
 
-def environment(run: Run) -> dict[str, str]:
-    told: dict[str, str] = json.loads(run.stdout)
-    return told
+def environment(run: StepResult) -> dict[str, str]:
+    variables: dict[str, str] = json.loads(run.stdout)
+    return variables
 
 
 def test_the_exit_status_and_both_streams_are_kept(run: RunScript):
@@ -75,9 +75,9 @@ def test_the_exit_status_and_both_streams_are_kept(run: RunScript):
 
 
 def test_inputs_arrive_in_capitals_with_hyphens_and_with_underscores_for_spaces(run: RunScript):
-    told = environment(run(TELL_ENVIRONMENT, inputs={"cronjob": "nightly", "dry-run": ""}))
+    variables = environment(run(PRINT_ENVIRONMENT, inputs={"cronjob": "nightly", "dry-run": ""}))
 
-    assert {name: value for name, value in told.items() if name.startswith("INPUT_")} == {
+    assert {name: value for name, value in variables.items() if name.startswith("INPUT_")} == {
         "INPUT_CRONJOB": "nightly",
         "INPUT_DRY-RUN": "",
         "INPUT_ROLE-DURATION-SECONDS": "3600",
@@ -86,19 +86,19 @@ def test_inputs_arrive_in_capitals_with_hyphens_and_with_underscores_for_spaces(
 
 
 def test_an_input_that_is_not_given_has_its_default_as_written_or_is_empty(run: RunScript):
-    told = environment(run(TELL_ENVIRONMENT))
+    variables = environment(run(PRINT_ENVIRONMENT))
 
-    assert told["INPUT_DRY-RUN"] == "false"
-    assert told["INPUT_CRONJOB"] == ""
+    assert variables["INPUT_DRY-RUN"] == "false"
+    assert variables["INPUT_CRONJOB"] == ""
 
 
-def test_the_event_in_force_is_told(run: RunScript, github: GitHub):
+def test_the_variables_and_the_payload_describe_the_event(run: RunScript, github: GitHub):
     github.event = replace(github.event, actor="ann", triggering_actor="bob", run_attempt=2, visibility="public")
 
-    ended = run(TELL_ENVIRONMENT + "; print(open(os.environ['GITHUB_EVENT_PATH']).read())")
+    ended = run(PRINT_ENVIRONMENT + "; print(open(os.environ['GITHUB_EVENT_PATH']).read())")
 
     first, second = ended.stdout.splitlines()
-    told, payload = json.loads(first), json.loads(second)
+    variables, payload = json.loads(first), json.loads(second)
     expected = {
         "GITHUB_ACTOR": "ann",
         "GITHUB_TRIGGERING_ACTOR": "bob",
@@ -114,39 +114,39 @@ def test_the_event_in_force_is_told(run: RunScript, github: GitHub):
         "GITHUB_ACTIONS": "true",
         "CI": "true",
     }
-    assert told | expected == told
+    assert variables | expected == variables
     assert payload["repository"]["visibility"] == "public"
 
 
-def test_an_enterprise_server_is_told_by_its_urls(step: Callable[[str], dict[str, Any]]):
+def test_the_variables_hold_the_urls_of_an_enterprise_server(step: Callable[[str], dict[str, Any]]):
     with GitHub("https://ghes.example") as enterprise:
-        told = environment(run_step(**{**step(TELL_ENVIRONMENT), "github": enterprise}))
+        variables = environment(run_step(**{**step(PRINT_ENVIRONMENT), "github": enterprise}))
 
-    assert told["GITHUB_SERVER_URL"] == "https://ghes.example"
-    assert told["GITHUB_API_URL"] == "https://ghes.example/api/v3"
+    assert variables["GITHUB_SERVER_URL"] == "https://ghes.example"
+    assert variables["GITHUB_API_URL"] == "https://ghes.example/api/v3"
 
 
-def test_nothing_of_our_own_environment_reaches_the_action_but_path(run: RunScript, monkeypatch: pytest.MonkeyPatch):
+def test_only_path_of_the_tests_environment_reaches_the_action(run: RunScript, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_PROFILE", "production")
 
-    told = environment(run(TELL_ENVIRONMENT))
+    variables = environment(run(PRINT_ENVIRONMENT))
 
-    assert told["PATH"] == os.environ["PATH"]
-    assert "AWS_PROFILE" not in told
+    assert variables["PATH"] == os.environ["PATH"]
+    assert "AWS_PROFILE" not in variables
     prefixes = ("GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_")
-    assert {name for name in told if not name.startswith(prefixes)} <= {"PATH", "HOME", "CI", "LC_CTYPE"}
+    assert {name for name in variables if not name.startswith(prefixes)} <= {"PATH", "HOME", "CI", "LC_CTYPE"}
 
 
-def test_the_environment_can_be_added_to_overridden_and_cut(run: RunScript):
-    told = environment(
-        run(TELL_ENVIRONMENT, environ={"GITHUB_ACTOR": "eve", "AWS_REGION": "x"}, unset=["GITHUB_SHA", "AWS_REGION"])
+def test_variables_can_be_added_overridden_and_removed(run: RunScript):
+    variables = environment(
+        run(PRINT_ENVIRONMENT, environ={"GITHUB_ACTOR": "eve", "AWS_REGION": "x"}, unset=["GITHUB_SHA", "AWS_REGION"])
     )
 
-    assert told["GITHUB_ACTOR"] == "eve"
-    assert not told.keys() & {"GITHUB_SHA", "AWS_REGION"}
+    assert variables["GITHUB_ACTOR"] == "eve"
+    assert not variables.keys() & {"GITHUB_SHA", "AWS_REGION"}
 
 
-def test_a_token_can_be_asked_for_with_the_permission(run: RunScript, github: GitHub):
+def test_with_the_permission_a_token_can_be_requested(run: RunScript, github: GitHub):
     ended = run(
         """
         import json, os, urllib.request
@@ -160,11 +160,11 @@ def test_a_token_can_be_asked_for_with_the_permission(run: RunScript, github: Gi
     assert len(github.journal) == 1
 
 
-def test_without_the_permission_there_is_nothing_to_ask_for_a_token(run: RunScript):
-    told = environment(run(TELL_ENVIRONMENT, id_token_permission=False))
+def test_without_the_permission_the_variables_for_tokens_are_missing(run: RunScript):
+    variables = environment(run(PRINT_ENVIRONMENT, id_token_permission=False))
 
-    assert not [name for name in told if name.startswith("ACTIONS_ID_TOKEN")]
-    assert "ACTIONS_RUNTIME_TOKEN" in told
+    assert not [name for name in variables if name.startswith("ACTIONS_ID_TOKEN")]
+    assert "ACTIONS_RUNTIME_TOKEN" in variables
 
 
 def test_python_is_isolated_from_the_workspace_it_starts_in(run: RunScript, tmp_path: Path):
@@ -182,7 +182,7 @@ def test_python_is_isolated_from_the_workspace_it_starts_in(run: RunScript, tmp_
     assert ended.workspace == workspace
 
 
-def test_home_can_be_one_that_other_steps_wrote(run: RunScript, tmp_path: Path):
+def test_home_can_be_shared_with_other_steps(run: RunScript, tmp_path: Path):
     assert run("", home=tmp_path).home == tmp_path
 
 
@@ -207,7 +207,7 @@ def test_outputs_are_read_from_their_file_and_from_the_log(run: RunScript):
     assert ended.succeeded
 
 
-def test_an_output_that_holds_a_masked_value_vanishes(run: RunScript):
+def test_an_output_that_holds_a_masked_value_is_dropped(run: RunScript):
     ended = run(write("GITHUB_OUTPUT", "job-name=nightly-x1\nresult=created\n") + "; print('::add-mask::x')")
 
     assert ended.outputs == {"result": "created"}
@@ -257,7 +257,7 @@ def test_the_other_files_are_kept_as_written(run: RunScript, variable: str, name
     assert run(write(variable, "a=b\n")).files[name] == b"a=b\n"
 
 
-def test_files_that_the_action_leaves_alone_are_empty(run: RunScript):
+def test_files_that_the_action_does_not_write_are_empty(run: RunScript):
     ended = run("")
 
     assert set(ended.files) == {"output", "env", "path", "state", "step_summary"}
@@ -276,7 +276,7 @@ def test_a_started_step_can_be_sent_signals(step: Callable[[str], dict[str, Any]
     assert started.finish().exit_status == -signal.SIGKILL
 
 
-def test_whoever_wants_to_is_told_of_the_start(run: RunScript):
+def test_on_start_gets_the_process(run: RunScript):
     seen: list[subprocess.Popen[bytes]] = []
 
     run("", on_start=seen.append)
@@ -284,15 +284,15 @@ def test_whoever_wants_to_is_told_of_the_start(run: RunScript):
     assert [process.returncode for process in seen] == [0]
 
 
-def test_a_step_that_does_not_end_is_killed_and_its_log_told(run: RunScript):
+def test_a_step_that_does_not_end_is_killed_and_its_log_reported(run: RunScript):
     seen: list[subprocess.Popen[bytes]] = []
 
-    def wait_until_it_speaks(process: subprocess.Popen[bytes]) -> None:
+    def wait_for_output(process: subprocess.Popen[bytes]) -> None:
         assert process.stdout
         select.select([process.stdout], [], [], 60)
         seen.append(process)
 
     with pytest.raises(TimeoutError, match="::notice::waiting"):
-        run(WAIT, on_start=wait_until_it_speaks, timeout=0.01)
+        run(WAIT, on_start=wait_for_output, timeout=0.01)
 
     assert seen[0].returncode == -signal.SIGKILL

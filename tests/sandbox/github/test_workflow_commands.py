@@ -1,4 +1,4 @@
-"""The model of the runner's parser takes for a command whatever the runner would take for one."""
+"""The parser recognizes every command that the runner recognizes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INVISIBLE = [
 ]
 
 
-def obeyed(line: str) -> list[Command]:
+def commands(line: str) -> list[Command]:
     return list(interpret(line.encode()).commands)
 
 
@@ -53,7 +53,7 @@ def obeyed(line: str) -> list[Command]:
     ],
 )
 def test_a_line_of_either_syntax_is_a_command(line: str):
-    assert obeyed(line) == [ERROR]
+    assert commands(line) == [ERROR]
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,19 @@ def test_any_other_line_is_shown_as_it_is(line: str):
 
 @pytest.mark.parametrize("hidden", INVISIBLE)
 @pytest.mark.parametrize("template", ["{}::error::boom", ":{}:error::boom", "::error{}::boom", "::error:{}:boom"])
-def test_invisible_characters_disguise_no_command(template: str, hidden: str):
-    assert obeyed(template.format(hidden)) == [ERROR]
+def test_invisible_characters_do_not_hide_a_command(template: str, hidden: str):
+    assert commands(template.format(hidden)) == [ERROR]
 
 
 @pytest.mark.parametrize("hidden", INVISIBLE)
 @pytest.mark.parametrize("template", ["{}##[error]boom", "#{}#[error]boom", "x ##{}[error]boom", "##[error{}]boom"])
-def test_invisible_characters_disguise_no_command_of_the_legacy_syntax(template: str, hidden: str):
-    assert obeyed(template.format(hidden)) == [ERROR]
+def test_invisible_characters_do_not_hide_a_command_of_the_legacy_syntax(template: str, hidden: str):
+    assert commands(template.format(hidden)) == [ERROR]
 
 
 @pytest.mark.parametrize("name", ["e\u200brror", "add-mas\u212a", "add-ma\u017fk", "not\u0131ce"])
-def test_letters_that_some_comparison_takes_for_others_disguise_no_command(name: str):
-    assert len(obeyed(f"::{name}::boom")) == 1
+def test_letters_that_some_comparison_considers_equal_do_not_hide_a_command(name: str):
+    assert len(commands(f"::{name}::boom")) == 1
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -104,8 +104,8 @@ def test_every_line_ending_of_the_runner_begins_a_new_line(ending: str):
 
 
 @pytest.mark.parametrize("no_ending", ["\x0b", "\x0c", "\x85", "\u2028"])
-def test_other_line_separators_begin_none(no_ending: str):
-    assert obeyed(f"progress{no_ending}::error::boom") == []
+def test_other_line_separators_do_not_begin_a_new_line(no_ending: str):
+    assert commands(f"progress{no_ending}::error::boom") == []
 
 
 def test_empty_lines_are_shown_and_the_last_line_needs_no_ending():
@@ -113,21 +113,21 @@ def test_empty_lines_are_shown_and_the_last_line_needs_no_ending():
     assert interpret(b"").shown == ()
 
 
-def test_bytes_that_are_no_utf8_are_shown_as_replacements():
+def test_invalid_utf8_is_shown_as_replacement_characters():
     assert interpret(b"\xff::error::boom\n").shown == ("\ufffd::error::boom",)
 
 
 def test_properties_are_read_and_unescaped_in_the_current_syntax():
     line = "::error  file=a.py, TITLE=50%25%3A a%2Cb,=,empty=,==line==1=2 ::one%0Atwo%253A %3A"
 
-    (command,) = obeyed(line)
+    (command,) = commands(line)
 
     assert command.properties == {"file": "a.py", " title": "50%: a,b", "line": "1=2"}
     assert command.data == "one\ntwo%3A %3A"
 
 
 def test_properties_are_read_and_unescaped_in_the_legacy_syntax():
-    (command,) = obeyed("##[warning title=a%5Db;file=c%3Bd]one%0Dtwo%25")
+    (command,) = commands("##[warning title=a%5Db;file=c%3Bd]one%0Dtwo%25")
 
     assert command.properties == {"title": "a]b", "file": "c;d"}
     assert command.data == "one\rtwo%"
@@ -141,7 +141,7 @@ def test_annotations_have_level_title_and_message(level: str):
     assert result.shown == (f"##[{level}]one", "two")
 
 
-def test_annotations_over_githubs_limits_are_told_whole():
+def test_annotations_over_githubs_limits_are_kept_complete():
     result = interpret(b"".join(b"::notice::%s\n" % (b"x" * 5000) for _ in range(12)))
 
     assert [len(each.message) for each in result.annotations] == [5000] * 12
@@ -155,7 +155,7 @@ def test_groups_are_shown_as_such():
     )
 
 
-def test_debug_messages_are_obeyed_and_not_shown():
+def test_debug_messages_are_commands_and_are_not_shown():
     result = interpret(b"::debug::secret thoughts\n")
 
     assert result.shown == ()
@@ -177,7 +177,7 @@ def test_each_line_of_a_masked_value_is_masked_too():
     assert result.shown == ("say ***",)
 
 
-def test_nothing_is_not_maskable():
+def test_an_empty_value_is_not_masked():
     result = interpret(b"::add-mask:: \n")
 
     assert result.masks == ()
@@ -230,7 +230,7 @@ def test_nothing_else_ends_a_stopped_region(line: str):
     assert result.stopped_regions == (StoppedRegion("t0k3n", (line,), resumed=False),)
 
 
-def test_a_stop_token_is_no_command_once_it_was_used():
+def test_a_stop_token_is_not_a_command_after_it_was_used():
     result = interpret(b"::stop-commands::t0k3n\n::t0k3n::\n::t0k3n::\n")
 
     assert len(result.stopped_regions) == 1
@@ -238,7 +238,7 @@ def test_a_stop_token_is_no_command_once_it_was_used():
 
 
 @pytest.mark.parametrize("token", ["", "error", "Stop-Commands", "pause-logging"])
-def test_a_stop_token_that_anyone_could_say_fails_the_step_and_stops_nothing(token: str):
+def test_a_stop_token_that_is_empty_or_a_command_fails_the_step_and_stops_nothing(token: str):
     result = interpret(f"::stop-commands::{token}\n::notice::still\n".encode())
 
     assert result.failed
@@ -249,7 +249,7 @@ def test_a_stop_token_that_anyone_could_say_fails_the_step_and_stops_nothing(tok
 @pytest.mark.parametrize(
     "line", ["::set-env name=PATH::/evil", "::add-path::/evil", "::set-output::x", "::echo::maybe"]
 )
-def test_a_command_that_the_runner_cant_obey_fails_the_step(line: str):
+def test_a_command_that_the_runner_cannot_execute_fails_the_step(line: str):
     result = interpret(line.encode())
 
     assert result.failed
@@ -319,12 +319,12 @@ def test_file_commands_set_names_to_values(content: str, pairs: dict[str, str]):
         ("a<<EOF\r\none\nEOF\n", "Matching delimiter not found 'EOF\r'"),
     ],
 )
-def test_a_mistake_in_a_file_command_is_an_error(content: str, message: str):
+def test_an_invalid_file_command_is_an_error(content: str, message: str):
     with pytest.raises(FileCommandError, match=message):
         list(key_value_pairs(content.encode()))
 
 
-def test_what_stands_before_a_mistake_in_a_file_command_counts():
+def test_pairs_before_an_error_in_a_file_command_are_kept():
     pairs = key_value_pairs(b"a=1\nnonsense\n")
 
     assert next(pairs) == ("a", "1")
