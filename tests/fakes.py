@@ -67,4 +67,4 @@ class FakeActions:
 def published(known: Outcome) -> tuple[int, FakeActions]:
     """The exit status, and all that was written."""
     actions = FakeActions()
-    return publish.tell(known, cast("Actions", actions)), actions
+    return publish.publish(known, cast("Actions", actions)), actions

@@ -231,8 +231,8 @@ def _conflicts(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         yield "job-name", "aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}"
 
 
-def left(environ: Mapping[str, str]) -> JobRef | None:
-    """Return the Job that an earlier entrypoint of this step may have left behind, from the step's state."""
+def saved_job(environ: Mapping[str, str]) -> JobRef | None:
+    """Return the Job that an earlier entrypoint of this step has saved in the step's state, if there is one."""
     namespace, name, request_id = (environ.get(f"STATE_{key}", "") for key in ("namespace", "job", "request-id"))
     run_id = environ.get("GITHUB_RUN_ID", "")
     return JobRef(namespace, name, request_id=request_id, run_id=run_id) if name and request_id else None

@@ -13,7 +13,7 @@ from run_cronjob.core.models import Creation, Deletion, OnCancel, Outcome, Resul
 from run_cronjob.diagnosis.run import invalid_inputs
 from run_cronjob.outcome import final_outcome, run_and_record
 from run_cronjob.report import summary
-from run_cronjob.report.publish import tell, write
+from run_cronjob.report.publish import publish, write_outputs_and_summary
 from run_cronjob.run_state import RunState
 from run_cronjob.steps import Steps
 from run_cronjob.supervisor import Wakeup
@@ -32,12 +32,12 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:
         problem = invalid_inputs(invalid.complaints)
-        return tell(replace(invalid.known, problem=problem), actions)
+        return publish(replace(invalid.known, problem=problem), actions)
 
     clock = SystemClock()
     run_state = RunState(Outcome.of(asked), on_following=lambda: wakeups.put(Wakeup.FOLLOWING))
     steps = Steps(RunContext(asked, run_state, actions, clock, timeouts))
-    actions.line(summary.opening(run_state.outcome))
+    actions.line(summary.first_log_line(run_state.outcome))
     wakeup = supervisor.supervise(
         lambda: run_and_record(lambda: run(steps), run_state), run_state, wakeups, timeouts, asked.timeout
     )
@@ -48,7 +48,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
         outcome = delete_if_cancelled(outcome, steps, actions, timeouts)
     elif wakeup is Wakeup.DEADLINE:
         supervisor.exit_within(timeouts.leave_after_deadline, outcome.result.exit_status)
-    return tell(outcome, actions)
+    return publish(outcome, actions)
 
 
 def run(steps: Steps) -> None:
@@ -68,7 +68,7 @@ def delete_if_cancelled(outcome: Outcome, steps: Steps, actions: Actions, timeou
     if outcome.creation is Creation.NONE or outcome.dry_run:
         return outcome
     begun = replace(outcome, deletion=Deletion.BEGUN)
-    write(begun, actions)
+    write_outputs_and_summary(begun, actions)
     outcomes = [begun]
     supervisor.is_done_within(timeouts.delete, lambda: outcomes.append(steps.delete_job(begun)))
     return outcomes[-1]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) -> int:
     """Delete the Job that a cancelled run left in the cluster, if any; the process's exit status."""
-    job = inputs.left(environ)
+    job = inputs.saved_job(environ)
     if not job:
         return 0
     actions = Actions()
@@ -53,7 +53,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
 
 
 def _report(outcome: Outcome, job: JobRef, actions: Actions) -> int:
-    actions.summary(summary.after_cancel(outcome, job))
+    actions.summary(summary.post_markdown(outcome, job))
     if outcome.problem:
-        actions.error(summary.after_cancel_headline(outcome, job), summary.annotation(outcome))
+        actions.error(summary.post_headline(outcome, job), summary.annotation(outcome))
     return int(outcome.problem is not None)

@@ -1,4 +1,4 @@
-"""What came of it, said where people and later steps look: outputs, summary, log, one annotation."""
+"""Writes the report of a run: the outputs, the job summary, the end of the log, and one annotation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Outcome
 
 
-def tell(outcome: Outcome, actions: Actions) -> int:
-    """Outputs, summary, the log's end and one annotation; the exit status."""
-    write(outcome, actions)
-    for line in summary.closing(outcome):
+def publish(outcome: Outcome, actions: Actions) -> int:
+    """Write the whole report of `outcome`, and return the exit status."""
+    write_outputs_and_summary(outcome, actions)
+    for line in summary.last_log_lines(outcome):
         actions.line(line)
     if outcome.manifest:
         actions.group(summary.MANIFEST_TITLE, outcome.manifest)
@@ -24,8 +24,8 @@ def tell(outcome: Outcome, actions: Actions) -> int:
     return outcome.result.exit_status
 
 
-def write(outcome: Outcome, actions: Actions) -> None:
-    """Outputs and summary, in place of earlier ones."""
+def write_outputs_and_summary(outcome: Outcome, actions: Actions) -> None:
+    """Write the outputs and the job summary; they replace those that were written before."""
     actions.outputs(
         {
             "job-name": outcome.job_name if outcome.creation is Creation.DONE else "",

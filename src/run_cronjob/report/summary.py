@@ -1,12 +1,12 @@
-"""Pure: Outcome -> Markdown for the job summary, and the one line that stands above everything.
+"""Builds the texts of a report from an Outcome: job summary, headline, annotation, first and last lines of the log.
 
-Written for the person who pressed the button. Foreign names stand in code spans (`text.quoted`), foreign
-texts in fenced blocks; nothing else of theirs gets here.
+Pure: no I/O. The reader is the developer who started the workflow run. Untrusted names stand in code spans
+(`text.quoted`), untrusted texts in fenced blocks, so that neither can be markup.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from run_cronjob.core.models import Concerns, Creation, Deletion, Result
 from run_cronjob.core.text import clean, cut, duration, fenced, quoted
@@ -15,9 +15,12 @@ from run_cronjob.diagnosis import snippets
 if TYPE_CHECKING:
     from run_cronjob.core.models import CronJobFacts, JobRef, Outcome, Output, Problem
 
-_SAID_LENGTH = 4000
+_MESSAGE_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
+"""Both in characters. GitHub takes up to 1 MiB for the summary of a step."""
+
 _IMAGES = 10
+"""Images of the CronJob that are named in the table."""
 
 MANIFEST_TITLE = "The Job it would create (values of environment variables hidden)"
 
@@ -36,7 +39,7 @@ _SIGNS = {
 
 
 def headline(outcome: Outcome) -> str:
-    """What happened, in one sentence."""
+    """Return the result in one sentence."""
     run = f"{quoted(outcome.cronjob)}" if outcome.cronjob else "The CronJob"
     place = _place(outcome)
     if outcome.result is Result.CREATED and outcome.facts and outcome.facts.template_suspended:
@@ -57,7 +60,7 @@ def headline(outcome: Outcome) -> str:
     if outcome.creation is Creation.DONE and outcome.result is Result.ERROR:
         return f"{run} was started{place}, but can't be seen any more: don't start it again yet"
     if outcome.creation is Creation.DONE:
-        return f"Cancelled{_AFTER_CANCELLING[outcome.deletion].format(run=run, place=place)}"
+        return f"Cancelled{_DELETION[outcome.deletion].headline.format(run=run, place=place)}"
     lead = "Cancelled: " if outcome.result is Result.CANCELLED else ""
     if outcome.creation is Creation.OPEN:
         whether = f"{'it' if lead else 'It'} is not certain whether {run} was started{place}"
@@ -73,13 +76,45 @@ _FOLLOWED = {
     Result.DELETED: "was deleted{place} before its end was seen",
 }
 
-_AFTER_CANCELLING = {
-    Deletion.NONE: " too late: {run} was started{place} and goes on running",
-    Deletion.BEGUN: ": the Job of {run}{place} is to be deleted; the cluster's answer is not in yet",
-    Deletion.DONE: ": the Job of {run}{place} is being deleted, with its pods",
-    Deletion.ENDED: " too late: {run} had ended{place}",
-    Deletion.GONE: ": the Job of {run}{place} is gone",
-    Deletion.FAILED: ", but {run} could not be stopped{place} and goes on running",
+
+class _DeletionWords(NamedTuple):
+    """The wordings for one value of Deletion."""
+
+    headline: str
+    """Completes "Cancelled" in the headline of a cancelled run's summary."""
+    post: str
+    """Completes "the Job `name`" in the summary of the step's `post-entrypoint`."""
+    note: str = ""
+    """A paragraph of the cancelled run's summary. Without one, it has no commands to watch and stop the Job either."""
+
+
+_DELETION = {
+    Deletion.NONE: _DeletionWords(
+        headline=" too late: {run} was started{place} and goes on running",
+        post="is as it was",
+        note="Cancelling the workflow does not stop the Job: **it goes on running, and how it ends is not "
+        "known here**.",
+    ),
+    Deletion.BEGUN: _DeletionWords(
+        headline=": the Job of {run}{place} is to be deleted; the cluster's answer is not in yet",
+        post="is to be deleted",
+        note="`on-cancel: delete`: the cluster is being asked to delete the Job with its pods. If no answer "
+        "comes before this step ends, its last step (Post) asks again, and its log says what came of it.",
+    ),
+    Deletion.DONE: _DeletionWords(
+        headline=": the Job of {run}{place} is being deleted, with its pods",
+        post="is being deleted, with its pods",
+        note="`on-cancel: delete`: the cluster has accepted the Job's deletion. Its pods are told to end now, "
+        "and are killed after their grace period (30 seconds unless the template says otherwise).",
+    ),
+    Deletion.ENDED: _DeletionWords(" too late: {run} had ended{place}", "had ended already, and stays"),
+    Deletion.GONE: _DeletionWords(": the Job of {run}{place} is gone", "is gone, or never was"),
+    Deletion.FAILED: _DeletionWords(
+        headline=", but {run} could not be stopped{place} and goes on running",
+        post="could not be deleted",
+        note="`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, "
+        "and its log says what came of it.",
+    ),
 }
 
 
@@ -93,45 +128,45 @@ def _place(outcome: Outcome) -> str:
 
 
 def markdown(outcome: Outcome) -> str:
-    """The whole summary."""
+    """Return the job summary of a run, as GitHub Flavored Markdown."""
     blocks = [f"### {_SIGNS[outcome.result]} {headline(outcome)}"]
     if outcome.problem:
-        blocks += _problem(outcome.problem, outcome.docs_url, outcome.output)
+        blocks += _problem_blocks(outcome.problem, outcome.docs_url, outcome.output)
     if outcome.result is Result.TIMED_OUT and outcome.trouble:
-        blocks.append(_more(outcome.trouble, outcome.docs_url))
+        blocks.append(_docs_line(outcome.trouble, outcome.docs_url))
     blocks += [f"> ⚠️ {remark}" for remark in outcome.remarks]
     blocks.append(_table(outcome))
-    blocks += _next(outcome)
+    blocks += _next_steps(outcome)
     if outcome.manifest:
         block = fenced(cut(outcome.manifest, _MANIFEST_LENGTH), "yaml")
-        blocks.append(_details(MANIFEST_TITLE, block))
-    blocks.append(_details("Details", _origin(outcome)))
+        blocks.append(_collapsed(MANIFEST_TITLE, block))
+    blocks.append(_collapsed("Details", _details_table(outcome)))
     return "\n\n".join(blocks) + "\n"
 
 
 def docs_link(problem: Problem, docs_url: str) -> str:
-    """Where docs/troubleshooting.md tells more of `problem`."""
+    """Return the URL of the section about `problem` in docs/troubleshooting.md."""
     return f"{docs_url}/troubleshooting.md#{problem.reason.lower()}"
 
 
-def _problem(problem: Problem, docs_url: str, output: Output | None = None) -> list[str]:
-    blocks = [problem.what, problem.why, *(_output(output) if output else [])]
+def _problem_blocks(problem: Problem, docs_url: str, output: Output | None = None) -> list[str]:
+    blocks = [problem.what, problem.why, *(_output_blocks(output) if output else [])]
     if problem.first:
         blocks.append(f"**{_ADVICE[Concerns.DEVELOPER]}** {problem.first}")
     blocks.append(f"**{_ADVICE[problem.concerns]}** {problem.fix}")
     if problem.paste:
         blocks.append(fenced(problem.paste, problem.paste_language))
     if problem.said:
-        blocks.append(_details("The message as it came", fenced(_shortened(problem.said), "text")))
-    blocks.append(_more(problem, docs_url))
+        blocks.append(_collapsed("The message as it came", fenced(_beginning(problem.said), "text")))
+    blocks.append(_docs_line(problem, docs_url))
     return blocks
 
 
-def _more(problem: Problem, docs_url: str) -> str:
+def _docs_line(problem: Problem, docs_url: str) -> str:
     return f"[More about {problem.reason}]({docs_link(problem, docs_url)})"
 
 
-def _output(output: Output) -> list[str]:
+def _output_blocks(output: Output) -> list[str]:
     whose = f"{quoted(output.container)} in the pod {quoted(output.pod)}"
     if not output.lines:
         return [f"The output of {whose} is not shown here: {output.withheld}."] if output.withheld else []
@@ -172,7 +207,7 @@ def _table(outcome: Outcome) -> str:
 
 
 def _rows(rows: list[tuple[str, str]]) -> str:
-    # In a table, GitHub's Markdown takes a pipe for a border even within a code span, unless escaped.
+    # In a table, GitHub Flavored Markdown splits cells at a pipe even within a code span, unless it is escaped.
     lines = [f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows]
     return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
 
@@ -182,19 +217,19 @@ def _schedule(facts: CronJobFacts) -> str:
     return f"{quoted(facts.schedule)}{zone}{', suspended' if facts.suspended else ''}"
 
 
-def _next(outcome: Outcome) -> list[str]:
-    """What the reader can do about the Job."""
-    told = _what_now(outcome)
-    if outcome.creation is not Creation.DONE or not told:
+def _next_steps(outcome: Outcome) -> list[str]:
+    """Return a note about the Job in the cluster, and the commands to watch it and to stop it."""
+    note = _job_note(outcome)
+    if outcome.creation is not Creation.DONE or not note:
         return []
     return [
-        told,
+        note,
         "**Watch it, or stop it** (or ask your platform team to, with this page):",
         fenced("\n".join(snippets.job_commands(outcome.namespace, outcome.job_name)), "sh"),
     ]
 
 
-def _what_now(outcome: Outcome) -> str:
+def _job_note(outcome: Outcome) -> str:
     if outcome.result is Result.STARTED:
         return (
             "A container of the Job runs. **How it ends is not known here**: this workflow does not wait for that "
@@ -203,7 +238,7 @@ def _what_now(outcome: Outcome) -> str:
     if outcome.result is Result.CREATED:
         return _NOT_KNOWN
     if outcome.result is Result.CANCELLED:
-        return _CANCELLED[outcome.deletion]
+        return _DELETION[outcome.deletion].note
     return ""
 
 
@@ -212,64 +247,41 @@ _NOT_KNOWN = (
     "does not wait for it, and cancelling or re-running the workflow does not stop it."
 )
 
-_CANCELLED = {
-    Deletion.NONE: "Cancelling the workflow does not stop the Job: **it goes on running, and how it ends is not "
-    "known here**.",
-    Deletion.BEGUN: "`on-cancel: delete`: the cluster is being asked to delete the Job with its pods. If no answer "
-    "comes before this step ends, its last step (Post) asks again, and its log says what came of it.",
-    Deletion.DONE: "`on-cancel: delete`: the cluster has accepted the Job's deletion. Its pods are told to end now, "
-    "and are killed after their grace period (30 seconds unless the template says otherwise).",
-    Deletion.ENDED: "",
-    Deletion.GONE: "",
-    Deletion.FAILED: "`on-cancel: delete`: the cluster did not delete the Job. The last step (Post) asks once more, "
-    "and its log says what came of it.",
-}
 
-
-def after_cancel(outcome: Outcome, left: JobRef) -> str:
-    """The summary of a step's `post-entrypoint`."""
-    blocks = [f"### {_SIGNS[Result.CANCELLED]} {after_cancel_headline(outcome, left)}"]
+def post_markdown(outcome: Outcome, job: JobRef) -> str:
+    """Return the job summary of the step's `post-entrypoint`, which deletes the `job` of a cancelled run."""
+    blocks = [f"### {_SIGNS[Result.CANCELLED]} {post_headline(outcome, job)}"]
     if outcome.problem:
-        blocks += _problem(outcome.problem, outcome.docs_url)
+        blocks += _problem_blocks(outcome.problem, outcome.docs_url)
     return "\n\n".join(blocks) + "\n"
 
 
-def after_cancel_headline(outcome: Outcome, left: JobRef) -> str:
-    """What became of the Job after the cancelled step had ended, in one sentence."""
-    what = "could not be deleted" if outcome.problem else _AFTERWARDS[outcome.deletion]
-    return f"After the cancelling: the Job {quoted(left.name)} {what}"
+def post_headline(outcome: Outcome, job: JobRef) -> str:
+    """Return in one sentence what the `post-entrypoint` did about the Job."""
+    state = "could not be deleted" if outcome.problem else _DELETION[outcome.deletion].post
+    return f"After the cancelling: the Job {quoted(job.name)} {state}"
 
 
-_AFTERWARDS = {
-    Deletion.NONE: "is as it was",
-    Deletion.BEGUN: "is to be deleted",
-    Deletion.DONE: "is being deleted, with its pods",
-    Deletion.ENDED: "had ended already, and stays",
-    Deletion.GONE: "is gone, or never was",
-    Deletion.FAILED: "could not be deleted",
-}
+def first_log_line(outcome: Outcome) -> str:
+    """Return the first line of the log."""
+    kind = "A dry run of" if outcome.dry_run else "A run of"
+    return f"{kind} {quoted(outcome.cronjob)}, asked for by {quoted(outcome.trigger.person)}"
 
 
-def opening(outcome: Outcome) -> str:
-    """The log's first line."""
-    asked = "A dry run of" if outcome.dry_run else "A run of"
-    return f"{asked} {quoted(outcome.cronjob)}, asked for by {quoted(outcome.trigger.person)}"
-
-
-def closing(outcome: Outcome) -> list[str]:
-    """The log's last lines but one: what the annotation, which follows, does not say."""
+def last_log_lines(outcome: Outcome) -> list[str]:
+    """Return the last lines of the log. The annotation follows them, so they don't repeat it."""
     lines = [headline(outcome)]
     problem = outcome.problem
     if problem:
         if problem.said:
-            lines.append(f"The message as it came: {clean(_shortened(problem.said))}")
-    elif outcome.creation is Creation.DONE and _what_now(outcome):
+            lines.append(f"The message as it came: {clean(_beginning(problem.said))}")
+    elif outcome.creation is Creation.DONE and _job_note(outcome):
         lines += [f"    {line}" for line in snippets.job_commands(outcome.namespace, outcome.job_name)]
     return lines
 
 
 def annotation(outcome: Outcome) -> str:
-    """What stands under the headline on the run's page."""
+    """Return the message of the annotation; its title is the headline."""
     if outcome.problem:
         return advice(outcome.problem, outcome.docs_url)
     if outcome.result is Result.SUCCEEDED:
@@ -280,14 +292,14 @@ def annotation(outcome: Outcome) -> str:
 
 
 def advice(problem: Problem, docs_url: str) -> str:
-    """What an annotation says of `problem`: cause, fix, and where there is more."""
+    """Return cause and fix of `problem` and the link to the docs, as the message of an annotation."""
     first = problem.first and f"{_ADVICE[Concerns.DEVELOPER]} {problem.first}"
     fix = f"{_ADVICE[problem.concerns]} {problem.fix}"
     more = f"More: {docs_link(problem, docs_url)}"
     return "\n".join(filter(None, [problem.what, problem.why, first, fix, problem.paste, more]))
 
 
-def _origin(outcome: Outcome) -> str:
+def _details_table(outcome: Outcome) -> str:
     trigger = outcome.trigger
     rows = [
         ("Result", f"`{outcome.result.value}`"),
@@ -301,13 +313,13 @@ def _origin(outcome: Outcome) -> str:
     return _rows([(name, value) for name, value in rows if value not in {"", quoted("")}])
 
 
-def _shortened(said: str) -> str:
-    """The beginning, ending between words: half of a token would no longer be recognised, and struck, as a secret."""
-    if len(said) <= _SAID_LENGTH:
+def _beginning(said: str) -> str:
+    """Return the beginning of a message. It ends between words: half a token would not be redacted as a secret."""
+    if len(said) <= _MESSAGE_LENGTH:
         return said
-    words = said[:_SAID_LENGTH].rsplit(maxsplit=1)
+    words = said[:_MESSAGE_LENGTH].rsplit(maxsplit=1)
     return f"{words[0] if len(words) > 1 else ''} …"
 
 
-def _details(title: str, body: str) -> str:
+def _collapsed(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"

@@ -1,6 +1,6 @@
-"""The summary says in plain words what happened, and nothing that others wrote is markup in it.
+"""The job summary reports the result in plain words, and no untrusted text becomes markup in it.
 
-It is rendered as GitHub does, with cmark and GitHub's extensions, and what a reader gets is compared.
+The tests render it as GitHub does, with cmark and GitHub's extensions, and compare elements and text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.builders import HOSTILE, inputs, outcome
 
 
 class Page(HTMLParser):
-    """What a browser makes of it: elements, where links lead, and the text that is not code."""
+    """The rendered summary: its elements, the hosts of its links, its text outside and inside code."""
 
     def __init__(self, markdown: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Page(HTMLParser):
         self.prose: list[str] = []
         self.code: list[str] = []
         self._open: list[str] = []
-        # GitHub renders raw HTML and cleans it afterwards: here whatever gets through is to be seen.
+        # GitHub renders raw HTML and sanitizes it afterwards. Here, all HTML that gets through must be visible.
         self.feed(cmarkgfm.github_flavored_markdown_to_html(markdown, options=Options.CMARK_OPT_UNSAFE))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -71,8 +71,8 @@ class Page(HTMLParser):
         self.elements.append(f"<!{decl}")
 
 
-def told(foreign: str) -> dict[str, Outcome]:
-    """Every way a run can end, with `foreign` wherever others decide what is written."""
+def every_outcome(foreign: str) -> dict[str, Outcome]:
+    """Return an Outcome for every way a run can end, with `foreign` in place of all untrusted text."""
     actor, presser, repository, workflow, ref, sha, run_id, attempt = [foreign] * 8
     trigger = Trigger(actor, presser, repository, workflow, ref, sha, run_id, attempt)
     known = outcome(
@@ -145,18 +145,18 @@ def told(foreign: str) -> dict[str, Outcome]:
     }
 
 
-HARMLESS = told("honest name")
+HARMLESS = every_outcome("honest name")
 ENDS = pytest.mark.parametrize("end", HARMLESS)
 VISIBLE = [text for text in HOSTILE if text.strip()]
 
 
-# --- nothing that others wrote is markup --------------------------------------------------------------------
+# --- no untrusted text is markup ----------------------------------------------------------------------------
 
 
 @ENDS
 @pytest.mark.parametrize("hostile", VISIBLE, ids=range(len(VISIBLE)))
 def test_no_name_or_message_makes_an_element_or_prose_that_a_harmless_one_would_not(end: str, hostile: str) -> None:
-    page, expected = Page(summary.markdown(told(hostile)[end])), Page(summary.markdown(HARMLESS[end]))
+    page, expected = Page(summary.markdown(every_outcome(hostile)[end])), Page(summary.markdown(HARMLESS[end]))
 
     assert page.elements == expected.elements
     assert page.prose == expected.prose
@@ -166,8 +166,8 @@ NASTY = st.text(alphabet="ab `~|<>[]()*_#:\\&\n\r\t@!\"'-.=+1\u200b\u202e", min_
 
 
 @given(NASTY, st.sampled_from(["created", "dry run", "refused", "refused by the API", "refused by AWS"]))
-def test_nor_does_any_other_combination_of_characters_that_mean_something(foreign: str, end: str) -> None:
-    page, expected = Page(summary.markdown(told(f"x{foreign}x")[end])), Page(summary.markdown(HARMLESS[end]))
+def test_no_combination_of_special_characters_makes_an_element_or_prose_either(foreign: str, end: str) -> None:
+    page, expected = Page(summary.markdown(every_outcome(f"x{foreign}x")[end])), Page(summary.markdown(HARMLESS[end]))
 
     assert page.elements == expected.elements
     assert page.prose == expected.prose
@@ -176,21 +176,21 @@ def test_nor_does_any_other_combination_of_characters_that_mean_something(foreig
 @ENDS
 @pytest.mark.parametrize("hostile", ["", " ", "\n", "\u200b"], ids=repr)
 def test_names_that_are_empty_leave_no_open_markup(end: str, hostile: str) -> None:
-    page = Page(summary.markdown(told(hostile)[end]))
+    page = Page(summary.markdown(every_outcome(hostile)[end]))
 
     assert "`" not in "".join(page.prose)
     assert "|" not in "".join(page.prose)
 
 
 @ENDS
-def test_the_measuring_page_sees_what_it_is_looking_for(end: str) -> None:
+def test_the_rendered_page_shows_elements_and_prose_that_are_added(end: str) -> None:
     broken = summary.markdown(HARMLESS[end]) + "\n\n<b>x</b> [l](https://evil.example) @octocat\n"
 
     assert Page(broken).elements != Page(summary.markdown(HARMLESS[end])).elements
     assert Page(broken).prose != Page(summary.markdown(HARMLESS[end])).prose
 
 
-def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
+def test_text_to_copy_and_messages_of_others_are_complete() -> None:
     problem = Problem(Reason.JOB_REFUSED, "What.", "Why.", "Fix:", said="```\n</details>\n@all", paste="``` a\n<b> | c")
 
     page = Page(summary.markdown(outcome(problem=problem)))
@@ -199,7 +199,7 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
     assert "``` a\n<b> | c\n" in page.code
 
 
-# --- what it says -------------------------------------------------------------------------------------------
+# --- wording ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -275,14 +275,14 @@ def test_what_is_to_be_copied_or_was_said_arrives_whole() -> None:
         ),
     ],
 )
-def test_the_first_line_says_what_happened(known: Outcome, words: str) -> None:
+def test_the_first_line_is_the_headline(known: Outcome, words: str) -> None:
     assert summary.headline(known) == words
     first = summary.markdown(known).splitlines()[0]
     assert first.startswith("### ")
     assert first.endswith(words)
 
 
-def test_whoever_started_it_sees_which_job_where_of_what_and_from_which_run() -> None:
+def test_the_table_names_job_cluster_image_person_and_workflow_run() -> None:
     text = summary.markdown(outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1"))
 
     for row in (
@@ -298,7 +298,7 @@ def test_whoever_started_it_sees_which_job_where_of_what_and_from_which_run() ->
         assert row in text
 
 
-def test_whoever_started_it_sees_how_to_watch_it_and_how_to_stop_it() -> None:
+def test_a_created_job_comes_with_the_commands_to_watch_and_to_stop_it() -> None:
     text = summary.markdown(outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1"))
 
     for command in ("get job nightly-report-1", "logs --all-containers --follow job/nightly-report-1", "delete job"):
@@ -322,7 +322,7 @@ def test_without_a_job_no_job_is_named_as_one(creation: Creation) -> None:
     assert "delete job" not in text
 
 
-def test_a_failure_shows_cause_fix_what_to_copy_whose_words_and_where_to_read_on() -> None:
+def test_a_failure_shows_cause_fix_text_to_copy_the_clusters_message_and_a_link() -> None:
     problem = Problem(
         Reason.JOB_REFUSED, "What happened.", "The cause.", "The fix:", said="their words", paste="paste me"
     )
@@ -334,21 +334,21 @@ def test_a_failure_shows_cause_fix_what_to_copy_whose_words_and_where_to_read_on
     link = "https://github.com/acme/run-cronjob/blob/v1/docs/troubleshooting.md#jobrefused"
     assert f"[More about JobRefused]({link})" in text
     # The log ends with the annotation.
-    log = [*summary.closing(outcome(problem=problem)), summary.annotation(outcome(problem=problem))]
+    log = [*summary.last_log_lines(outcome(problem=problem)), summary.annotation(outcome(problem=problem))]
     for part in ("What happened.", "The cause.", "The fix:", "their words", "paste me", link):
         assert part in "\n".join(log)
 
 
-def test_the_log_and_the_annotation_tell_the_same_story() -> None:
+def test_log_and_annotation_agree_with_the_summary() -> None:
     known = outcome(result=Result.CREATED, creation=Creation.DONE, job_name="nightly-report-1")
 
-    assert summary.closing(known)[0] == summary.headline(known)
+    assert summary.last_log_lines(known)[0] == summary.headline(known)
     assert "nightly-report-1" in summary.annotation(known)
-    assert summary.opening(known) == "A run of `nightly-report`, asked for by `octocat`"
-    assert summary.opening(replace(known, dry_run=True)).startswith("A dry run of ")
+    assert summary.first_log_line(known) == "A run of `nightly-report`, asked for by `octocat`"
+    assert summary.first_log_line(replace(known, dry_run=True)).startswith("A dry run of ")
 
 
-def test_many_images_are_summed_up() -> None:
+def test_of_many_images_only_the_first_ten_are_named() -> None:
     known = outcome()
     assert known.facts
     facts = replace(known.facts, images=tuple(f"image-{number}" for number in range(15)))
@@ -356,7 +356,7 @@ def test_many_images_are_summed_up() -> None:
     assert "`image-9` and 5 more |" in summary.markdown(replace(known, facts=facts))
 
 
-def test_a_suspended_schedule_is_told() -> None:
+def test_a_suspended_schedule_is_shown_as_such() -> None:
     known = outcome()
     assert known.facts
     text = summary.markdown(replace(known, facts=replace(known.facts, suspended=True)))
@@ -364,27 +364,27 @@ def test_a_suspended_schedule_is_told() -> None:
     assert ", suspended |" in text
 
 
-def test_what_the_api_quoted_of_the_template_reaches_no_reader() -> None:
+def test_an_env_value_that_the_api_quotes_is_redacted() -> None:
     at = ErrorContext(inputs(), namespace="staging", cluster="blue", env_values=frozenset({"hunter2&more"}))
     problem = explain(ApiError(422, "Invalid", r'denied: {"value":"hunter2\u0026more"}'), at)
     known = outcome(problem=problem)
 
-    for told_somewhere in (summary.markdown(known), "\n".join(summary.closing(known)), summary.annotation(known)):
-        assert "hunter2" not in told_somewhere
+    for text in (summary.markdown(known), "\n".join(summary.last_log_lines(known)), summary.annotation(known)):
+        assert "hunter2" not in text
 
 
-def test_the_longest_message_leaves_room_for_the_rest() -> None:
+def test_long_messages_and_manifests_fit_into_the_summary() -> None:
     problem = Problem(Reason.JOB_REFUSED, "What.", "Why.", "Fix.", said="x" * 2_000_000)
     known = outcome(problem=problem, manifest="y" * 2_000_000)
 
     assert len(summary.markdown(known).encode()) < 1_000_000
 
 
-def test_what_holds_a_job_up_when_our_patience_ends_has_its_own_link() -> None:
+def test_the_cause_that_blocks_a_job_at_its_timeout_has_its_own_link() -> None:
     trouble = Problem(Reason.IMAGE_NOT_FOUND, "What.", "Why.", "Fix.")
     held_up = outcome(result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=trouble)
 
-    told = summary.markdown(replace(held_up, problem=run.timed_out(held_up)))
+    text = summary.markdown(replace(held_up, problem=run.timed_out(held_up)))
 
-    assert "troubleshooting.md#timedout" in told
-    assert "troubleshooting.md#imagenotfound" in told
+    assert "troubleshooting.md#timedout" in text
+    assert "troubleshooting.md#imagenotfound" in text
