@@ -14,7 +14,7 @@ import yaml
 
 from run_cronjob.core import status
 from run_cronjob.core.models import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
-from run_cronjob.diagnosis.job_state import View
+from run_cronjob.diagnosis.view import View
 
 ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
 

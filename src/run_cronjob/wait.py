@@ -8,8 +8,9 @@ from run_cronjob.core import status
 from run_cronjob.core.errors import ActionError, Interrupted
 from run_cronjob.core.models import JobRef, Logs, Output, Result
 from run_cronjob.core.text import duration, quoted
-from run_cronjob.diagnosis import job_state, run, snippets
+from run_cronjob.diagnosis import run, snippets
 from run_cronjob.diagnosis.explain import explain
+from run_cronjob.diagnosis.job_failure import job_failure
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.follow import Follow, Right, Unwatchable
 from run_cronjob.jobs.tail import LogTailer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.context import RunContext
     from run_cronjob.core.models import Json, Problem, TerminalCondition
-    from run_cronjob.diagnosis.job_state import View
+    from run_cronjob.diagnosis.view import View
 
 _LAST_LINES = 20
 """Lines of output in the summary."""
@@ -106,7 +107,7 @@ class JobWait:
         seconds = end.seconds if end and end.seconds is not None else known.seconds
         facts: dict[str, object] = {"seconds": followed if seconds is None else seconds}
         if result is Result.FAILED:
-            found = job_state.post_mortem(view)
+            found = job_failure(view)
             facts |= {"problem": found.problem, "exit_code": found.exit_code}
             facts["output"] = self._output(found.pod, found.container)
         elif result is Result.DELETED:

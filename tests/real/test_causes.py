@@ -1,6 +1,6 @@
 """What a real scheduler, real admission and the real Job controller say is understood, word for word.
 
-Where one of these tests fails with a newer Kubernetes, its words have changed: obstacles.py, scheduling.py or pods.py
+Where one of these tests fails with a newer Kubernetes, its words have changed: the modules of run_cronjob/diagnosis
 look for the old ones.
 """
 
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from run_cronjob.core import status
-from run_cronjob.diagnosis.job_state import PostMortem, Trouble, View, post_mortem, trouble, waiting
+from run_cronjob.diagnosis.job_failure import JobFailure, job_failure
+from run_cronjob.diagnosis.job_state import blockers, waiting
+from run_cronjob.diagnosis.view import View
 from sandbox.tools.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from run_cronjob.core.status import Pod
+    from run_cronjob.diagnosis.blocker import Blocker
     from sandbox.control_plane.cluster import RealCluster
 
 Raw = dict[str, Any]
@@ -71,14 +74,14 @@ class Place:
         events = self.cluster.ask("GET", f"{where}/events").json()["items"]
         return View(status.job(job), tuple(self._pods.values()), tuple(map(status.event, events)))
 
-    def trouble(self) -> tuple[Trouble, ...]:
+    def trouble(self) -> tuple[Blocker, ...]:
         """As it would be told a while later."""
-        return trouble(self.view(), datetime.now(UTC) + timedelta(minutes=10))
+        return blockers(self.view(), datetime.now(UTC) + timedelta(minutes=10))
 
-    def failure(self) -> PostMortem | None:
+    def failure(self) -> JobFailure | None:
         """Why the Job failed, once it has."""
         view = self.view()
-        return post_mortem(view) if view.job.condition("Failed") else None
+        return job_failure(view) if view.job.condition("Failed") else None
 
 
 @pytest.fixture
@@ -250,7 +253,7 @@ def test_a_suspended_job_is_told_as_such(place: Place):
 FOR_EVER = {"runs-for": "1h"}
 
 
-def reason_and_code(found: PostMortem) -> tuple[str, int | None]:
+def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
     return found.problem.reason, found.exit_code
 
 

@@ -20,7 +20,7 @@ from run_cronjob.core.errors import ApiError, NoAnswer
 from run_cronjob.core.models import Result, WaitFor
 from run_cronjob.core.status import Job
 from run_cronjob.diagnosis import job_state
-from run_cronjob.diagnosis.job_state import View
+from run_cronjob.diagnosis.view import View
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.watch import Changed, Listed, Lost, Watch
 
@@ -391,7 +391,7 @@ class Follow:
         elif self._clock.monotonic() - self._said_at >= SIGN_OF_LIFE_SECONDS:
             self._reporter.alive(sentence)
             self._said_at = self._clock.monotonic()
-        lasting = [each.problem for each in job_state.trouble(view, now) if each.lasting]
+        lasting = [each.problem for each in job_state.blockers(view, now) if each.lasting]
         self._reporter.held_up(lasting[0] if lasting else None)
         for problem in lasting:
             key = (problem.reason, problem.what)

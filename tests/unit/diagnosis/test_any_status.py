@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from run_cronjob.diagnosis.job_state import View, post_mortem, trouble, waiting
+from run_cronjob.diagnosis.job_failure import job_failure
+from run_cronjob.diagnosis.job_state import blockers, waiting
 from tests.builders import (
     BACKOFF,
     DEADLINE,
@@ -39,13 +40,14 @@ from tests.builders import (
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
+    from run_cronjob.diagnosis.view import View
 
 Raw = dict[str, Any]
 
 
 def everything_said(known: View) -> tuple[list[str], list[Problem]]:
     """Every sentence of ours about it, and every problem."""
-    problems = [each.problem for each in trouble(known, LATER)] + [post_mortem(known).problem]
+    problems = [each.problem for each in blockers(known, LATER)] + [job_failure(known).problem]
     sentences = [waiting(known, LATER)]
     sentences += [text for each in problems for text in (each.what, each.why, each.fix, each.first) if text]
     return sentences, problems
@@ -156,14 +158,14 @@ def test_nothing_at_all_is_a_job_without_a_pod():
     nothing = view({})
 
     assert waiting(nothing, SOON) == "The Job is created; the cluster has not made its pod yet."
-    assert trouble(nothing, MUCH_LATER) == ()
-    assert post_mortem(nothing).problem.reason == "JobFailed"
+    assert blockers(nothing, MUCH_LATER) == ()
+    assert job_failure(nothing).problem.reason == "JobFailed"
 
 
 def test_without_the_right_to_see_events_the_pods_tell_what_they_can():
     stuck = pod(phase="Pending", containers=[waits("CreateContainerConfigError", 'secret "s" not found')])
 
-    assert [each.problem.reason for each in trouble(view(job(), stuck), LATER)] == ["SecretMissing"]
+    assert [each.problem.reason for each in blockers(view(job(), stuck), LATER)] == ["SecretMissing"]
 
 
 # --- foreign text -------------------------------------------------------------------------------------------
@@ -254,8 +256,8 @@ def test_env_values_that_the_cluster_quotes_are_struck():
     started = lost(ended(128, "StartError", message='exec: "hunter2-hunter2": executable file not found in $PATH'))
     denied = 'Error creating: pods "x" is forbidden: admission webhook "w" denied the request: env hunter2-hunter2'
 
-    found = post_mortem(view(failed(*BACKOFF), started, env_values=secret)).problem
-    (refusal,) = trouble(view(job(), events=[event("FailedCreate", denied, "nightly")], env_values=secret), after(40))
+    found = job_failure(view(failed(*BACKOFF), started, env_values=secret)).problem
+    (refusal,) = blockers(view(job(), events=[event("FailedCreate", denied, "nightly")], env_values=secret), after(40))
 
     assert "hunter2" not in f"{found}{refusal.problem}"
     assert "***" in found.said

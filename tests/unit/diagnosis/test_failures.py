@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from run_cronjob.core.models import Concerns
-from run_cronjob.diagnosis.job_state import PostMortem, post_mortem
+from run_cronjob.diagnosis.job_failure import JobFailure, job_failure
 from tests.builders import (
     BACKOFF,
     DEADLINE,
@@ -37,7 +37,7 @@ from tests.builders import (
 Raw = dict[str, Any]
 
 
-def blamed(found: PostMortem) -> tuple[str, str, str, int | None]:
+def blamed(found: JobFailure) -> tuple[str, str, str, int | None]:
     return found.problem.reason, found.pod, found.container, found.exit_code
 
 
@@ -56,7 +56,7 @@ def blamed(found: PostMortem) -> tuple[str, str, str, int | None]:
     ],
 )
 def test_an_exit_code_is_explained(code: int, told: str):
-    found = post_mortem(view(failed(*BACKOFF, backoffLimit=0), lost(ended(code))))
+    found = job_failure(view(failed(*BACKOFF, backoffLimit=0), lost(ended(code))))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", code)
     assert f"exit code {code}" in found.problem.what
@@ -68,7 +68,7 @@ def test_an_exit_code_is_explained(code: int, told: str):
 
 @pytest.mark.parametrize(("code", "told"), [(137, "killed at once"), (143, "asked to stop")])
 def test_a_container_ended_from_outside_is_no_exit_code_of_the_program(code: int, told: str):
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(code))))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(code))))
 
     assert blamed(found) == ("ContainerKilled", "nightly-abcde", "report", code)
     assert told in found.problem.why
@@ -77,14 +77,14 @@ def test_a_container_ended_from_outside_is_no_exit_code_of_the_program(code: int
 def test_out_of_memory_is_told_with_the_limit():
     specs = {"report": {"resources": {"limits": {"memory": "256Mi"}}}}
 
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(137, "OOMKilled"), container_specs=specs)))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(137, "OOMKilled"), container_specs=specs)))
 
     assert blamed(found) == ("OOMKilled", "nightly-abcde", "report", 137)
     assert "`256Mi`" in found.problem.what
 
 
 def test_out_of_memory_without_a_limit_is_the_nodes():
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(137, "OOMKilled"))))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(137, "OOMKilled"))))
 
     assert "no limit of its own" in found.problem.what
 
@@ -101,7 +101,7 @@ def test_out_of_memory_without_a_limit_is_the_nodes():
 def test_a_command_that_cannot_be_run_is_explained(said: str, told: str):
     start = "failed to create containerd task: OCI runtime create failed: runc create failed: unable to start: "
 
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(128, "StartError", message=start + said))))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(128, "StartError", message=start + said))))
 
     assert blamed(found) == ("StartFailed", "nightly-abcde", "report", 128)
     assert told in found.problem.why
@@ -111,20 +111,20 @@ def test_a_command_that_cannot_be_run_is_explained(said: str, told: str):
 def test_an_init_container_that_fails_is_told_as_such():
     broken = lost(waits("PodInitializing"), init=[ended(0, "Completed", "fetch"), ended(3, name="migrate")])
 
-    found = post_mortem(view(failed(*BACKOFF), broken))
+    found = job_failure(view(failed(*BACKOFF), broken))
 
     assert blamed(found) == ("InitContainerFailed", "nightly-abcde", "migrate", 3)
     assert "never began" in found.problem.what
 
 
 def test_what_a_container_left_as_its_last_message_is_shown_as_foreign():
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(1, message="disk quota\nof the bucket is used up\n"))))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(1, message="disk quota\nof the bucket is used up\n"))))
 
     assert found.problem.said == "disk quota\nof the bucket is used up"
 
 
 def test_two_containers_that_failed_leave_the_exit_code_open():
-    found = post_mortem(view(failed(*BACKOFF), lost(ended(2, seconds=40), ended(1, name="shipper", seconds=30))))
+    found = job_failure(view(failed(*BACKOFF), lost(ended(2, seconds=40), ended(1, name="shipper", seconds=30))))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "shipper", None)
 
@@ -132,7 +132,7 @@ def test_two_containers_that_failed_leave_the_exit_code_open():
 def test_a_sidecar_that_is_stopped_at_the_end_decides_nothing():
     stopped = ended(143, name="proxy")
 
-    assert blamed(post_mortem(view(failed(*BACKOFF), lost(ended(5), sidecars=[stopped])))) == (
+    assert blamed(job_failure(view(failed(*BACKOFF), lost(ended(5), sidecars=[stopped])))) == (
         "ContainerFailed",
         "nightly-abcde",
         "report",
@@ -145,7 +145,7 @@ def test_the_last_of_several_attempts_decides():
     last = lost(ended(2, seconds=90), metadata={"name": "b", "creationTimestamp": at(60)})
 
     for pods in ((first, last), (last, first)):
-        found = post_mortem(view(failed(*BACKOFF, status={"failed": 2}, backoffLimit=1), *pods))
+        found = job_failure(view(failed(*BACKOFF, status={"failed": 2}, backoffLimit=1), *pods))
         assert blamed(found) == ("ContainerFailed", "b", "report", 2)
         assert "the last of 2 attempts (`backoffLimit: 1`)" in found.problem.why
 
@@ -154,7 +154,7 @@ def test_of_parallel_pods_the_one_that_failed_last_decides_whichever_began_first
     long = lost(ended(2, seconds=90), metadata={"name": "a", "creationTimestamp": at(1)})
     short = lost(ended(1, seconds=30), metadata={"name": "b", "creationTimestamp": at(2)})
 
-    assert blamed(post_mortem(view(failed(*BACKOFF, parallelism=2), long, short)))[1:] == ("a", "report", 2)
+    assert blamed(job_failure(view(failed(*BACKOFF, parallelism=2), long, short)))[1:] == ("a", "report", 2)
 
 
 def test_what_the_jobs_end_stopped_did_not_fail():
@@ -162,7 +162,7 @@ def test_what_the_jobs_end_stopped_did_not_fail():
     failing = lost(ended(7, seconds=30), metadata={"name": "a"})
     stopped = lost(ended(143, seconds=60), metadata={"name": "b", "deletionTimestamp": at(60)})
 
-    assert blamed(post_mortem(view(failed(*BACKOFF), failing, stopped)))[1:] == ("a", "report", 7)
+    assert blamed(job_failure(view(failed(*BACKOFF), failing, stopped)))[1:] == ("a", "report", 7)
 
 
 @pytest.mark.parametrize("now", [waits("CrashLoopBackOff", "back-off 10s"), ended(143), running()])
@@ -171,7 +171,7 @@ def test_a_container_that_was_restarted_in_place_is_judged_by_its_own_end(now: R
     onfailure = failed(*BACKOFF, pod_spec={"restartPolicy": "OnFailure"}, backoffLimit=2, status={"failed": 1})
     status = now | {"restartCount": 2, "lastState": end(3)}
 
-    found = post_mortem(view(onfailure, pod(containers=[status], metadata={"deletionTimestamp": at(70)})))
+    found = job_failure(view(onfailure, pod(containers=[status], metadata={"deletionTimestamp": at(70)})))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", 3)
     assert "the last of 3 attempts" in found.problem.why
@@ -198,7 +198,7 @@ def test_an_eviction_is_told_with_what_ran_short(message: str, told: str):
     conditions = [condition("PodScheduled"), condition("DisruptionTarget", "TerminationByKubelet", message)]
     evicted = lost(ended(137), status={"reason": "Evicted", "message": message, "conditions": conditions})
 
-    found = post_mortem(view(failed(*BACKOFF), evicted))
+    found = job_failure(view(failed(*BACKOFF), evicted))
 
     assert blamed(found) == ("Evicted", "nightly-abcde", "report", None)
     assert told in found.problem.what
@@ -222,7 +222,7 @@ def test_what_the_cluster_did_to_a_pod_is_not_blamed_on_the_program(by: str, mes
         metadata={"deletionTimestamp": at(60)},
     )
 
-    found = post_mortem(view(failed(*BACKOFF), disrupted))
+    found = job_failure(view(failed(*BACKOFF), disrupted))
 
     assert blamed(found) == (reason, "nightly-abcde", "report", None)
     assert message in found.problem.said
@@ -242,7 +242,7 @@ def test_what_the_cluster_did_to_a_pod_is_not_blamed_on_the_program(by: str, mes
     ],
 )
 def test_a_pods_own_reason_is_told(status: Raw, reason: str):
-    found = post_mortem(view(failed(*BACKOFF), lost(status=status)))
+    found = job_failure(view(failed(*BACKOFF), lost(status=status)))
 
     assert blamed(found) == (reason, "nightly-abcde", "report", None)
     assert found.problem.said == status["message"]
@@ -253,12 +253,12 @@ def test_a_container_that_its_node_lost_sight_of_has_no_exit_code_of_its_own():
         137, "ContainerStatusUnknown", message="The container could not be located when the pod was deleted"
     )
 
-    assert blamed(post_mortem(view(failed(*BACKOFF), lost(unknown)))) == ("NodeLost", "nightly-abcde", "report", None)
+    assert blamed(job_failure(view(failed(*BACKOFF), lost(unknown)))) == ("NodeLost", "nightly-abcde", "report", None)
 
 
 @pytest.mark.parametrize("pods", [(lost(ended(42)),), ()], ids=["its pod is there", "its pod is gone"])
 def test_a_pod_failure_policy_tells_the_container_it_met(pods: tuple[Raw, ...]):
-    found = post_mortem(view(failed("PodFailurePolicy", POLICY_MET), *pods))
+    found = job_failure(view(failed("PodFailurePolicy", POLICY_MET), *pods))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", 42)
     assert "`podFailurePolicy`, rule 1, declares that final" in found.problem.why
@@ -268,8 +268,8 @@ def test_a_pod_failure_policy_that_met_a_disruption_tells_that():
     met = "Pod staging/nightly-abcde has condition DisruptionTarget matching FailJob rule at index 1"
     drained = lost(status={"conditions": [condition("DisruptionTarget", "EvictionByEvictionAPI")]})
 
-    assert post_mortem(view(failed("PodFailurePolicy", met), drained)).problem.reason == "Drained"
-    assert post_mortem(view(failed("PodFailurePolicy", met))).problem.reason == "PodFailurePolicy"
+    assert job_failure(view(failed("PodFailurePolicy", met), drained)).problem.reason == "Drained"
+    assert job_failure(view(failed("PodFailurePolicy", met))).problem.reason == "PodFailurePolicy"
 
 
 def test_a_deadline_that_ends_a_running_container_is_the_deadlines():
@@ -280,7 +280,7 @@ def test_a_deadline_that_ends_a_running_container_is_the_deadlines():
         (running(), {"deletionTimestamp": at(61)}),
         (ended(143), {"deletionTimestamp": at(61)}),
     ):
-        found = post_mortem(view(deadline, pod(containers=[status], metadata=metadata)))
+        found = job_failure(view(deadline, pod(containers=[status], metadata=metadata)))
         assert blamed(found) == ("DeadlineExceeded", "nightly-abcde", "report", None)
         assert "60 seconds" in found.problem.what
 
@@ -293,13 +293,13 @@ def test_a_deadline_that_ends_a_waiting_tells_what_was_waited_for():
         metadata={"deletionTimestamp": at(61)},
     )
 
-    found = post_mortem(view(deadline, pulling))
+    found = job_failure(view(deadline, pulling))
 
     assert blamed(found) == ("ImageNotFound", "", "", None)
     assert "until the Job's deadline (60 s) ended the waiting: `DeadlineExceeded`" in found.problem.why
-    assert post_mortem(view(deadline, unplaced(NOT_READY))).problem.reason == "Unschedulable"
+    assert job_failure(view(deadline, unplaced(NOT_READY))).problem.reason == "Unschedulable"
     assert (
-        post_mortem(
+        job_failure(
             view(deadline, events=[event("FailedCreate", f"Error creating: {FULL_QUOTA}", "nightly")])
         ).problem.reason
         == "PodQuotaExceeded"
@@ -322,7 +322,7 @@ def test_what_never_ran_is_not_taken_for_lost_because_its_node_says_so(noted: Ra
     unknown["message"] = "The container could not be located when the pod was terminated"
     deleted = lost({"name": "report", "state": {"terminated": unknown}}, metadata={"deletionTimestamp": at(61)})
 
-    found = post_mortem(view(failed(*DEADLINE, activeDeadlineSeconds=60), deleted, events=[noted]))
+    found = job_failure(view(failed(*DEADLINE, activeDeadlineSeconds=60), deleted, events=[noted]))
 
     assert (found.problem.reason, found.exit_code) == (reason, None)
 
@@ -330,18 +330,18 @@ def test_what_never_ran_is_not_taken_for_lost_because_its_node_says_so(noted: Ra
 def test_a_deadline_shorter_than_our_patience_tells_what_was_waited_for_too():
     known = view(failed(*DEADLINE, activeDeadlineSeconds=1), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
 
-    assert post_mortem(known).problem.reason == "Unschedulable"
+    assert job_failure(known).problem.reason == "Unschedulable"
 
 
 def test_a_deadline_between_attempts_tells_how_the_last_one_failed():
-    found = post_mortem(view(failed(*DEADLINE, activeDeadlineSeconds=60), lost(ended(9))))
+    found = job_failure(view(failed(*DEADLINE, activeDeadlineSeconds=60), lost(ended(9))))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", 9)
     assert "deadline (60 s) was over" in found.problem.why
 
 
 def test_a_deadline_of_which_nothing_else_is_known_is_told_as_it_is():
-    found = post_mortem(view(failed(*DEADLINE)))
+    found = job_failure(view(failed(*DEADLINE)))
 
     assert blamed(found) == ("DeadlineExceeded", "", "", None)
 
@@ -358,7 +358,7 @@ def test_one_failed_index_tells_its_own_cause():
     of_indexes = failed("FailedIndexes", "Job has failed indexes", status={"failedIndexes": "2"}, **INDEXED)
     attempts = (indexed(2, ended(1, seconds=30), name="first"), indexed(2, ended(6, seconds=60), name="second"))
 
-    found = post_mortem(view(of_indexes, *attempts))
+    found = job_failure(view(of_indexes, *attempts))
 
     assert blamed(found) == ("ContainerFailed", "second", "report", 6)
     assert "Failed indexes: `2`" in found.problem.why
@@ -367,7 +367,7 @@ def test_one_failed_index_tells_its_own_cause():
 def test_indexes_that_failed_alike_tell_that_without_an_exit_code():
     too_many = failed("MaxFailedIndexesExceeded", status={"failedIndexes": "0,1"}, maxFailedIndexes=1, **INDEXED)
 
-    found = post_mortem(view(too_many, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(137, "OOMKilled"))))
+    found = job_failure(view(too_many, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(137, "OOMKilled"))))
 
     assert (found.problem.reason, found.exit_code) == ("OOMKilled", None)
     assert "`maxFailedIndexes`" in found.problem.why
@@ -377,7 +377,7 @@ def test_indexes_that_failed_alike_tell_that_without_an_exit_code():
 def test_indexes_that_failed_each_in_its_way_are_told_together(reason: str):
     several = failed(reason, status={"failedIndexes": "0,1"}, maxFailedIndexes=1, **INDEXED)
 
-    found = post_mortem(view(several, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(1))))
+    found = job_failure(view(several, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(1))))
 
     assert (found.problem.reason, found.exit_code) == (reason, None)
     assert "`0,1`" in found.problem.what
@@ -387,15 +387,15 @@ def test_indexes_that_failed_each_in_its_way_are_told_together(reason: str):
     "reason", ["BackoffLimitExceeded", "PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded"]
 )
 def test_without_pods_the_jobs_own_reason_is_told(reason: str):
-    found = post_mortem(view(failed(reason, "as it says")))
+    found = job_failure(view(failed(reason, "as it says")))
 
     assert blamed(found) == (reason, "", "", None)
     assert found.problem.said == "as it says"
 
 
 def test_a_reason_of_the_job_newer_than_this_code_is_told_in_the_clusters_words():
-    assert post_mortem(view(failed("ManagedElsewhere", "by others"))).problem.reason == "JobFailed"
-    with_pod = post_mortem(view(failed("ManagedElsewhere", "by others"), lost(ended(4))))
+    assert job_failure(view(failed("ManagedElsewhere", "by others"))).problem.reason == "JobFailed"
+    with_pod = job_failure(view(failed("ManagedElsewhere", "by others"), lost(ended(4))))
     assert blamed(with_pod) == ("ContainerFailed", "nightly-abcde", "report", 4)
     assert "`ManagedElsewhere`" in with_pod.problem.why
 
@@ -417,13 +417,13 @@ def test_what_may_be_the_end_of_a_log_is_not_told_where_logs_are_not_shown(
 ) -> None:
     raw = failed(*BACKOFF), lost(ended(1, reason, message="customer 4711"), container_specs={"report": spec})
 
-    assert post_mortem(view(*raw)).problem.said == "customer 4711"
-    assert post_mortem(view(*raw, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
+    assert job_failure(view(*raw)).problem.said == "customer 4711"
+    assert job_failure(view(*raw, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
 
 
 def test_nor_is_the_end_of_an_earlier_starts_log() -> None:
     again = waits("CrashLoopBackOff") | {"lastState": end(1, message="customer 4711"), "restartCount": 1}
     raw = failed(*BACKOFF), lost(again, container_specs={"report": FROM_LOG})
 
-    assert post_mortem(view(*raw)).problem.said == "customer 4711"
-    assert post_mortem(view(*raw, shows_output=False)).problem.said == ""
+    assert job_failure(view(*raw)).problem.said == "customer 4711"
+    assert job_failure(view(*raw, shows_output=False)).problem.said == ""

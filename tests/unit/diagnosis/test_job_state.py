@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob.diagnosis.job_state import View, waiting
+from run_cronjob.diagnosis.job_state import waiting
 from tests.builders import (
     IMAGE,
     LATER,
@@ -24,6 +24,9 @@ from tests.builders import (
     view,
     waits,
 )
+
+if TYPE_CHECKING:
+    from run_cronjob.diagnosis.view import View
 
 Raw = dict[str, Any]
 

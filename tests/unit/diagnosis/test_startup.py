@@ -6,12 +6,12 @@ scheduler's is 1.33's), the kubelet's and containerd's from their sources and fr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from run_cronjob.core.models import Concerns
-from run_cronjob.diagnosis.job_state import Trouble, View, trouble
+from run_cronjob.diagnosis.job_state import blockers
 from tests.builders import (
     FULL_QUOTA,
     IMAGE,
@@ -35,17 +35,21 @@ from tests.builders import (
     waits,
 )
 
+if TYPE_CHECKING:
+    from run_cronjob.diagnosis.blocker import Blocker
+    from run_cronjob.diagnosis.view import View
+
 Raw = dict[str, Any]
 
 
-def one(known: View, now: Any = SOON) -> Trouble:
+def one(known: View, now: Any = SOON) -> Blocker:
     """The only trouble there is."""
-    (found,) = trouble(known, now)
+    (found,) = blockers(known, now)
     return found
 
 
 def reasons(known: View, now: Any = SOON) -> list[tuple[str, bool]]:
-    return [(each.problem.reason, each.lasting) for each in trouble(known, now)]
+    return [(each.problem.reason, each.lasting) for each in blockers(known, now)]
 
 
 # --- it has no pod ------------------------------------------------------------------------------------------
@@ -119,7 +123,7 @@ def test_a_refusal_is_over_once_a_pod_was_made_after_it():
     made = pod(metadata={"creationTimestamp": at(21)}, containers=[running()])
     before = pod(metadata={"creationTimestamp": at(5)}, containers=[running()])
 
-    assert trouble(refused(FULL_QUOTA, made), SOON) == ()
+    assert blockers(refused(FULL_QUOTA, made), SOON) == ()
     assert reasons(refused(FULL_QUOTA, before, parallelism=2)) == [("PodQuotaExceeded", False)]
 
 
@@ -232,7 +236,7 @@ def test_the_schedulers_words_become_plain_ones(message: str, words: str):
 def test_for_a_while_a_pod_without_a_node_is_nothing_to_speak_of():
     known = view(job(), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
 
-    assert trouble(known, after(10)) == ()
+    assert blockers(known, after(10)) == ()
     assert reasons(known, after(30)) == [("Unschedulable", False)]
 
 
@@ -240,7 +244,7 @@ def test_nothing_is_wrong_while_an_autoscaler_starts_a_node():
     scaling = event("TriggeredScaleUp", "pod triggered scale-up: [{eks-workers 1->2 (max: 3)}]", seconds=30)
     known = view(job(), unplaced("0/3 nodes are available: 3 Insufficient cpu."), events=[scaling])
 
-    assert trouble(known, LATER) == ()
+    assert blockers(known, LATER) == ()
     assert reasons(known, after(3600)) == [("Unschedulable", False)]
 
 
@@ -330,7 +334,7 @@ def test_the_schedulers_event_serves_where_the_pod_says_nothing():
     noted = modern_event("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.")
 
     assert reasons(view(job(), silent, events=[noted])) == [("Unschedulable", False)]
-    assert trouble(view(job(), silent), MUCH_LATER) == ()
+    assert blockers(view(job(), silent), MUCH_LATER) == ()
 
 
 def test_the_latest_word_of_the_scheduler_counts_though_its_events_keep_their_time_elsewhere():
@@ -540,22 +544,22 @@ def test_what_the_node_noted_is_over_once_it_has_come_further():
     noted = event("FailedMount", 'MountVolume.SetUp failed for volume "s" : secret "s" not found', seconds=9)
     pulled = event("Pulling", f'Pulling image "{IMAGE}"', seconds=11)
 
-    assert trouble(view(job(), pod(phase="Pending", containers=[CREATING]), events=[pulled, noted]), LATER) == ()
-    assert trouble(view(job(), pod(containers=[running()]), events=[noted]), LATER) == ()
+    assert blockers(view(job(), pod(phase="Pending", containers=[CREATING]), events=[pulled, noted]), LATER) == ()
+    assert blockers(view(job(), pod(containers=[running()]), events=[noted]), LATER) == ()
 
 
 def test_one_failed_try_at_the_network_is_nothing_to_speak_of():
     noted = event("FailedCreatePodSandBox", "Failed to create pod sandbox: failed to assign an IP address to container")
     known = view(job(), pod(phase="Pending", containers=[CREATING]), events=[noted])
 
-    assert trouble(known, after(15)) == ()
+    assert blockers(known, after(15)) == ()
     assert reasons(known, after(30)) == [("PodSandboxFailed", False)]
 
 
 def test_a_reason_newer_than_this_code_is_told_in_the_clusters_words_after_a_while():
     known = view(job(), pod(phase="Pending", containers=[waits("QuantumDecoherence", "the cat is both")]))
 
-    assert trouble(known, SOON) == ()
+    assert blockers(known, SOON) == ()
     assert reasons(known, LATER) == [("ContainerNotCreated", False)]
     assert "QuantumDecoherence: the cat is both" in one(known, LATER).problem.said
 
@@ -581,7 +585,7 @@ def test_a_failed_attempt_is_told_while_the_next_one_is_awaited():
     lost = pod("a", "Failed", containers=[ended(1)])
 
     assert reasons(view(job(status={"failed": 1}), lost)) == [("ContainerFailed", False)]
-    assert trouble(view(job(status={"failed": 1}), lost, pod("b", containers=[running()])), SOON) == ()
+    assert blockers(view(job(status={"failed": 1}), lost, pod("b", containers=[running()])), SOON) == ()
 
 
 def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
@@ -625,4 +629,4 @@ def test_the_cause_that_lasts_comes_first():
 def test_nothing_keeps_a_job_from_running_that_has_ended(kind: str):
     stuck = pod(phase="Pending", containers=[waits("InvalidImageName", "bad")])
 
-    assert trouble(view(job(condition(kind)), stuck), SOON) == ()
+    assert blockers(view(job(condition(kind)), stuck), SOON) == ()

@@ -1,0 +1,383 @@
+"""Pure: explains how a pod or one of its containers failed, and which container's exit decided.
+
+The reasons are those of kubernetes 1.31 to 1.37: `DisruptionTarget` conditions (pkg/controller/{podgc,tainteviction},
+pkg/scheduler, pkg/registry/core/pod/storage/eviction.go, pkg/kubelet), a pod's own reason
+(pkg/kubelet/{eviction,nodeshutdown,lifecycle}), and containerd's reasons for a container's end. Names in sentences are
+`quoted`, the cluster's text stands in `said`, text to copy in `paste`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import yaml
+
+from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.reasons import Reason
+from run_cronjob.core.status import Role
+from run_cronjob.core.text import kubectl, quoted
+from run_cronjob.diagnosis import startup
+from run_cronjob.diagnosis.blocker import Blocker
+
+if TYPE_CHECKING:
+    from run_cronjob.core.status import Container, Ended, Job, Pod
+
+_STOPPED = {137, 143}
+"""The exit codes of a container that is stopped together with its pod."""
+
+_CRASHES = 3
+"""After so many restarts a sidecar that does not come up counts as broken."""
+
+
+@dataclass(frozen=True)
+class PodFailure:
+    """Why a pod failed.
+
+    `container` is the one whose log says most; `exit_code` is that of the only container that decided.
+    """
+
+    problem: Problem
+    pod: str
+    container: str = ""
+    exit_code: int | None = None
+
+    @property
+    def is_certain_again(self) -> bool:
+        """Whether the next attempt will fail in the same way."""
+        return self.problem.reason is Reason.START_FAILED
+
+
+def of_pod(job: Job, pod: Pod) -> PodFailure | None:
+    """Why `pod` failed; None if it did not, or does not say."""
+    if pod.phase == "Succeeded":
+        return None
+    if problem := _ended_by_cluster(job, pod):
+        return PodFailure(problem, pod.name, only_main(pod))
+    failed = [container for container in pod.containers if _end(pod, container)]
+    # An init container that fails keeps all others from starting; a sidecar's end decides nothing.
+    first = [container for container in failed if container.role is Role.INIT]
+    mains = [container for container in failed if container.role is Role.MAIN]
+    for container in sorted(first or mains or failed, key=lambda each: _timestamp(_end(pod, each))):
+        found = of_container(job, pod, container)
+        if found:
+            return found if first or len(mains) == 1 else replace(found, exit_code=None)
+    if pod.phase == "Failed" and (pod.reason or pod.message):
+        return PodFailure(_disrupted(pod.reason, pod.message), pod.name, only_main(pod))
+    return None
+
+
+def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
+    """Why `container` failed the last time; None if it did not."""
+    end = _end(pod, container)
+    if not end:
+        return None
+    code = end.exit_code or 128 + end.signal
+    said = end.message
+    if container.is_lost:
+        return PodFailure(_node_lost(pod.node, said), pod.name, container.name)
+    if end.reason in {"StartError", "ContainerCannotRun"}:
+        problem = startup.start_failed(container, said)
+    elif end.reason == "OOMKilled":
+        problem = _oom_killed(container, said)
+    elif code in _STOPPED:
+        problem = _container_killed(job, pod, container, code, said)
+    elif container.role is Role.INIT:
+        problem = _init_container_failed(job, pod, container, code, said)
+    else:
+        problem = _container_failed(job, pod, container, code, said)
+    return PodFailure(problem, pod.name, container.name, code)
+
+
+def crash_loop(job: Job, pod: Pod, container: Container) -> Blocker | None:
+    """Why `container` is restarted again and again.
+
+    The Job counts the restarts and ends the loop, except for a sidecar.
+    """
+    found = of_container(job, pod, container)
+    if not found:
+        return None
+    is_stuck = container.role is Role.SIDECAR and container.restarts >= _CRASHES
+    return Blocker(found.problem, lasting=is_stuck or found.is_certain_again)
+
+
+def was_stopped(job: Job, pod: Pod) -> bool:
+    """Whether `pod` did not fail, but was stopped when the Job ended."""
+    if not pod.leaving or _ended_by_cluster(job, pod):
+        return False
+    ends = [end for container in pod.containers if (end := _end(pod, container))]
+    return all(end.exit_code in _STOPPED and end.reason != "OOMKilled" for end in ends)
+
+
+def only_main(pod: Pod) -> str:
+    """The name of the pod's only main container; empty if there are several."""
+    names = [container.name for container in pod.containers if container.role is Role.MAIN]
+    return names[0] if len(names) == 1 else ""
+
+
+def _end(pod: Pod, container: Container) -> Ended | None:
+    """How `container` failed the last time.
+
+    If the Job's end stopped a pod whose container had failed before, the earlier failure counts.
+    """
+    end = container.ended
+    if end and pod.leaving and end.exit_code in _STOPPED and end.reason != "OOMKilled" and _failed(container.before):
+        end = container.before
+    end = end or container.before
+    return end if _failed(end) else None
+
+
+def _failed(end: Ended | None) -> bool:
+    return end is not None and (end.exit_code != 0 or end.signal != 0)
+
+
+def _timestamp(end: Ended | None) -> float:
+    return end.at.timestamp() if end and end.at else float("inf")
+
+
+# --- a container failed
+
+
+def _oom_killed(container: Container, said: str) -> Problem:
+    limit = container.memory_limit
+    return Problem(
+        reason=Reason.OOM_KILLED,
+        what=f"The container {quoted(container.name)} ran out of memory and was killed (OOMKilled): "
+        + (f"its limit is {quoted(limit)}." if limit else "it has no limit of its own, so the node itself ran out."),
+        why="It needed more memory than it may have."
+        if limit
+        else "Everything on the node together needed more memory than the node has; what has no limit goes first.",
+        fix="Raise `resources.limits.memory` (and `requests.memory` with it) of that container in the CronJob's "
+        "template, or let the program work on less at a time."
+        if limit
+        else "Set `resources.requests.memory` and `limits.memory` of that container to what it needs, so that it gets "
+        "a node that has it.",
+        concerns=Concerns.DEVELOPER,
+        said=said,
+    )
+
+
+def _container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+    return Problem(
+        reason=Reason.CONTAINER_FAILED,
+        what=f"The container {quoted(container.name)} ended with exit code {code}.",
+        why=_meaning(code),
+        fix=_READ_ITS_OUTPUT,
+        concerns=Concerns.DEVELOPER,
+        said=said,
+        paste=_log(job, pod, container),
+        paste_language="sh",
+    )
+
+
+def _init_container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+    return Problem(
+        reason=Reason.INIT_CONTAINER_FAILED,
+        what=f"The init container {quoted(container.name)} ended with exit code {code}, so the Job's own work never "
+        "began.",
+        why="Init containers prepare the ground, and each must succeed before the next one starts. " + _meaning(code),
+        fix=_READ_ITS_OUTPUT,
+        concerns=Concerns.DEVELOPER,
+        said=said,
+        paste=_log(job, pod, container),
+        paste_language="sh",
+    )
+
+
+_READ_ITS_OUTPUT = (
+    "Read the last lines of its output: the program says there what went wrong. All of it is in this step's log, "
+    "unless `logs` keeps it out; kubectl shows it too:"
+)
+
+
+def _log(job: Job, pod: Pod, container: Container) -> str:
+    return kubectl(job.namespace, "logs", pod.name, "--container", container.name)
+
+
+def _meaning(code: int) -> str:
+    return _MEANINGS.get(code) or (
+        f"128 + {code - 128}: it was ended by signal {code - 128}, or chose that code itself."
+        if 128 < code <= 128 + 64
+        else "The program chose that code itself: only 0 counts as success."
+    )
+
+
+_MEANINGS = {
+    1: "The program reports an error. 1 is what most programs say for any.",
+    2: "The program reports an error. Many say 2 where their arguments can't be used.",
+    126: "126 is what a shell says of a command that is there but can't be executed: no execute permission, or made "
+    "for another processor.",
+    127: "127 is what a shell says of a command that it does not find: misspelt, not in the image, or not in PATH.",
+    132: "132 is 128 + 4 (SIGILL): the program is made for a newer processor than the node has.",
+    134: "134 is 128 + 6 (SIGABRT): the program gave itself up, after a failed assertion mostly.",
+    135: "135 is 128 + 7 (SIGBUS): the program touched memory or a file that is not there.",
+    139: "139 is 128 + 11 (SIGSEGV): the program crashed on memory that is not its own, a defect in it or in a "
+    "library of native code.",
+    255: "255 is what a program says that ends with -1, and the runtime where it lost sight of it, or where the "
+    "program is made for another processor.",
+}
+
+
+def _container_killed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+    # 137 or 143 without OOMKilled.
+    hard = code == 137
+    return Problem(
+        reason=Reason.CONTAINER_KILLED,
+        what=f"The container {quoted(container.name)} was ended from outside (exit code {code}, "
+        f"{'SIGKILL' if hard else 'SIGTERM'}).",
+        why="It was killed at once. That it had used too much memory is not recorded, but a child process of it may "
+        "have; other causes are a stop that it did not heed within its grace period, or a failed liveness probe."
+        if hard
+        else "It was asked to stop: its pod was deleted or moved, or a liveness probe failed.",
+        fix="Look at its last lines, and at what was done to its pod:",
+        said=said,
+        paste="\n".join([_log(job, pod, container), kubectl(job.namespace, "describe pod", pod.name)]),
+        paste_language="sh",
+    )
+
+
+# --- the cluster ended the pod
+
+
+def _ended_by_cluster(job: Job, pod: Pod) -> Problem | None:
+    disruption = pod.conditions.get("DisruptionTarget")
+    by = disruption.reason if disruption and disruption.true else ""
+    said = pod.message or (disruption.message if disruption else "")
+    if pod.reason == "Evicted":
+        return _evicted(said)
+    if pod.reason == "DeadlineExceeded":
+        return deadline_exceeded(job, pod.deadline, said, of_pod=True)
+    if pod.reason == "Preempting" or by == "PreemptionByScheduler":
+        return _preempted(said)
+    if pod.reason in {"NodeLost", "NodeShutdown", "Shutdown", "Terminated"} or by in _NODE_GONE:
+        return _node_lost(pod.node, said)
+    if by == "EvictionByEvictionAPI":
+        return _drained(pod.node, said)
+    if by:
+        return _disrupted(by, said)
+    if pod.phase == "Failed" and pod.reason and not pod.has_run:
+        return _node_refused(pod, said)
+    return None
+
+
+_NODE_GONE = {"DeletionByTaintManager", "DeletionByPodGC"}
+
+
+def _evicted(said: str) -> Problem:
+    # By the kubelet, if a resource runs short on the node or a limit is exceeded.
+    disk = re.search(r"ephemeral|EmptyDir|disk", said)
+    own = re.search(r"exceed", said)
+    return Problem(
+        reason=Reason.EVICTED,
+        what="The Job's pod was put out by its node (evicted)"
+        + (
+            ": it wrote more to the node's disk than it may."
+            if disk and own
+            else ": the node ran short of disk space."
+            if disk
+            else ": the node ran short of memory."
+            if "memory" in said
+            else "."
+        ),
+        why="What a program writes to files of its container, to `emptyDir` volumes and to its log counts."
+        if disk
+        else "A node that runs short puts out first what uses more than it asked for (`resources.requests`).",
+        fix="Write less, or raise `resources.limits.ephemeral-storage` (or the volume's `sizeLimit`), or use a volume."
+        if disk and own
+        else "Set `resources.requests` of the container to what it needs"
+        + (" (`ephemeral-storage`)" if disk else " (`memory`)")
+        + ", so that it gets a node that has it.",
+        concerns=Concerns.DEVELOPER,
+        said=said,
+    )
+
+
+def _preempted(said: str) -> Problem:
+    return Problem(
+        reason=Reason.PREEMPTED,
+        what="The Job's pod had to make way for a more important one (preempted).",
+        why="The cluster was full, and the other one has a higher priority.",
+        first="Run the workflow again, if half of the work done twice does no harm.",
+        fix="Add nodes, or give the CronJob a higher `priorityClassName`. To let such losses not count as failed "
+        "attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
+        said=said,
+        paste=_IGNORE_DISRUPTION,
+    )
+
+
+def _node_lost(node: str, said: str) -> Problem:
+    return Problem(
+        reason=Reason.NODE_LOST,
+        what=f"The node that the Job's pod ran on {f'({quoted(node)}) ' if node else ''}went away.",
+        why="It was shut down, failed, lost its connection, or was a spot instance that AWS took back.",
+        first="Run the workflow again, if half of the work done twice does no harm.",
+        fix="Let the CronJob run on nodes that stay (no spot instances), or let such losses not count as failed "
+        "attempts: add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
+        said=said,
+        paste=_IGNORE_DISRUPTION,
+    )
+
+
+def _drained(node: str, said: str) -> Problem:
+    return Problem(
+        reason=Reason.DRAINED,
+        what=f"The Job's pod was made to leave its node{f' ({quoted(node)})' if node else ''} before it was done.",
+        why="The node was emptied: for an upgrade, by hand, or by an autoscaler that saves nodes.",
+        first="Run the workflow again, if half of the work done twice does no harm.",
+        fix="Tell the autoscaler to leave such pods alone, by an annotation in the template (Karpenter, and the "
+        "cluster-autoscaler, in this order):",
+        said=said,
+        paste="metadata:\n  annotations:\n    karpenter.sh/do-not-disrupt: 'true'\n"
+        "    cluster-autoscaler.kubernetes.io/safe-to-evict: 'false'",
+    )
+
+
+_IGNORE_DISRUPTION = yaml.safe_dump(
+    {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}},
+    sort_keys=False,
+).strip()
+
+
+def _node_refused(pod: Pod, said: str) -> Problem:
+    return Problem(
+        reason=Reason.NODE_REFUSED,
+        what=f"The node that was chosen for the Job's pod did not take it ({quoted(pod.reason or 'no reason given')}).",
+        why="Between the choice and the start the node's free resources or its labels changed, or a device is not "
+        "there.",
+        first="Run the workflow again.",
+        fix="If it comes back, look at that node; the message says what it lacks.",
+        said=said,
+    )
+
+
+def _disrupted(reason: str, said: str) -> Problem:
+    # Also the answer to reasons that newer versions of Kubernetes may add.
+    return Problem(
+        reason=Reason.POD_DISRUPTED,
+        what=f"The cluster ended the Job's pod for reasons of its own ({quoted(reason or 'no reason given')}).",
+        why="That was not the program's doing.",
+        first="Run the workflow again, if half of the work done twice does no harm.",
+        fix="To let such losses not count as failed attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: "
+        "Never`):",
+        said=said,
+        paste=_IGNORE_DISRUPTION,
+    )
+
+
+def deadline_exceeded(job: Job, seconds: int | None, said: str, *, of_pod: bool = False) -> Problem:
+    """`activeDeadlineSeconds` of the Job, or of its pod, ended it."""
+    bound = f" of {seconds} seconds" if seconds is not None else ""
+    place = "spec.jobTemplate.spec.template.spec" if of_pod else "spec.jobTemplate.spec"
+    covers = "each attempt" if of_pod else "all attempts together, with the pauses and the waiting for a node"
+    return Problem(
+        reason=Reason.DEADLINE_EXCEEDED,
+        what=f"The Job took longer than its deadline{bound}, and was stopped.",
+        why=f"The CronJob sets it as `activeDeadlineSeconds` in `{place}`, for {covers}.",
+        fix="Look at the last lines of its log: does it hang, or does it need longer? Then raise "
+        "`activeDeadlineSeconds` there. Its log, while its pod exists:",
+        concerns=Concerns.DEVELOPER,
+        said=said,
+        paste=kubectl(job.namespace, "logs --all-containers", f"job/{job.name}"),
+        paste_language="sh",
+    )
