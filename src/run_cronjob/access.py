@@ -99,7 +99,7 @@ class EksAccess:
         ca_bundle = Prefetch(self._check_ca_bundle) if not id_token else None
         from run_cronjob.clients.aws import Aws  # noqa: PLC0415  see the module's docstring
 
-        self._aws = Aws(inputs.aws_region, context.clock, isolated=bool(id_token))
+        self._aws = Aws(inputs.aws_region, context.clock, context.timeouts, isolated=bool(id_token))
         if ca_bundle:
             ca_bundle()
         if id_token:
@@ -108,7 +108,7 @@ class EksAccess:
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
         with context.stage("Cluster", "finding the EKS cluster") as stage:
             context.actions.hide(*self._aws.secrets())
-            endpoint = self._aws.find_cluster(inputs.cluster)
+            endpoint = self._aws.describe_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
                 raise ActionError(cluster_not_ready(context.error_context, endpoint.status))
             access = kubeconfig.for_eks(endpoint, self._aws.bearer_token(inputs.cluster), inputs.cluster)
@@ -121,7 +121,7 @@ class EksAccess:
         return self._new_bearer_token
 
     def _new_bearer_token(self) -> str:
-        if self._inputs.role_to_assume and not self._aws.outlives_a_token:
+        if self._inputs.role_to_assume and not self._aws.credentials_outlast_token:
             self._assume_role(self._id_token)
         self._context.actions.hide(*self._aws.secrets())
         token = self._aws.bearer_token(self._inputs.cluster)
@@ -130,7 +130,7 @@ class EksAccess:
 
     def caller(self) -> str:
         """The ARN that AWS knows the credentials by. Raises AwsError and NoAnswer."""
-        return self._aws.caller()
+        return self._aws.caller_arn()
 
     def _assume_role(self, id_token: Callable[[], str]) -> None:
         inputs = self._inputs
@@ -145,14 +145,14 @@ class EksAccess:
         if not request:
             raise ActionError(run.no_id_token_permission())
         self._context.actions.hide(request.bearer)
-        token = oidc.id_token(request, self._inputs.audience, self._context.clock)
+        token = oidc.get_id_token(request, self._inputs.audience, self._context.clock, self._context.timeouts)
         self._context.actions.mask(token)
-        self._context.add_facts(claims=oidc.claims(token))
+        self._context.add_facts(claims=oidc.unverified_claims(token))
         return token
 
     def _check_ca_bundle(self) -> None:
         try:
-            http.outside()
+            http.public_ssl_context()
         except (OSError, ssl.SSLError) as error:
             path = http.ca_bundle() or ""
             raise ActionError(run.ca_bundle_unreadable(path, error.strerror or str(error))) from error

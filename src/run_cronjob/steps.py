@@ -73,7 +73,7 @@ class Steps:
         with self._context.stage("Address", "preparing the connection to the cluster") as stage:
             from run_cronjob.clients.kube_api import KubeApi  # noqa: PLC0415  see the module's docstring
 
-            api = self._api = KubeApi(access, self._clock, self._provider.renew)
+            api = self._api = KubeApi(access, self._clock, self._context.timeouts, self._provider.renew)
             stage.found = quoted(api.host)
         self._actions.mask(api.bearer)
         return api
@@ -100,7 +100,7 @@ class Steps:
             if error.status == 401 and not self._context.error_context.caller:
                 self._context.add_facts(caller=self._provider.caller())
             if error.status == 404:
-                names = api.cronjob_names(self._namespace)
+                names = api.list_cronjob_names(self._namespace)
                 exists = bool(names) or api.has_namespace(self._namespace)
                 self._context.add_facts(cronjob_names=names, namespace_exists=exists)
 
@@ -123,7 +123,7 @@ class Steps:
     def _may(self, api: KubeApi, verb: str, resource: str) -> bool:
         """Whether this role has a right; True where access reviews are not allowed either."""
         try:
-            return api.may(verb, resource, self._namespace)
+            return api.is_allowed(verb, resource, self._namespace)
         except ApiError as error:
             if error.status in {403, 404}:
                 return True

@@ -105,7 +105,10 @@ def test_a_run_that_does_not_follow_the_job_does_not_import_the_modules_for_it()
 
     loaded = set(done.stdout.split())
     late = ["wait", "jobs.follow", "jobs.watch", "jobs.tail", "jobs.log_resume", "diagnosis.job_state"]
-    modules = {f"run_cronjob.{name}" for name in (*late, "diagnosis.pod_creation", "clients.aws", "clients.kube_api")}
+    modules = {
+        f"run_cronjob.{name}"
+        for name in (*late, "diagnosis.pod_creation", "clients.aws", "clients.kube_api", "clients.kube_transport")
+    }
     assert all(importlib.util.find_spec(name) for name in modules)
     assert not loaded & modules
     assert not {"boto3", "kubernetes"} & loaded

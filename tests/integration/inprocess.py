@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 PATIENCE_SECONDS = 90
+REAL_TIMEOUTS = Timeouts()
 
 
 class Press:
     """One press of the button, in a thread."""
 
     def __init__(
-        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, inputs: Mapping[str, str]
+        self,
+        sandbox: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: Path,
+        inputs: Mapping[str, str],
+        timeouts: Timeouts = REAL_TIMEOUTS,
     ) -> None:
         self._output, self._summary = folder / "output", folder / "summary"
         for path in (self._output, self._summary):
@@ -43,7 +49,7 @@ class Press:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         self._thread = threading.Thread(
-            target=main.main, args=(environ, supervisor.WakeupPipe(), Timeouts()), daemon=True
+            target=main.main, args=(environ, supervisor.WakeupPipe(), timeouts), daemon=True
         )
         self._thread.start()
 

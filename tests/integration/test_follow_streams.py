@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob.clients import kube_api, token_refresh
+from run_cronjob.core.timeouts import Timeouts
 from sandbox import NAMESPACE
 from sandbox.github.workflow_commands import interpret
 from sandbox.job_script import JobScript
@@ -152,10 +152,9 @@ def test_the_past_being_forgotten_is_no_trouble(sandbox: Sandbox):
 def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stalls: Callable[[Rule], None]
 ):
-    monkeypatch.setattr(kube_api, "STALLED_SECONDS", 2)
     proxy = sandbox.before_cluster()
     stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch_silence=2))
     script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: any(each.fault for each in proxy.journal))
     script.complete()
@@ -166,8 +165,7 @@ def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
 def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch=1))
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
     until(lambda: len(watches(sandbox)) >= 4)
@@ -180,10 +178,10 @@ def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
 def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ):
-    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 2)
     # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    press = Press(
+        sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(watch=1, token_refresh=2)
+    )
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
 
@@ -204,11 +202,12 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
 def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(token_refresh, "RENEW_AGAIN_SECONDS", 0)
     proxy = sandbox.before_cluster()
     fault(proxy, times=1).status(401, UNAUTHORIZED)
     # With new credentials of the role, too: a token made in the same second would be the same.
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    press = Press(
+        sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(token_refresh_retry=0)
+    )
     script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: len(watches(sandbox)) >= 1)
     script.complete()
@@ -220,8 +219,6 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
 def test_a_kubeconfigs_token_file_is_read_again(
     sandbox: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
     file = tmp_path / "token"
     first, second = config["users"][0]["user"]["token"], sandbox.cluster.user("ci", ["run-cronjob"])
     file.write_text(first)
@@ -229,7 +226,7 @@ def test_a_kubeconfigs_token_file_is_read_again(
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | inputs)
+    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | inputs, Timeouts(watch=1, token_refresh=1))
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
     file.write_text(f"{second}\n")
@@ -242,13 +239,13 @@ def test_a_kubeconfigs_token_file_is_read_again(
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(kube_api, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(token_refresh, "RENEW_AFTER_SECONDS", 1)
     sts = sandbox.before_sts()
     sts.on(method="POST", skip=1, times=None).status(
         403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
     )
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"})
+    press = Press(
+        sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(watch=1, token_refresh=1)
+    )
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
     until(lambda: len(sts.journal) >= 2 and len(watches(sandbox)) >= 3)

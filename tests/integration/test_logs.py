@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob.clients import kube_api as border
 from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.core import status
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
 from sandbox.emulator.server import EmulatedCluster
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from run_cronjob.core.errors import ApiError
     from sandbox.emulator.pod_logs import ContainerLog
 
+REAL_TIMEOUTS = Timeouts()
 PATIENCE_SECONDS = 60
 RULES = """
 apiVersion: v1
@@ -62,7 +63,7 @@ class Stage:
         self._ca_pem = ca_pem
         self.tails = self.tail(emulator.user("ci"))
 
-    def tail(self, token: str) -> LogTailer:
+    def tail(self, token: str, timeouts: Timeouts = REAL_TIMEOUTS) -> LogTailer:
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -71,7 +72,7 @@ class Stage:
             "clusters": [{"name": "c", "cluster": {"server": self.network.url, "certificate-authority": self._ca_pem}}],
             "users": [{"name": "u", "user": {"token": token}}],
         }
-        source = KubeApi(Access(kubeconfig, "c", "batch"), SystemClock())
+        source = KubeApi(Access(kubeconfig, "c", "batch"), SystemClock(), timeouts)
         return LogTailer(source, Actions(), SystemClock(), self.refusals.append)
 
     def pod(self, name: str = "nightly-1-abcde", *, init: tuple[str, ...] = (), policy: str = "Never") -> Pod:
@@ -210,10 +211,8 @@ def test_requests_that_fail_are_repeated(stage: Stage, fault: str) -> None:
     assert not stage.told
 
 
-def test_a_silent_connection_is_given_up_and_a_silent_container_is_not(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(border, "SILENT_SECONDS", 0.2)
+def test_a_silent_connection_is_given_up_and_a_silent_container_is_not(stage: Stage) -> None:
+    stage.tails = stage.tail(stage.emulator.user("ci"), Timeouts(log_silence=0.2))
     pod = stage.pod()
     pod.run()
     stage.until(lambda: stage.requests > 2)

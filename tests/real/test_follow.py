@@ -17,6 +17,7 @@ import yaml
 from run_cronjob.clients.kube_api import KubeApi
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access, JobRef, Result, WaitFor
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.diagnosis import snippets
 from run_cronjob.jobs.follow import Follow
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
@@ -261,7 +262,7 @@ class Listener:
 
 def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluster: RealCluster):
     """Every third one fails, and every fifth is pruned as soon as it has ended."""
-    api = KubeApi(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock())
+    api = KubeApi(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock(), Timeouts())
     wanted = {f"many-{n}": Result.FAILED if n % 3 == 0 else Result.SUCCEEDED for n in range(COMPLETIONS)}
     listeners = [Listener() for _ in wanted]
 

@@ -1,7 +1,7 @@
-"""OIDC token -> role -> cluster endpoint -> bearer token; the only user of boto3.
+"""AWS STS and EKS: assumes the role, finds the cluster, makes the bearer token; the only user of boto3.
 
-Nothing is read from HOME with a role to assume: another step may have written it. botocore would look there
-for profiles (which can name programs to run) and, in any case, for service models.
+Service models are never read from HOME, and with a role to assume nothing is: another step may have written files
+there, and a profile can name programs to run.
 """
 
 from __future__ import annotations
@@ -31,18 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from run_cronjob.core.clock import Clock
-
-STS_BUDGET_SECONDS = 20
-EKS_BUDGET_SECONDS = 15
+    from run_cronjob.core.timeouts import Timeouts
 
 TOKEN_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"
 _PRESIGN_SECONDS = 60
-"""What awscli signs for; the verifier counts 15 minutes from X-Amz-Date whatever is said here."""
+"""The value of awscli. The verifier ignores it: a token is valid for 15 minutes from X-Amz-Date."""
 
 NO_CREDENTIALS = "NoCredentials"
-"""Our own AwsError code: no credentials were found where botocore looks."""
+"""This module's own AwsError code: botocore found no credentials."""
 
 _TRANSIENT = {
     "IDPCommunicationError",
@@ -58,12 +56,12 @@ _TRANSIENT = {
     "TooManyRequestsException",
 }
 _KEYS_NOT_FETCHED = "Couldn't retrieve verification key"
-"""STS says so in passing too, under the code InvalidIdentityToken."""
+"""A transient error of STS under the code InvalidIdentityToken, which otherwise is final."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What STS gave out, never shown."""
+    """Temporary credentials of the role. Their repr shows no secrets."""
 
     access_key_id: str
     secret_access_key: str
@@ -75,26 +73,27 @@ class Credentials:
 
 
 class Aws:
-    """One region of AWS, at first without credentials of ours.
+    """STS and EKS in one region, with the environment's credentials until `assume_role`.
 
-    An `isolated` one reads no configuration files and no AWS_PROFILE.
+    If `isolated`, it reads no configuration files and ignores AWS_PROFILE.
     """
 
-    def __init__(self, region: str, clock: Clock, *, isolated: bool) -> None:
+    def __init__(self, region: str, clock: Clock, timeouts: Timeouts, *, isolated: bool) -> None:
         self._region = region
         self._clock = clock
+        self._timeouts = timeouts
         self._expires: datetime | None = None
         self._isolated = isolated
 
     @cached_property
     def _core(self) -> botocore.session.Session:
-        """One for all clients: what it has read of botocore's data it doesn't read again."""
-        nothing = {
+        """The session of all clients, which reads each of botocore's data files once."""
+        no_files = {
             "profile": (None, None, None, None),
             "config_file": (None, None, os.devnull, None),
             "credentials_file": (None, None, os.devnull, None),
         }
-        core = botocore.session.Session(session_vars=nothing if self._isolated else None)
+        core = botocore.session.Session(session_vars=no_files if self._isolated else None)
         models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
         core.register_component("data_loader", models)
         return core
@@ -104,20 +103,20 @@ class Aws:
         return boto3.Session(botocore_session=self._core, region_name=self._region)
 
     @property
-    def outlives_a_token(self) -> bool:
-        """Whether the role's credentials last as long as a bearer token made of them would."""
+    def credentials_outlast_token(self) -> bool:
+        """Whether the role's credentials are valid for as long as a bearer token made now."""
         return self._expires is not None and self._expires - self._clock.now() >= TOKEN_LIFETIME
 
-    def assume_role(self, role: str, session_name: str, seconds: int, fresh_token: Callable[[], str]) -> Credentials:
-        """Exchange an OIDC token for `role`'s credentials and use them from now on.
+    def assume_role(self, role: str, session_name: str, seconds: int, get_id_token: Callable[[], str]) -> Credentials:
+        """Exchange an OIDC token for credentials of `role`, valid for `seconds`, and use them from now on.
 
-        Each attempt takes a fresh token: one that is held through retries expires. Raises AwsError, NoAnswer,
-        and whatever `fresh_token` raises.
+        Each attempt gets a new token, because one would expire during the retries. Raises AwsError, NoAnswer,
+        and the errors of `get_id_token`.
         """
         client = self._client("sts", signature_version=botocore.UNSIGNED)
 
         def attempt() -> dict[str, Any]:
-            token = fresh_token()
+            token = get_id_token()
             return _call(
                 client,
                 "assume_role_with_web_identity",
@@ -127,7 +126,8 @@ class Aws:
                 WebIdentityToken=token,
             )
 
-        given = _part(retry(attempt, Budget(STS_BUDGET_SECONDS, self._clock), _is_transient), "Credentials")
+        answer = retry(attempt, Budget(self._timeouts.sts, self._clock), _is_transient)
+        given = _member(answer, "Credentials")
         credentials = Credentials(
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
         )
@@ -136,28 +136,28 @@ class Aws:
         return credentials
 
     def secrets(self) -> tuple[str, ...]:
-        """What AWS's messages may quote of the credentials in use: SigV4's do. Raises AwsError."""
+        """The parts of the credentials in use that messages of AWS may quote, as SigV4's do. Raises AwsError."""
         try:
             held = self._core.get_credentials()
             frozen = held.get_frozen_credentials() if held else None
         except exceptions.ClientError as error:
-            _raise_known("", None, error)
+            _raise_translated("", None, error)
         except (exceptions.BotoCoreError, OSError) as error:
             raise AwsError("GetCredentials", NO_CREDENTIALS, str(error), 0) from error
         return tuple(filter(None, (frozen.secret_key, frozen.token))) if frozen else ()
 
-    def find_cluster(self, name: str) -> Endpoint:
-        """The endpoint of the EKS cluster `name`; its fields are empty while EKS knows none yet.
+    def describe_cluster(self, name: str) -> Endpoint:
+        """The endpoint of the EKS cluster `name`, with empty fields while the cluster is being created.
 
         Raises AwsError, NoAnswer.
         """
         client = self._client("eks")
         answer = retry(
             lambda: _call(client, "describe_cluster", name=name),
-            Budget(EKS_BUDGET_SECONDS, self._clock),
+            Budget(self._timeouts.eks, self._clock),
             _is_transient,
         )
-        cluster = _part(answer, "cluster")
+        cluster = _member(answer, "cluster")
         return Endpoint(
             server=cluster.get("endpoint") or "",
             ca_data=(cluster.get("certificateAuthority") or {}).get("data") or "",
@@ -166,13 +166,12 @@ class Aws:
         )
 
     def bearer_token(self, cluster: str) -> str:
-        """A token for the EKS cluster's API server, valid 15 minutes; made offline.
+        """A bearer token for the EKS cluster's API server, valid for 15 minutes. No request is sent.
 
-        It is a presigned GetCallerIdentity that the verifier sends to STS itself, which takes it at the
-        region's own host only (aws-iam-authenticator pkg/token/token.go): endpoints configured in the
-        environment, such as a VPC endpoint's, are left aside. Raises AwsError without credentials.
+        The token is a presigned URL of GetCallerIdentity. The cluster's verifier sends it to STS, and accepts only
+        the host of the region (aws-iam-authenticator pkg/token/token.go). So endpoints from the environment, such as
+        a VPC endpoint, are ignored. Raises AwsError without credentials.
         """
-        # The client's own region host; a presigned URL is computed, nothing is sent.
         client = self._client("sts", ignore_configured_endpoint_urls=True)
 
         def sign_header(request: Any, **_: object) -> None:  # noqa: ANN401  botocore's AWSRequest
@@ -184,38 +183,42 @@ class Aws:
                 "get_caller_identity", ExpiresIn=_PRESIGN_SECONDS, HttpMethod="GET"
             )
         except exceptions.BotoCoreError as error:
-            _raise_known("GetCallerIdentity", client, error)
+            _raise_translated("GetCallerIdentity", client, error)
         return TOKEN_PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
-    def caller(self) -> str:
-        """The ARN that AWS knows these credentials by. Raises AwsError, NoAnswer."""
+    def caller_arn(self) -> str:
+        """The ARN of the credentials in use, from GetCallerIdentity. Raises AwsError, NoAnswer."""
         answer = _call(self._client("sts"), "get_caller_identity")
         return str(answer.get("Arn", ""))
 
     def _client(self, service: str, **options: Any) -> Any:  # noqa: ANN401  botocore's, made at run time
         config = Config(
-            connect_timeout=http.CONNECT_SECONDS,
-            read_timeout=http.READ_SECONDS,
+            connect_timeout=self._timeouts.connect,
+            read_timeout=self._timeouts.read,
             retries={"total_max_attempts": 1},
             user_agent_extra=f"run-cronjob/{__version__}",
             **options,
         )
         try:
             client = self._session.client(service, config=config)
-        except (exceptions.BotoCoreError, ValueError) as error:  # an AWS_* variable that makes no sense
+        except (exceptions.BotoCoreError, ValueError) as error:  # an invalid AWS_* variable
             raise AwsError("Configuration", type(error).__name__, str(error), 0) from error
-        client.meta.events.register("before-send", _send)
+        client.meta.events.register("before-send", self._send)
         return client
 
-
-def _send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-    """Send in botocore's place: each of its clients would read the authorities anew."""
-    answer = http.pool(request.url, http.outside()).request(
-        request.method, request.url, body=request.body, headers=request.headers, redirect=False, preload_content=False
-    )
-    response = AWSResponse(request.url, answer.status, answer.headers, answer)
-    response.content  # noqa: B018  read it here, where it may fail
-    return response
+    def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        """Send instead of botocore, whose clients would each read the CA bundle again."""
+        answer = http.pool(request.url, http.public_ssl_context(), self._timeouts).request(
+            request.method,
+            request.url,
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            preload_content=False,
+        )
+        response = AWSResponse(request.url, answer.status, answer.headers, answer)
+        response.content  # noqa: B018  reads the body here, where errors are caught
+        return response
 
 
 def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  botocore's
@@ -223,20 +226,20 @@ def _call(client: Any, method: str, **arguments: Any) -> dict[str, Any]:  # noqa
     try:
         answer: dict[str, Any] = getattr(client, method)(**arguments)
     except (exceptions.ClientError, exceptions.BotoCoreError, HTTPError) as error:
-        _raise_known(operation, client, error)
+        _raise_translated(operation, client, error)
     return answer
 
 
-def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
-    """What a log-in page in AWS's place does not have, though it answers with HTTP 200."""
+def _member(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object `name` in `answer`. It is missing if a login page answered with HTTP 200 instead of AWS."""
     if not isinstance(answer.get(name), dict):
         raise AwsError("the request", "NotFromAws", f"the answer holds no {name}", 200)
-    part: dict[str, Any] = answer[name]
-    return part
+    member: dict[str, Any] = answer[name]
+    return member
 
 
-_UNREACHED = (HTTPError, exceptions.HTTPClientError, exceptions.ConnectionError)
-_WITHOUT_CREDENTIALS = (
+_CONNECTION_ERRORS = (HTTPError, exceptions.HTTPClientError, exceptions.ConnectionError)
+_CREDENTIAL_ERRORS = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,
     exceptions.CredentialRetrievalError,
@@ -245,14 +248,14 @@ _WITHOUT_CREDENTIALS = (
 )
 
 
-def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # noqa: ANN401  botocore's
+def _raise_translated(operation: str, client: Any, error: Exception) -> NoReturn:  # noqa: ANN401  botocore's
     if isinstance(error, exceptions.ClientError):
-        told = error.response.get("Error", {})
+        body = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise AwsError(error.operation_name, str(told.get("Code", "")), str(told.get("Message", "")), status) from error
-    if isinstance(error, _WITHOUT_CREDENTIALS):
+        raise AwsError(error.operation_name, str(body.get("Code", "")), str(body.get("Message", "")), status) from error
+    if isinstance(error, _CREDENTIAL_ERRORS):
         raise AwsError(operation, NO_CREDENTIALS, str(error), 0) from error
-    if isinstance(error, _UNREACHED):
+    if isinstance(error, _CONNECTION_ERRORS):
         service = client.meta.service_model.service_id.upper()
         raise http.no_answer(f"AWS {service}", client.meta.endpoint_url, error) from error
     raise AwsError(operation, type(error).__name__, str(error), 0) from error
@@ -261,5 +264,5 @@ def _raise_known(operation: str, client: Any, error: Exception) -> NoReturn:  # 
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, AwsError):
         return error.code in _TRANSIENT or error.status >= 500 or _KEYS_NOT_FETCHED in error.message
-    # The token's own endpoint was asked with a budget of its own.
+    # A NoAnswer of GitHub's OIDC endpoint has already been retried, with a budget of its own.
     return isinstance(error, NoAnswer) and not error.cause.is_final and error.service.startswith("AWS")

@@ -1,7 +1,7 @@
-"""Reads a streamed answer in pieces as large as what has arrived.
+"""Reads streamed HTTP bodies, with everything that has arrived in one piece.
 
-urllib3 reads one HTTP chunk at a time, and an API server sends one for every line or two: of a million lines that
-would be most of the work.
+urllib3 reads one HTTP chunk at a time. An API server sends a chunk for every line or two of a log, so that with a
+million lines most of the time would be spent on chunks.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 18
 _HEADER = re.compile(rb"(?:\r\n)?([0-9a-fA-F]+)[^\r\n]*\r\n")
-_LONGEST_HEADER = 1000
+_MAX_HEADER_BYTES = 1000
 
 
-def arrived(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """The body, as it comes. Raises what urllib3 and sockets raise, also where the body ends too early."""
+def iter_body(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The body, as it arrives. Raises the errors of urllib3 and sockets, also if the body ends too early."""
     file = getattr(getattr(response, "_fp", None), "fp", None)
     sock = getattr(response.connection, "sock", None)
     if not getattr(response, "chunked", False) or file is None or sock is None:
         return iter(lambda: response.read1(_PIECE_BYTES), b"")
-    return dechunked(_Arrived(file.read1, sock).read)
+    return decode_chunked(_SocketReader(file.read1, sock).read)
 
 
-class _Arrived:
+class _SocketReader:
     def __init__(self, read1: Callable[[int], bytes], sock: socket.socket) -> None:
         self._read1 = read1
         self._pending: Callable[[], int] = getattr(sock, "pending", lambda: 0)
@@ -40,27 +40,27 @@ class _Arrived:
         self._poll.register(sock, select.POLLIN)
 
     def read(self) -> bytes:
-        """Wait for some bytes, then take what else is there; nothing at the end."""
+        """Wait for bytes, and return them with everything else that has arrived; empty at the end."""
         parts = [self._read1(_PIECE_BYTES)]
         size = len(parts[0])
-        # One read is one TLS record at most, which is a line or two again.
+        # One read returns one TLS record at most, which is again a line or two.
         while parts[-1] and size < _PIECE_BYTES and (self._pending() or self._poll.poll(0)):
             try:
                 parts.append(self._read1(_PIECE_BYTES))
             except OSError:
-                break  # what came before counts; the next read fails too
+                break  # the next read raises it again, after these bytes have been used
             size += len(parts[-1])
         return b"".join(parts)
 
 
-def dechunked(read: Callable[[], bytes]) -> Iterator[bytes]:
-    """The body within HTTP's chunked coding. Raises ProtocolError where it is cut or wrong."""
+def decode_chunked(read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Decode HTTP's chunked transfer coding (RFC 9112, section 7.1). Raises ProtocolError if it is cut or malformed."""
     coded, left = b"", 0
     while True:
-        some = read()
-        if not some:
+        received = read()
+        if not received:
             raise ProtocolError("the stream was cut")
-        coded += some
+        coded += received
         pieces: list[bytes] = []
         at = 0
         while True:
@@ -80,7 +80,7 @@ def dechunked(read: Callable[[], bytes]) -> Iterator[bytes]:
                 yield b"".join(pieces)
                 return
         coded = coded[at:]
-        if len(coded) > _LONGEST_HEADER:
+        if len(coded) > _MAX_HEADER_BYTES:
             raise ProtocolError("the stream is not in chunks")
         if pieces:
             yield b"".join(pieces)

@@ -1,6 +1,6 @@
-"""How to get out of the runner: proxies, private CAs, and what a broken connection means.
+"""HTTP connections for all clients: proxies, private CAs, timeouts, and the causes of connection errors.
 
-The variables are those that curl, botocore and Python know: HTTPS_PROXY and NO_PROXY (also in lower case),
+The environment variables are those of curl, botocore and Python: HTTPS_PROXY and NO_PROXY (also in lower case),
 AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, SSL_CERT_FILE.
 """
 
@@ -22,21 +22,20 @@ from run_cronjob.core.errors import Cause, NoAnswer
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
-CONNECT_SECONDS = 5
-READ_SECONDS = 15
+    from run_cronjob.core.timeouts import Timeouts
 
 
 def ca_bundle() -> str | None:
-    """The file of authorities that the environment names in place of the system's, if any."""
+    """The path of the CA bundle that the environment names instead of the system's, if any."""
     names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
-def trust(ca_file: str | None = None) -> ssl.SSLContext:
-    """Verify certificates and host names, against `ca_file` or else the system's authorities.
+def ssl_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """A context that verifies certificates and host names, against the CAs in `ca_file` or else the system's.
 
-    Python 3.13 began to refuse certificates without an Authority Key Identifier, as some EKS clusters have
-    (kubernetes-client/python#2394): that one check is left out.
+    VERIFY_X509_STRICT is off. With it, Python 3.13 refuses certificates without an Authority Key Identifier, such as
+    those of some EKS clusters (kubernetes-client/python#2394).
     """
     context = ssl.create_default_context(cafile=ca_file)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -44,13 +43,16 @@ def trust(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 @cache
-def outside() -> ssl.SSLContext:
-    """How to verify everyone but the cluster. Read once: a hundred authorities take longer than a request."""
-    return trust(ca_bundle())
+def public_ssl_context() -> ssl.SSLContext:
+    """The context for GitHub and AWS, with the CA bundle of the environment.
+
+    It is made once, because reading a hundred CAs takes longer than a request. Raises OSError or ssl.SSLError.
+    """
+    return ssl_context(ca_bundle())
 
 
 def proxy_for(url: str) -> str:
-    """The proxy that the environment names for `url`, empty for none."""
+    """The URL of the proxy that the environment names for `url`, empty for none."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     if proxy_bypass_environment(f"{parts.hostname or ''}{port}"):
@@ -58,12 +60,16 @@ def proxy_for(url: str) -> str:
     return getproxies_environment().get(parts.scheme, "")
 
 
-def pool(url: str, context: ssl.SSLContext, *, proxy: str = "", server_name: str = "") -> PoolManager:
-    """Connections to `url`: no redirects, no retries, those are decided where the request is understood.
+def pool(
+    url: str, context: ssl.SSLContext, timeouts: Timeouts, *, proxy: str = "", server_name: str = ""
+) -> PoolManager:
+    """Connections to the host of `url`, without redirects and retries: each client decides on these itself.
 
-    Raises NoAnswer for a proxy of a kind that can't be used.
+    `proxy` is used instead of the environment's; `server_name` is verified instead of the host name.
+    Raises NoAnswer if the proxy's URL can't be used.
     """
-    options: dict[str, Any] = {"ssl_context": context, "retries": False, "timeout": timeout()}
+    timeout = urllib3.Timeout(connect=timeouts.connect, read=timeouts.read)
+    options: dict[str, Any] = {"ssl_context": context, "retries": False, "timeout": timeout}
     if server_name:
         options["server_hostname"] = server_name
     proxy = proxy or proxy_for(url)
@@ -82,13 +88,8 @@ def pool(url: str, context: ssl.SSLContext, *, proxy: str = "", server_name: str
         raise NoAnswer("the proxy", "", Cause.PROXY, "its URL can't be read; is the password URL-encoded?") from error
 
 
-def timeout() -> urllib3.Timeout:
-    """Bounds on connecting and on each read, in seconds."""
-    return urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-
-
 def no_answer(service: str, url: str, error: BaseException) -> NoAnswer:
-    """What `error`, of urllib3 or wrapped around one of its errors, says of the connection."""
+    """The NoAnswer for `error`, which is an error of urllib3 or wraps one."""
     parts = urlsplit(url)
     host = f"{parts.hostname or url}{f':{parts.port}' if parts.port else ''}"
     return NoAnswer(service, host, _cause(error), str(error))
@@ -97,17 +98,17 @@ def no_answer(service: str, url: str, error: BaseException) -> NoAnswer:
 def _cause(error: BaseException) -> Cause:
     chain = list(_chain(error))
     for kind, cause in _CAUSES:
-        if cause is Cause.PROXY and _was_connected(chain):
+        if cause is Cause.PROXY and _may_be_cut_tunnel(chain):
             continue
         if any(isinstance(each, kind) for each in chain):
             return cause
     return Cause.BROKEN
 
 
-def _was_connected(chain: list[BaseException]) -> bool:
-    """Whether a ProxyError may stand for a tunnel that was cut with the request out already.
+def _may_be_cut_tunnel(chain: list[BaseException]) -> bool:
+    """Whether a ProxyError may mean a tunnel that was cut after the request had been sent.
 
-    http.client closes a connection before it raises, and urllib3 then takes it for one that never was.
+    http.client closes a connection before it raises. urllib3 then reports that it could not connect to the proxy.
     """
     if any(isinstance(each, exceptions.ConnectTimeoutError) for each in chain):  # NewConnectionError is one
         return False
@@ -115,35 +116,35 @@ def _was_connected(chain: list[BaseException]) -> bool:
     return any(isinstance(each, cut) for each in chain)
 
 
-# The first that fits anywhere in the chain: a proxy's failure wraps the others, and in urllib3 an unknown name
-# is a failed connection, which is a connect time-out. An SSLError that is not about the certificate may come
-# when the request is out already, so it counts as a broken connection.
+# The first type that occurs anywhere in the chain decides. ProxyError wraps the others. In urllib3,
+# NameResolutionError is a NewConnectionError, which is a ConnectTimeoutError. An SSLError that is not about the
+# certificate may occur after the request has been sent, so it counts as a broken connection.
 _CAUSES: tuple[tuple[type[BaseException], Cause], ...] = (
     (exceptions.ProxyError, Cause.PROXY),
     (exceptions.NameResolutionError, Cause.NAME),
     (exceptions.NewConnectionError, Cause.REFUSED),
     (exceptions.ConnectTimeoutError, Cause.CONNECT_TIMEOUT),
     (ssl.SSLCertVerificationError, Cause.TLS),
-    (CertificateError, Cause.TLS),  # a wrong host name, found by urllib3 itself, as under botocore
+    (CertificateError, Cause.TLS),  # urllib3's own check of the host name, which botocore uses
     (exceptions.ReadTimeoutError, Cause.READ_TIMEOUT),
 )
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """`error` and all that it was raised from, or carries as its `error` (botocore) or `reason` (urllib3)."""
+    """`error` and its causes, contexts and wrapped errors (`error` in botocore, `reason` in urllib3)."""
     found: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        each = waiting.pop()
+    unvisited = [error]
+    while unvisited:
+        each = unvisited.pop()
         if not isinstance(each, BaseException) or each in found:
             continue
         found.append(each)
-        carried = getattr(each, "kwargs", None)
-        waiting += [
+        kwargs = getattr(each, "kwargs", None)
+        unvisited += [
             each.__cause__,
             each.__context__,
             getattr(each, "reason", None),
             getattr(each, "original_error", None),
-            carried.get("error") if isinstance(carried, dict) else None,
+            kwargs.get("error") if isinstance(kwargs, dict) else None,
         ]
     return found

@@ -1,8 +1,8 @@
-"""The parts of the kubernetes package that kube_api.py uses, without the rest.
+"""Imports the parts of the kubernetes package that `kube_transport` uses, without the rest.
 
-Importing the package imports 800 modules of models and API groups, which take longer than all our requests together.
-We use none: objects pass as raw JSON. Its `__init__` modules import them, so these are not run: the packages are put
-in place bare, and their modules are imported from there as they are.
+The `__init__` modules of the package import 800 modules of models and API groups. That takes longer than all requests
+of a run together, and none of them is used. So the packages are registered without running their `__init__`, and only
+the modules named here are imported from them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _bare(name: str) -> ModuleType:
-    """The package `name`, known by its place: its modules can be imported, its `__init__` is not run."""
+def _register(name: str) -> ModuleType:
+    """Register the package `name` so that its modules can be imported, without running its `__init__`."""
     spec = importlib.util.find_spec(name)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -27,17 +27,17 @@ def _bare(name: str) -> ModuleType:
     return package
 
 
-_bare("kubernetes")
-_client = _bare("kubernetes.client")
-_bare("kubernetes.client.models")
+_register("kubernetes")
+_client = _register("kubernetes.client")
+_register("kubernetes.client.models")
 
-from kubernetes.client.api_client import ApiClient  # noqa: E402  out of the bare packages above
+from kubernetes.client.api_client import ApiClient  # noqa: E402  needs the packages registered above
 from kubernetes.client.configuration import Configuration  # noqa: E402  likewise
 from kubernetes.client.exceptions import ApiException  # noqa: E402  likewise
 
-# The names that `kubernetes.config` takes from the package itself.
+# `kubernetes.config` imports these names from the package itself.
 vars(_client).update(ApiClient=ApiClient, Configuration=Configuration)
 
-from kubernetes import config  # noqa: E402  only now can it find them
+from kubernetes import config  # noqa: E402  needs the line above
 
 __all__ = ["ApiClient", "ApiException", "Configuration", "config"]

@@ -1,6 +1,6 @@
-"""The runner's OIDC token: who this workflow run is, signed by GitHub.
+"""Requests this workflow run's OIDC token from GitHub.
 
-actions-toolkit can ask for one too, but knows no time-out and no retry, and any failure is a bare Exception.
+actions-toolkit can do that too, but without timeouts and retries, and it raises a bare Exception for any failure.
 """
 
 from __future__ import annotations
@@ -24,27 +24,24 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import TokenRequest
+    from run_cronjob.core.timeouts import Timeouts
 
-BUDGET_SECONDS = 15
 SERVICE = "GitHub's OIDC endpoint"
-_LARGEST_ANSWER = 100_000
+_MAX_ANSWER_BYTES = 100_000
 
 
-def id_token(request: TokenRequest, audience: str, clock: Clock) -> str:
-    """A fresh token for `audience`; GitHub's live about five minutes.
-
-    Raises GitHubError or NoAnswer.
-    """
+def get_id_token(request: TokenRequest, audience: str, clock: Clock, timeouts: Timeouts) -> str:
+    """A new token for `audience`, valid for about five minutes. Raises GitHubError or NoAnswer."""
     url = f"{request.url}&audience={quote(audience, safe='')}"
-    pool = http.pool(url, http.outside())
-    return retry(lambda: _ask(pool, url, request.bearer), Budget(BUDGET_SECONDS, clock), _is_transient)
+    pool = http.pool(url, http.public_ssl_context(), timeouts)
+    return retry(lambda: _request(pool, url, request.bearer), Budget(timeouts.oidc, clock), _is_transient)
 
 
-def _ask(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
+def _request(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
     headers = {"Authorization": f"Bearer {bearer}", "Accept": "application/json"}
     try:
         response = pool.request("GET", url, headers=headers, redirect=False, preload_content=False)
-        body = response.read(_LARGEST_ANSWER, decode_content=True)
+        body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
         response.close()
     except HTTPError as error:
         raise http.no_answer(SERVICE, url, error) from error
@@ -55,8 +52,8 @@ def _ask(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
     token = answer.get("value") if isinstance(answer, dict) else None
     if response.status == 200 and isinstance(token, str) and token:
         return token
-    told = answer.get("message") if isinstance(answer, dict) else None
-    raise GitHubError(response.status, str(told or "the answer holds no token"))
+    message = answer.get("message") if isinstance(answer, dict) else None
+    raise GitHubError(response.status, str(message or "the answer holds no token"))
 
 
 def _is_transient(error: Exception) -> bool:
@@ -65,8 +62,8 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, NoAnswer) and not error.cause.is_final
 
 
-def claims(token: str) -> Mapping[str, object]:
-    """What `token` says of its bearer, unverified: to show people, never to decide on."""
+def unverified_claims(token: str) -> Mapping[str, object]:
+    """The claims in `token`, empty if it is no token. They are for messages only: no signature is verified."""
     try:
         payload = token.split(".")[1]
         decoded = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,4 +1,4 @@
-"""Keeps a bearer token young: an EKS token lives 15 minutes, a run may take hours."""
+"""Replaces a bearer token before it expires: an EKS token is valid for 15 minutes, a run may take hours."""
 
 from __future__ import annotations
 
@@ -13,42 +13,55 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.clock import Clock
 
-RENEW_AFTER_SECONDS = 600
-RENEW_AGAIN_SECONDS = 20
-"""After a renewal that failed, and before a refusal brings about another one."""
 
+class TokenRefresh:
+    """Makes a new token by `new_token` and passes it to `use`, every `interval` seconds and after a 401.
 
-class Renewal:
-    """When to `make` a newer token, and `use` it. Any thread may ask; one renews, the others don't wait."""
+    After a failure the old token stays in use, and the next attempt is `retry_interval` seconds later. Its methods can
+    be called from any thread. One thread makes the token; the others continue with the old one meanwhile.
+    """
 
-    def __init__(self, make: Callable[[], str], use: Callable[[str], None], clock: Clock) -> None:
-        self._make = make
+    def __init__(
+        self,
+        new_token: Callable[[], str],
+        use: Callable[[str], None],
+        clock: Clock,
+        *,
+        interval: float,
+        retry_interval: float,
+    ) -> None:
+        self._new_token = new_token
         self._use = use
         self._clock = clock
+        self._interval = interval
+        self._retry_interval = retry_interval
         self._lock = threading.Lock()
-        self._tried = clock.monotonic()
-        self._due = self._tried + RENEW_AFTER_SECONDS
+        self._last_attempt = clock.monotonic()
+        self._due = self._last_attempt + interval
 
-    def keep_young(self) -> None:
-        """Renew if it is time to."""
+    def refresh_if_due(self) -> None:
+        """Replace the token if it has been in use for the interval."""
         if self._clock.monotonic() >= self._due:
-            self._renew()
+            self._refresh()
 
-    def after_refusal(self) -> bool:
-        """Renew because the token was refused; False if it can't be for its age."""
-        return self._clock.monotonic() - self._tried >= RENEW_AGAIN_SECONDS and self._renew()
+    def refresh_after_401(self) -> bool:
+        """Replace the token because the API server rejected it; False if it was not replaced.
 
-    def _renew(self) -> bool:
+        A token younger than the retry interval stays: its age is not why it was rejected.
+        """
+        return self._clock.monotonic() - self._last_attempt >= self._retry_interval and self._refresh()
+
+    def _refresh(self) -> bool:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self._tried = self._clock.monotonic()
-            self._due = self._tried + RENEW_AGAIN_SECONDS
-            # Whoever gives out credentials may be away for a while; the old token may well last until then.
-            # ValueError: a token's file that is no text.
+            self._last_attempt = self._clock.monotonic()
+            self._due = self._last_attempt + self._retry_interval
+            # GitHub or AWS may be down for a while, and the old token may be valid for longer than that.
+            # ValueError: a token file that is no text.
             with contextlib.suppress(ActionError, AwsError, GitHubError, NoAnswer, OSError, ValueError):
-                self._use(self._make())
-                self._due = self._tried + RENEW_AFTER_SECONDS
+                self._use(self._new_token())
+                self._due = self._last_attempt + self._interval
                 return True
             return False
         finally:

@@ -1,6 +1,6 @@
-"""Every bound on a wait, in one place; passed in, so that tests choose shorter ones.
+"""Every limit on a wait, in seconds; passed in, so that tests can choose shorter ones.
 
-Pauses between attempts, page sizes and byte caps stay with the code that uses them.
+Pauses between attempts, page sizes and byte limits stay in the modules that use them.
 """
 
 from __future__ import annotations
@@ -10,58 +10,62 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds, each the longest that one thing is waited for."""
+    """The longest time for each wait, in seconds."""
 
-    # --- one connection
+    # --- one request, to any host
 
     connect: int = 5
-    """Connecting, to any host."""
+    """Connecting."""
     read: int = 15
-    """Each read of an answer, from any host."""
+    """Each read from the socket, until an answer is complete."""
 
-    # --- until the Job exists, attempts and the pauses between them included
+    # --- until the Job exists: all attempts of one step, with the pauses between them
 
     oidc: float = 15
-    """GitHub's OIDC token."""
+    """Requesting the OIDC token from GitHub."""
     sts: float = 20
-    """Credentials from AWS STS."""
+    """AssumeRoleWithWebIdentity of AWS STS."""
     eks: float = 15
     """DescribeCluster of AWS EKS."""
     kube_read: float = 20
-    """One question to the Kubernetes API, such as the LIST of Jobs."""
+    """One read from the Kubernetes API, such as a page of the LIST of Jobs."""
     create: float = 40
     """Creating the Job."""
     until_created: float = 110
-    """All of it, whatever hangs: under two minutes, with what is left for the report."""
+    """All of these steps together. With the report it stays under two minutes."""
     post_answer: float = 1.0
-    """The answer to a POST that is under way when a signal or the deadline comes."""
+    """The answer to a POST that was sent before a signal or the deadline."""
 
     # --- following the Job
 
     watch: int = 50
-    """The API server ends a watch after this, which costs one request and proves that the stream is alive."""
+    """One watch: the API server ends it (`timeoutSeconds`), and the next one shows that the connection works."""
     watch_silence: float = 60
-    """A watch without a byte; a longer silence means a dead connection."""
+    """A watch without a byte. After that its connection counts as dead."""
     log_silence: float = 30
-    """A log stream without a byte; then it is asked for again, since the connection may be dead."""
+    """A log stream without a byte. Then the log is requested again, because the connection may be dead."""
     refusal: float = 300
-    """Refusals by the cluster, before they are believed: an API server that starts refuses everybody at first."""
+    """Refusals by the cluster, such as 401, in a row. An API server that is starting refuses every request at first."""
     last_look: float = 5
-    """The last request for pods and events, after the Job's end."""
+    """Reading pods and events once more after the Job's end."""
     log_news: float = 5
-    """News of a container whose log has ended, or of the container before it."""
+    """The pod status after a container's log has ended, or the end of the log of the container before it."""
     drain: float = 30
     """The rest of the logs after the Job's end, counted from the last line."""
+    token_refresh: float = 600
+    """Using one bearer token. EKS tokens expire after 900."""
+    token_refresh_retry: float = 20
+    """Using the old bearer token after a refresh that failed, before the next attempt."""
 
-    # --- leaving; the runner kills 7.5 + 2.5 s after its SIGINT
+    # --- at the end; the runner kills the step 7.5 + 2.5 s after its SIGINT
 
     delete: float = 3.0
     """Deleting the Job of a cancelled run."""
     slow_reader_after_signal: float = 2.0
-    """A slow reader of the log, at the end of a run that a signal ended."""
+    """Writing the end of the log to a slow reader, after a signal."""
     slow_reader: float = 60.0
-    """A slow reader of the log, at the end of any other run."""
+    """Writing the end of the log to a slow reader, without a signal."""
     leave_after_signal: float = 4.5
-    """From a signal to the process's end, whatever still hangs."""
+    """From a signal to the end of the process."""
     leave_after_deadline: float = 90.0
-    """From the deadline to the process's end, whatever still hangs."""
+    """From the deadline to the end of the process."""

@@ -74,19 +74,19 @@ _RIGHTS = {About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}
 class JobReader(Protocol):
     """What is needed of a cluster; see cluster.Cluster."""
 
-    def the_job(self, namespace: str, name: str) -> Selection:
+    def select_job(self, namespace: str, name: str) -> Selection:
         """The one Job of that name."""
 
-    def the_pods(self, namespace: str, labels: str) -> Selection:
+    def select_pods(self, namespace: str, labels: str) -> Selection:
         """The pods that a label selector finds."""
 
-    def snapshot(self, selection: Selection) -> tuple[list[Json], str]:
+    def list_selected(self, selection: Selection) -> tuple[list[Json], str]:
         """All objects now, and the version to watch from."""
 
-    def changes(self, selection: Selection, version: str) -> Iterator[Json]:
+    def watch(self, selection: Selection, version: str) -> Iterator[Json]:
         """The watch events since then."""
 
-    def events_about(self, namespace: str, uid: str) -> list[Json]:
+    def list_events(self, namespace: str, uid: str) -> list[Json]:
         """The newest events about one object."""
 
 
@@ -308,7 +308,7 @@ class Follow:
 
     def until_decided(self) -> tuple[Result, TerminalCondition | None]:
         """The result as soon as it is certain. Raises Unwatchable."""
-        self._start(About.JOB, self._api.the_job(self._job.namespace, self._job.name))
+        self._start(About.JOB, self._api.select_job(self._job.namespace, self._job.name))
         while True:
             message = self._inbox.get(self._seconds_to_wait())
             while message:
@@ -329,11 +329,11 @@ class Follow:
         A watch may lag behind another.
         """
         if self._known.pod_selector and Right.PODS not in self._rights.missing:
-            selection = self._api.the_pods(self._job.namespace, self._known.pod_selector)
-            self._last(About.PODS, lambda: self._api.snapshot(selection)[0])
+            selection = self._api.select_pods(self._job.namespace, self._known.pod_selector)
+            self._last(About.PODS, lambda: self._api.list_selected(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._known.uid, *self._known.failed_pods):
-                self._last(About.EVENTS, partial(self._api.events_about, self._job.namespace, uid))
+                self._last(About.EVENTS, partial(self._api.list_events, self._job.namespace, uid))
         return self._known.view
 
     @property
@@ -371,9 +371,9 @@ class Follow:
     def _watch_pods(self) -> None:
         if About.PODS in self._watches:
             return
-        self._start(About.PODS, self._api.the_pods(self._job.namespace, self._known.pod_selector))
+        self._start(About.PODS, self._api.select_pods(self._job.namespace, self._known.pod_selector))
         self._looker = _EventLooker(
-            lambda uid: self._api.events_about(self._job.namespace, uid),
+            lambda uid: self._api.list_events(self._job.namespace, uid),
             lambda news: self._inbox.put(About.EVENTS, news),
             self._clock,
         )
@@ -436,10 +436,10 @@ class _Selected:
     selection: Selection
 
     def snapshot(self) -> tuple[list[Json], str]:
-        return self.api.snapshot(self.selection)
+        return self.api.list_selected(self.selection)
 
     def changes(self, version: str) -> Iterator[Json]:
-        return self.api.changes(self.selection, version)
+        return self.api.watch(self.selection, version)
 
 
 class _EventLooker:

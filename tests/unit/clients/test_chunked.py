@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
-from run_cronjob.clients.chunked import dechunked
+from run_cronjob.clients.chunked import decode_chunked
 
 BODIES = st.lists(st.binary(min_size=1, max_size=40) | st.just(b"\r\n0\r\n\r\n"), max_size=12)
 
@@ -18,7 +18,7 @@ def coded(chunks: list[bytes]) -> bytes:
 
 def read(arrived: list[bytes]) -> bytes:
     parts = iter([*arrived, b""])
-    return b"".join(dechunked(lambda: next(parts)))
+    return b"".join(decode_chunked(lambda: next(parts)))
 
 
 @given(BODIES, st.integers(1, 50))
@@ -39,7 +39,7 @@ def test_a_cut_is_no_end(chunks: list[bytes], data: st.DataObject) -> None:
 
 def test_what_has_arrived_is_passed_on_at_once() -> None:
     arrived = iter([b"6\r\none\n", b"tw", b"\r\n2\r\no\n"])
-    stream = dechunked(lambda: next(arrived))
+    stream = decode_chunked(lambda: next(arrived))
 
     assert [next(stream), next(stream), next(stream)] == [b"one\n", b"tw", b"o\n"]
 

@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from run_cronjob.clients import http
 from run_cronjob.core.errors import Cause, NoAnswer
+from run_cronjob.core.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-SILENCE_SECONDS = 1
+TIMEOUTS = Timeouts(connect=5, read=1)
 PASSWORD = "pr0xy-s3cret"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -129,9 +130,9 @@ def closed_port() -> int:
 
 
 def by_urllib3(url: str, **options: str) -> BaseException:
-    pool = http.pool(url, http.trust(options.pop("ca_file", None)), **options)
+    pool = http.pool(url, http.ssl_context(options.pop("ca_file", None)), TIMEOUTS, **options)
     try:
-        pool.request("GET", url, timeout=urllib3.Timeout(connect=5, read=SILENCE_SECONDS))
+        pool.request("GET", url)
     except urllib3.exceptions.HTTPError as error:
         return error
     raise AssertionError("it answered")
@@ -139,7 +140,9 @@ def by_urllib3(url: str, **options: str) -> BaseException:
 
 def by_botocore(url: str, ca_file: str | None = None, proxy: str = "") -> BaseException:
     session = URLLib3Session(
-        verify=ca_file or True, timeout=(5, SILENCE_SECONDS), proxies={"https": proxy, "http": proxy} if proxy else None
+        verify=ca_file or True,
+        timeout=(TIMEOUTS.connect, TIMEOUTS.read),
+        proxies={"https": proxy, "http": proxy} if proxy else None,
     )
     try:
         session.send(AWSRequest("GET", url).prepare())
@@ -279,14 +282,14 @@ def test_an_error_that_names_itself_as_its_cause_does_not_go_round_in_circles() 
 def test_nothing_is_repeated_or_redirected_behind_our_back() -> None:
     with Listener(answering("302 Found")) as listener:
         url = f"http://{LOOPBACK}:{listener.port}/"
-        assert http.pool(url, http.trust()).request("POST", url).status == 302
+        assert http.pool(url, http.ssl_context(), TIMEOUTS).request("POST", url).status == 302
         assert listener.connections == 1
 
     for behaviour in (closing, resetting, answering("503 Busy\r\nRetry-After: 1")):
         with Listener(behaviour) as listener:
             url = f"http://{LOOPBACK}:{listener.port}/"
             with contextlib.suppress(urllib3.exceptions.HTTPError):
-                http.pool(url, http.trust()).request("GET", url)
+                http.pool(url, http.ssl_context(), TIMEOUTS).request("GET", url)
             assert listener.connections == 1
 
 
@@ -358,12 +361,12 @@ def test_an_eks_ca_without_key_identifiers_is_accepted_though_python_is_strict(t
 
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(ssl.create_default_context(cafile=ca_file), server, "api.example")
-    handshake(http.trust(ca_file), server, "api.example")
+    handshake(http.ssl_context(ca_file), server, "api.example")
 
 
 @pytest.mark.usefixtures("_strict_python")
 def test_only_that_one_check_is_left_out(ca_file: str) -> None:
-    strict, ours = ssl.create_default_context(cafile=ca_file), http.trust(ca_file)
+    strict, ours = ssl.create_default_context(cafile=ca_file), http.ssl_context(ca_file)
 
     assert strict.verify_flags ^ ours.verify_flags == ssl.VERIFY_X509_STRICT
     assert ours.verify_mode is ssl.CERT_REQUIRED
@@ -372,35 +375,35 @@ def test_only_that_one_check_is_left_out(ca_file: str) -> None:
 
 
 def test_the_authority_that_is_given_is_trusted(authority: trustme.CA, ca_file: str) -> None:
-    handshake(http.trust(ca_file), server_context(authority.issue_cert("api.example")), "api.example")
+    handshake(http.ssl_context(ca_file), server_context(authority.issue_cert("api.example")), "api.example")
 
 
 def test_another_authority_is_not(ca_file: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
-        handshake(http.trust(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
+        handshake(http.ssl_context(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
 
 
 def test_nor_is_a_private_authority_that_was_not_given(authority: trustme.CA) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(http.trust(), server_context(authority.issue_cert("api.example")), "api.example")
+        handshake(http.ssl_context(), server_context(authority.issue_cert("api.example")), "api.example")
 
 
 def test_host_names_are_checked(authority: trustme.CA, ca_file: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        handshake(http.trust(ca_file), server_context(authority.issue_cert("evil.example")), "api.example")
+        handshake(http.ssl_context(ca_file), server_context(authority.issue_cert("evil.example")), "api.example")
 
 
 def test_so_is_the_certificates_time(authority: trustme.CA, ca_file: str) -> None:
     expired = authority.issue_cert("api.example", not_after=datetime.now(UTC) - timedelta(days=1))
 
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
-        handshake(http.trust(ca_file), server_context(expired), "api.example")
+        handshake(http.ssl_context(ca_file), server_context(expired), "api.example")
 
 
 def test_a_server_name_of_its_own_is_the_one_checked(authority: trustme.CA, ca_file: str) -> None:
     with Listener(encrypted(authority.issue_cert("api.internal"))) as listener:
         url = f"https://{LOOPBACK}:{listener.port}/"
-        pool = http.pool(url, http.trust(ca_file), server_name="api.internal")
+        pool = http.pool(url, http.ssl_context(ca_file), TIMEOUTS, server_name="api.internal")
         assert pool.request("GET", url).status == 200
 
 
@@ -446,7 +449,7 @@ def test_the_environments_proxy_for_a_url(
         monkeypatch.setenv(name, value)
 
     assert http.proxy_for(url) == proxy
-    pool = http.pool(url, http.trust())
+    pool = http.pool(url, http.ssl_context(), TIMEOUTS)
     assert (str(pool.proxy) if pool.proxy else "").rstrip("/") == proxy
 
 
@@ -454,7 +457,7 @@ def test_a_kubeconfigs_own_proxy_goes_before_the_environments(monkeypatch: pytes
     monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
     monkeypatch.setenv("NO_PROXY", "*")
 
-    pool = http.pool(API, http.trust(), proxy="http://own:2")
+    pool = http.pool(API, http.ssl_context(), TIMEOUTS, proxy="http://own:2")
 
     assert str(pool.proxy) == "http://own:2"
 
@@ -476,12 +479,13 @@ def test_the_login_in_a_proxys_url_is_sent_to_the_proxy(written: str) -> None:
 
 
 def test_a_proxy_without_a_login_gets_none() -> None:
-    pool = http.pool(API, http.trust(), proxy="http://p:1")
+    pool = http.pool(API, http.ssl_context(), TIMEOUTS, proxy="http://p:1")
 
     assert "proxy-authorization" not in dict(getattr(pool, "proxy_headers", {}))
 
 
 def test_every_request_has_bounds() -> None:
-    assert http.timeout().connect_timeout == http.CONNECT_SECONDS
-    assert http.timeout().read_timeout == http.READ_SECONDS
-    assert http.pool(API, http.trust()).connection_pool_kw["timeout"].connect_timeout == http.CONNECT_SECONDS
+    timeout = http.pool(API, http.ssl_context(), TIMEOUTS).connection_pool_kw["timeout"]
+
+    assert timeout.connect_timeout == TIMEOUTS.connect
+    assert timeout.read_timeout == TIMEOUTS.read

@@ -25,12 +25,12 @@ def token(payload: bytes) -> str:
 
 
 def test_the_claims_of_a_token() -> None:
-    assert oidc.claims(token(json.dumps(CLAIMS).encode())) == CLAIMS
+    assert oidc.unverified_claims(token(json.dumps(CLAIMS).encode())) == CLAIMS
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: dict[str, object]) -> None:
-    assert oidc.claims(token(json.dumps(payload).encode())) == payload
+    assert oidc.unverified_claims(token(json.dumps(payload).encode())) == payload
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: di
     ids=repr,
 )
 def test_what_is_no_token_claims_nothing(garbage: str) -> None:
-    assert oidc.claims(garbage) == {}
+    assert oidc.unverified_claims(garbage) == {}
 
 
 @given(st.text() | st.binary().map(token))
 def test_whatever_comes_is_no_error(anything: str) -> None:
-    assert isinstance(oidc.claims(anything), dict)
+    assert isinstance(oidc.unverified_claims(anything), dict)

@@ -6,13 +6,16 @@ import threading
 
 import pytest
 
-from run_cronjob.clients.token_refresh import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, Renewal
+from run_cronjob.clients.token_refresh import TokenRefresh
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, Cause, GitHubError, NoAnswer
 from run_cronjob.core.models import Problem
 from run_cronjob.core.reasons import Reason
+from run_cronjob.core.timeouts import Timeouts
 from tests.fakes import FakeClock
 
 EKS_TOKEN_SECONDS = 15 * 60
+INTERVAL = Timeouts().token_refresh
+RETRY_INTERVAL = Timeouts().token_refresh_retry
 
 
 class Maker:
@@ -23,7 +26,9 @@ class Maker:
         self.used: list[str] = []
         self.made = 0
         self._failures = list(failures)
-        self.renewal = Renewal(self._make, self.used.append, self.clock)
+        self.refresh = TokenRefresh(
+            self._make, self.used.append, self.clock, interval=INTERVAL, retry_interval=RETRY_INTERVAL
+        )
 
     def _make(self) -> str:
         self.made += 1
@@ -34,9 +39,9 @@ class Maker:
 
 def test_a_young_token_is_left_alone() -> None:
     maker = Maker()
-    maker.clock.elapsed = RENEW_AFTER_SECONDS - 1
+    maker.clock.elapsed = INTERVAL - 1
 
-    maker.renewal.keep_young()
+    maker.refresh.refresh_if_due()
 
     assert maker.made == 0
 
@@ -44,12 +49,12 @@ def test_a_young_token_is_left_alone() -> None:
 def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
     maker = Maker()
     for _ in range(3):
-        maker.clock.elapsed += RENEW_AFTER_SECONDS
-        maker.renewal.keep_young()
-        maker.renewal.keep_young()
+        maker.clock.elapsed += INTERVAL
+        maker.refresh.refresh_if_due()
+        maker.refresh.refresh_if_due()
 
     assert maker.used == ["token-1", "token-2", "token-3"]
-    assert RENEW_AFTER_SECONDS + 3 * RENEW_AGAIN_SECONDS < EKS_TOKEN_SECONDS
+    assert INTERVAL + 3 * RETRY_INTERVAL < EKS_TOKEN_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -65,33 +70,33 @@ def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
 )
 def test_a_renewal_that_fails_is_tried_again_soon_and_the_old_token_stays(failure: Exception) -> None:
     maker = Maker(failure)
-    maker.clock.elapsed = RENEW_AFTER_SECONDS
+    maker.clock.elapsed = INTERVAL
 
-    maker.renewal.keep_young()
+    maker.refresh.refresh_if_due()
     assert maker.used == []
-    maker.renewal.keep_young()
+    maker.refresh.refresh_if_due()
     assert maker.made == 1, "not at once"
-    maker.clock.elapsed += RENEW_AGAIN_SECONDS
-    maker.renewal.keep_young()
+    maker.clock.elapsed += RETRY_INTERVAL
+    maker.refresh.refresh_if_due()
 
     assert maker.used == ["token-2"]
 
 
 def test_what_is_no_failure_of_theirs_is_not_hidden() -> None:
     maker = Maker(ApiError(500, "", ""))
-    maker.clock.elapsed = RENEW_AFTER_SECONDS
+    maker.clock.elapsed = INTERVAL
 
     with pytest.raises(ApiError):
-        maker.renewal.keep_young()
+        maker.refresh.refresh_if_due()
 
 
 def test_a_refused_token_is_renewed_unless_it_is_brand_new() -> None:
     maker = Maker()
 
-    assert not maker.renewal.after_refusal()
-    maker.clock.elapsed = RENEW_AGAIN_SECONDS
-    assert maker.renewal.after_refusal()
-    assert not maker.renewal.after_refusal()
+    assert not maker.refresh.refresh_after_401()
+    maker.clock.elapsed = RETRY_INTERVAL
+    assert maker.refresh.refresh_after_401()
+    assert not maker.refresh.refresh_after_401()
     assert maker.used == ["token-1"]
 
 
@@ -105,14 +110,14 @@ def test_while_one_thread_renews_the_others_do_not_wait() -> None:
         return "token"
 
     used: list[str] = []
-    renewal = Renewal(make, used.append, clock)
-    clock.elapsed = RENEW_AFTER_SECONDS
-    thread = threading.Thread(target=renewal.keep_young)
+    refresh = TokenRefresh(make, used.append, clock, interval=INTERVAL, retry_interval=RETRY_INTERVAL)
+    clock.elapsed = INTERVAL
+    thread = threading.Thread(target=refresh.refresh_if_due)
     thread.start()
     begun.wait(60)
-    clock.elapsed += RENEW_AFTER_SECONDS
+    clock.elapsed += INTERVAL
 
-    renewal.keep_young()
+    refresh.refresh_if_due()
 
     assert used == []
     go_on.set()

@@ -1,17 +1,24 @@
-"""The budgets of the stages and the limit of the whole fit together."""
+"""The time limits of the steps and of the whole run fit together."""
 
-from run_cronjob.clients import aws, http, kube_api, oidc
+from __future__ import annotations
+
+import pytest
+
 from run_cronjob.core.timeouts import Timeouts
-from run_cronjob.jobs import create
+
+TIMEOUTS = Timeouts()
 
 
-def test_no_stage_alone_can_use_up_the_time():
-    one_answer = http.CONNECT_SECONDS + http.READ_SECONDS  # may begin just before a budget ends
-    for budget in (
-        oidc.BUDGET_SECONDS,
-        aws.STS_BUDGET_SECONDS,
-        aws.EKS_BUDGET_SECONDS,
-        kube_api.READ_BUDGET_SECONDS,
-        create.BUDGET_SECONDS,
-    ):
-        assert budget + one_answer < Timeouts().until_created
+@pytest.mark.parametrize("budget", ["oidc", "sts", "eks", "kube_read", "create"])
+def test_no_step_alone_can_use_up_the_time(budget: str) -> None:
+    one_answer = TIMEOUTS.connect + TIMEOUTS.read  # may begin just before a budget ends
+
+    assert getattr(TIMEOUTS, budget) + one_answer < TIMEOUTS.until_created
+
+
+def test_a_bearer_token_is_refreshed_before_an_eks_token_expires() -> None:
+    assert TIMEOUTS.token_refresh + 3 * TIMEOUTS.token_refresh_retry < 15 * 60
+
+
+def test_the_api_server_ends_a_watch_before_its_silence_means_a_dead_connection() -> None:
+    assert TIMEOUTS.watch < TIMEOUTS.watch_silence

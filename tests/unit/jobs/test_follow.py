@@ -174,15 +174,15 @@ class Silence:
     def __init__(self) -> None:
         self._never = threading.Event()
 
-    def the_job(self, *_: str) -> Any:
+    def select_job(self, *_: str) -> Any:
         return None
 
-    the_pods = the_job
+    select_pods = select_job
 
-    def snapshot(self, *_: object) -> Any:
+    def list_selected(self, *_: object) -> Any:
         self._never.wait()
 
-    changes = events_about = snapshot
+    watch = list_events = list_selected
 
 
 class Reporter:
@@ -296,16 +296,16 @@ def test_events_are_asked_for_again_after_a_refusal_if_they_were_there_before(
 class Defect(Silence):
     """A cluster whose answers nobody foresaw."""
 
-    def snapshot(self, *_: object) -> Any:
+    def list_selected(self, *_: object) -> Any:
         raise TypeError
 
-    events_about = snapshot
+    list_events = list_selected
 
 
 def test_not_even_a_defect_ends_the_looking_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "_EVENT_PAUSES", (0.0,))
     told: queue.SimpleQueue[News] = queue.SimpleQueue()
-    looker = follow._EventLooker(Defect().events_about, told.put, FakeClock())
+    looker = follow._EventLooker(Defect().list_events, told.put, FakeClock())
     looker.look_at(("uid-1",))
     looker.start()
 
