@@ -81,8 +81,8 @@ class Course:
         keep = self._open.enter_context
         world = self.world = keep(Sandbox(RealCluster))
         cluster = self._cluster = cast("RealCluster", world.cluster)
-        self.key_id, self.secret_key = world.aws.long_lived_key("bench")
-        world.aws.map_user("arn:aws:iam::123456789012:user/bench", "bench", ["run-cronjob"])
+        self.key_id, self.secret_key = world.aws.create_access_key("bench")
+        world.aws.map_identity("arn:aws:iam::123456789012:user/bench", "bench", ["run-cronjob"])
         self.token = cluster.user("bench", ["run-cronjob"])
         cluster.apply(_MORE_RIGHTS)
         # As many as everyone has to read in real life, and the sandbox's own.

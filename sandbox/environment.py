@@ -72,7 +72,7 @@ class Sandbox:
         self.aws.create_oidc_provider(self.github.issuer, ["sts.amazonaws.com"])
         self.trust(*json.loads((EXAMPLES / "trust-policy-environment.json").read_text())["Statement"])
         for line in example("aws-auth.yaml")[0]:
-            self.aws.map_role(line["rolearn"], line["username"], line["groups"])
+            self.aws.map_identity(line["rolearn"], line["username"], line["groups"])
         self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
         self.expose(self.cluster.url)
         self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})

@@ -1,11 +1,11 @@
-"""What is in the sandbox's AWS account, kept by moto, and what moto keeps no record of: who may do what."""
+"""Simulates an AWS account: moto stores its resources, and this module the permissions, which moto ignores."""
 
 from __future__ import annotations
 
 import base64
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from moto.utilities.utils import get_partition
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-from sandbox.aws import sigv4, trust_policy, web_identity
+from sandbox.aws import trust_policy, web_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,8 +34,18 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Role:
-    """A role that web identities may assume."""
+class AccessKey:
+    """An access key of a user, or of a role session, which alone has `token` and `expires`."""
+
+    key_id: str
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True)
+class IamRole:
+    """A role that web identities can assume; `max_session` is in seconds."""
 
     arn: str
     trust_policy: Mapping[str, Any]
@@ -43,9 +53,9 @@ class Role:
 
 
 class Account:
-    """One account of one partition; setting `now` moves its clock.
+    """An account in one partition; `now` is its clock, which tests replace.
 
-    One at a time: moto has one state for the whole process.
+    A process can have only one account at a time, because moto has one global state.
     """
 
     def __init__(self, *, partition: str = "aws") -> None:
@@ -54,17 +64,17 @@ class Account:
             raise RuntimeError("close the AWS sandbox that is already open in this process: moto has one state for all")
         self.partition = partition
         self.now: Callable[[], datetime] = _utc_now
-        self.providers: dict[str, web_identity.Provider] = {}
-        self.roles: dict[str, Role] = {}
+        self.providers: dict[str, web_identity.OidcProvider] = {}
+        self.roles: dict[str, IamRole] = {}
         self._describable: dict[str, tuple[str, ...]] = {}
         self._iam = iam_backends[ACCOUNT_ID][partition]
         self._sts = sts_backends[ACCOUNT_ID][partition]
         self._moto = Client(DomainDispatcherApplication(create_backend_app), use_cookies=False)
 
     def create_oidc_provider(self, issuer: str, client_ids: Iterable[str] = ("sts.amazonaws.com",)) -> str:
-        """Trust `issuer` for tokens with one of these audiences; the provider's ARN, as trust policies name it."""
+        """Trust an issuer's tokens with one of these audiences; returns the provider's ARN."""
         arn = f"arn:{self.partition}:iam::{ACCOUNT_ID}:oidc-provider/{issuer.removeprefix('https://')}"
-        self.providers[issuer] = web_identity.Provider(arn, issuer, frozenset(client_ids))
+        self.providers[issuer] = web_identity.OidcProvider(arn, issuer, frozenset(client_ids))
         return arn
 
     def create_role(
@@ -76,9 +86,9 @@ class Account:
         describe_clusters: Iterable[str] = ("*",),
         max_session: int = 3600,
     ) -> str:
-        """A role, in place of any of that name, that may describe clusters whose ARNs match; its own ARN.
+        """Create or replace a role that may describe clusters whose ARNs match; returns its ARN.
 
-        Raises trust.MalformedPolicyError.
+        `max_session` is in seconds. Raises trust_policy.MalformedPolicyError.
         """
         trust_policy.parse(policy)
         for former in [role for role in self._iam.get_roles() if role.name == name]:
@@ -94,18 +104,18 @@ class Account:
             max_session_duration=str(max_session),
         )
         arn: str = created.arn
-        self.roles[arn] = Role(arn, policy, max_session)
+        self.roles[arn] = IamRole(arn, policy, max_session)
         self._describable[arn] = tuple(describe_clusters)
         return arn
 
-    def long_lived_key(self, user: str, *, describe_clusters: Iterable[str] = ("*",)) -> tuple[str, str]:
-        """An access key (id, secret) of a new IAM user."""
+    def create_access_key(self, user: str, *, describe_clusters: Iterable[str] = ("*",)) -> tuple[str, str]:
+        """Create an IAM user with an access key; returns the key's ID and secret."""
         created = self._iam.create_user(self.home_region, user)
         key = self._iam.create_access_key(user)
         self._describable[created.arn] = tuple(describe_clusters)
         return key.access_key_id, key.secret_access_key
 
-    def create_cluster(  # noqa: PLR0913  what DescribeCluster tells of a cluster
+    def create_cluster(  # noqa: PLR0913  the fields of DescribeCluster
         self,
         name: str,
         region: str,
@@ -115,10 +125,10 @@ class Account:
         version: str = "1.34",
         status: str = "ACTIVE",
     ) -> str:
-        """An EKS cluster, in place of any of that name; its ARN. Until ACTIVE, a real one has no endpoint and CA."""
+        """Create or replace an EKS cluster; returns its ARN. A real one has no endpoint and CA until it is ACTIVE."""
         if get_partition(region) != self.partition:
             raise ValueError(f"{region} is no region of the partition {self.partition}")
-        # Not by create_cluster(), which reads all of botocore's endpoints each time, to check the partition.
+        # moto's create_cluster() reads all of botocore's endpoints each time, to check the partition.
         cluster: Any = Cluster(
             name=name,
             version=version,
@@ -129,45 +139,45 @@ class Account:
             aws_partition=self.partition,
         )
         eks_backends[ACCOUNT_ID][region].clusters[name] = cluster
-        # moto invents these; only the object itself takes others.
+        # moto generates these values; they can only be changed on the object.
         cluster.endpoint = endpoint
         cluster.certificate_authority = {"data": base64.b64encode(ca_pem.encode()).decode()} if ca_pem else None
         cluster.status = status
         arn: str = cluster.arn
         return arn
 
-    def find_key(self, key_id: str) -> sigv4.Key | None:
-        """The access key with this id, a role session's or a user's."""
+    def find_key(self, key_id: str) -> AccessKey | None:
+        """The access key of a role session or a user."""
         session = self._sts.get_assumed_role_from_access_key(key_id)
         if session:
             expires = session.expiration.replace(tzinfo=UTC)
-            return sigv4.Key(key_id, session.secret_access_key, session.session_token, expires)
+            return AccessKey(key_id, session.secret_access_key, session.session_token, expires)
         key = self._iam.access_keys.get(key_id)
-        return sigv4.Key(key_id, key.secret_access_key) if key else None
+        return AccessKey(key_id, key.secret_access_key) if key else None
 
-    def arn_of(self, key_id: str) -> str:
-        """The ARN of whoever holds this key."""
+    def principal_arn(self, key_id: str) -> str:
+        """The ARN of the role session or user that has this key."""
         return self._sts.get_caller_identity(key_id, self.home_region)[1]
 
     def may_describe(self, key_id: str, cluster_arn: str) -> bool:
-        """Whether the holder of this key has eks:DescribeCluster for that cluster."""
+        """Whether the principal with this key has the permission eks:DescribeCluster for a cluster."""
         session = self._sts.get_assumed_role_from_access_key(key_id)
-        principal = session.role_arn if session else self.arn_of(key_id)
+        principal = session.role_arn if session else self.principal_arn(key_id)
         return any(trust_policy.like(cluster_arn, pattern) for pattern in self._describable.get(principal, ()))
 
     def owns_region(self, region: str) -> bool:
-        """Whether `region` is of this account's partition."""
+        """Whether a region belongs to this account's partition."""
         return get_partition(region) == self.partition
 
-    def ask_moto(self, service: str, region: str, key_id: str = "", *, path: str = "/", **query: object) -> Response:
-        """What moto answers the holder of `key_id`: it reads service, region and caller from the scope alone."""
+    def call_moto(self, service: str, region: str, key_id: str = "", *, path: str = "/", **query: object) -> Response:
+        """Send a request to moto, which reads service, region and caller only from the credential scope."""
         scope = f"{key_id}/20000101/{region}/{service}/aws4_request"
         authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
         answer = self._moto.get(path, query_string=query, headers={"Authorization": authorization})
         return Response(answer.get_data(), answer.status, headers=answer.headers)
 
     def close(self) -> None:
-        """Forget the account."""
+        """Delete everything in the account."""
         for backends in (iam_backends, sts_backends, eks_backends):
             backends.reset()
         _moto_in_use.release()

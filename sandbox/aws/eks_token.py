@@ -1,7 +1,7 @@
-"""Pure: what aws-iam-authenticator reads from an EKS token and makes of the caller it stands for.
+"""Parses EKS tokens and maps their callers as aws-iam-authenticator does, without I/O.
 
 Source: kubernetes-sigs/aws-iam-authenticator, pkg/token/token.go, pkg/arn/arn.go, pkg/mapper/configmap and
-pkg/server/server.go. The signature is not judged here: the verifier leaves that to STS, and so does the sandbox.
+pkg/server/server.go. The signature is not verified here: aws-iam-authenticator leaves that to STS.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PARAMETERS = frozenset(
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """The GetCallerIdentity that a token carries: which host it was signed for, and what to ask of it."""
+    """The request for GetCallerIdentity in a token; `target` is its path and query."""
 
     host: str
     target: str
@@ -53,7 +53,7 @@ class PresignedUrl:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who STS says presented the token."""
+    """The identity that STS returns for a token."""
 
     arn: str
     account: str
@@ -62,7 +62,7 @@ class Caller:
 
     @property
     def canonical_arn(self) -> str:
-        """The ARN that aws-auth is searched for: an assumed role's without session, and without the role's path."""
+        """The ARN to look up in aws-auth: for a role session, that of the role, without its path."""
         partition, service, _, account, resource = self.arn.split(":", 5)[1:]
         kind, *names = resource.split("/")
         if service == "sts" and kind == "assumed-role":
@@ -76,18 +76,18 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Why the verifier doesn't accept a token; the API server answers just 401."""
+class RejectedToken:
+    """The reason for which a token is rejected; the API server only answers 401."""
 
     reason: str
 
 
 class MalformedTokenError(ValueError):
-    """The token is none that the verifier would send to STS."""
+    """A token is malformed, so that it is not sent to STS."""
 
 
-def read(token: str, *, partition: str, now: datetime) -> PresignedUrl:
-    """The presigned request in `token`, after every check that comes before asking STS. Raises MalformedTokenError."""
+def parse(token: str, *, partition: str, now: datetime) -> PresignedUrl:
+    """The presigned request in `token`, checked as before a request to STS. Raises MalformedTokenError."""
     url = urlsplit(_decode(token))
     _require(url.scheme == "https", f"unexpected scheme {url.scheme!r} in pre-signed URL")
     _check_host(url.netloc, partition)
@@ -108,7 +108,7 @@ def read(token: str, *, partition: str, now: datetime) -> PresignedUrl:
 
 
 def render(template: str, caller: Caller) -> str:
-    """A username or group of aws-auth with its placeholders filled in."""
+    """Replace the placeholders in a username or group of aws-auth."""
     values = {
         "{{AccountID}}": caller.account,
         "{{SessionName}}": caller.session_name.replace("@", "-"),
@@ -120,7 +120,7 @@ def render(template: str, caller: Caller) -> str:
     return template
 
 
-def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001  reads as the sentence it is
+def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001  an assertion
     if not condition:
         raise MalformedTokenError(otherwise)
 
@@ -129,7 +129,7 @@ def _decode(token: str) -> str:
     _require(len(token.encode()) <= _MAX_BYTES, "token is too large")
     _require(token.startswith(PREFIX), f'token is missing expected "{PREFIX}" prefix')
     encoded = token.removeprefix(PREFIX)
-    # Go's RawURLEncoding takes neither padding nor the standard alphabet.
+    # Go's RawURLEncoding accepts neither padding nor the standard alphabet.
     _require(re.fullmatch(r"[A-Za-z0-9_-]*", encoded) is not None, "illegal base64 data")
     try:
         return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()

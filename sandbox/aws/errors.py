@@ -1,4 +1,4 @@
-"""AWS's refusals, as its two protocols write them: STS (query) and EKS (rest-json)."""
+"""Error responses of STS (query protocol) and EKS (rest-json protocol)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response
 _STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
-class AwsError(Exception):
-    """A refusal with the code, words and status that AWS itself uses."""
+class AwsRequestError(Exception):
+    """A request fails with the code, message and status that AWS uses."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -21,12 +21,13 @@ class AwsError(Exception):
         self.status = status
 
 
-def query_answer(error: AwsError, *, as_json: bool) -> Response:
-    """What STS answers; JSON for callers that accept only that, as the EKS token's verifier does."""
+def query_error(error: AwsRequestError, *, as_json: bool) -> Response:
+    """The error response of STS: XML, or JSON for clients that accept only JSON."""
     request_id = str(uuid4())
     if as_json:
-        told = {"Error": {"Type": "Sender", "Code": error.code, "Message": error.message}, "RequestId": request_id}
-        return Response(json.dumps(told), error.status, content_type="application/json")
+        details = {"Type": "Sender", "Code": error.code, "Message": error.message}
+        content = json.dumps({"Error": details, "RequestId": request_id})
+        return Response(content, error.status, content_type="application/json")
     body = (
         f'<ErrorResponse xmlns="{_STS_NAMESPACE}">'
         f"<Error><Type>Sender</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
@@ -35,8 +36,8 @@ def query_answer(error: AwsError, *, as_json: bool) -> Response:
     return Response(body, error.status, content_type="text/xml")
 
 
-def rest_answer(error: AwsError) -> Response:
-    """What EKS answers."""
+def rest_error(error: AwsRequestError) -> Response:
+    """The error response of EKS."""
     return Response(
         json.dumps({"message": error.message}),
         error.status,

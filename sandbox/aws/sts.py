@@ -1,6 +1,6 @@
-"""STS: AssumeRoleWithWebIdentity and GetCallerIdentity, judged as AWS does before moto answers.
+"""Simulates STS: checks AssumeRoleWithWebIdentity and GetCallerIdentity as AWS does, and gets answers from moto.
 
-Codes and statuses are those of botocore's service model; the words were collected from public issue threads.
+The codes and statuses are those of botocore's service model. The messages were collected from public issue threads.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws import sigv4, trust_policy, web_identity
-from sandbox.aws.errors import AwsError, query_answer
-from sandbox.aws.sigv4 import Problem
+from sandbox.aws.errors import AwsRequestError, query_error
+from sandbox.aws.sigv4 import SignatureProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,29 +23,28 @@ if TYPE_CHECKING:
 _VERSION = "2011-06-15"
 _WINDOW = timedelta(minutes=15)
 _SIGNATURE_CODES = {
-    Problem.MISSING: ("MissingAuthenticationToken", 403),
-    Problem.INCOMPLETE: ("IncompleteSignature", 400),
-    Problem.UNKNOWN_KEY: ("InvalidClientTokenId", 403),
-    Problem.EXPIRED_KEY: ("ExpiredToken", 403),
-    Problem.MISMATCH: ("SignatureDoesNotMatch", 403),
+    SignatureProblem.MISSING: "MissingAuthenticationToken",
+    SignatureProblem.INCOMPLETE: "IncompleteSignature",
+    SignatureProblem.UNKNOWN_KEY: "InvalidClientTokenId",
+    SignatureProblem.EXPIRED_KEY: "ExpiredToken",
+    SignatureProblem.MISMATCH: "SignatureDoesNotMatch",
 }
 
 
 class STS:
-    """The WSGI side of STS for one account, in every region alike."""
+    """STS of one account as a WSGI application, for all regions."""
 
     def __init__(self, account: Account, issuer_keys: Callable[[], Mapping[str, Any]]) -> None:
         self._account = account
         self._issuer_keys = issuer_keys
 
     def answer(self, request: Request) -> Response:
-        """The answer to one request: JSON where only that is accepted, as the EKS token's verifier does."""
+        """Answer one request, in JSON if the client accepts only JSON, as the verifier of EKS tokens does."""
         as_json = request.headers.get("Accept") == "application/json"
         try:
-            answer = self._act(request, {"ContentType": "JSON"} if as_json else {})
-        except AwsError as error:
-            answer = query_answer(error, as_json=as_json)
-        return answer
+            return self._act(request, {"ContentType": "JSON"} if as_json else {})
+        except AwsRequestError as error:
+            return query_error(error, as_json=as_json)
 
     def _act(self, request: Request, style: Mapping[str, str]) -> Response:
         match request.values.get("Action"):
@@ -54,26 +53,26 @@ class STS:
             case "GetCallerIdentity":
                 return self._caller_identity(request, style)
             case other:
-                raise AwsError("InvalidAction", f"Could not find operation {other} for version {_VERSION}")
+                raise AwsRequestError("InvalidAction", f"Could not find operation {other} for version {_VERSION}")
 
     def _assume_role(self, given: Mapping[str, str], style: Mapping[str, str]) -> Response:
         role_arn, session_name, token = map(_required(given), ("RoleArn", "RoleSessionName", "WebIdentityToken"))
         duration = int(given.get("DurationSeconds", 3600))
         _check_session(session_name, duration)
         if not re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role/.+", role_arn, re.ASCII):
-            raise AwsError("ValidationError", "Request ARN is invalid")
+            raise AwsRequestError("ValidationError", "Request ARN is invalid")
         provider, claims = web_identity.verify(
             token, providers=self._account.providers, keys=self._issuer_keys, now=self._account.now()
         )
         role = self._account.roles.get(role_arn)
-        # An unknown role is not told from one that refuses.
+        # The answer is the same for an unknown role and for a trust policy that does not match.
         if role is None or not trust_policy.decide(role.trust_policy, claims, provider=provider.arn).allowed:
-            raise AwsError("AccessDenied", f"Not authorized to perform {trust_policy.ACTION}", 403)
+            raise AwsRequestError("AccessDenied", f"Not authorized to perform {trust_policy.ACTION}", 403)
         if duration > role.max_session:
-            raise AwsError(
+            raise AwsRequestError(
                 "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
             )
-        return self._account.ask_moto(
+        return self._account.call_moto(
             "sts",
             self._account.home_region,
             Action="AssumeRoleWithWebIdentity",
@@ -86,12 +85,8 @@ class STS:
         )
 
     def _caller_identity(self, request: Request, style: Mapping[str, str]) -> Response:
-        try:
-            signer = sigv4.verify(request, service="sts", account=self._account, window=_WINDOW)
-        except sigv4.SignatureError as error:
-            code, status = _SIGNATURE_CODES[error.problem]
-            raise AwsError(code, error.message, status) from error
-        return self._account.ask_moto(
+        signer = sigv4.verify(request, service="sts", account=self._account, window=_WINDOW, codes=_SIGNATURE_CODES)
+        return self._account.call_moto(
             "sts", signer.region, signer.key_id, Action="GetCallerIdentity", Version=_VERSION, **style
         )
 
@@ -119,9 +114,9 @@ def _check_session(name: str, seconds: int) -> None:
         raise _invalid(f"'{seconds}'", "DurationSeconds", "Member must have value less than or equal to 43200")
 
 
-def _invalid(value: str, name: str, constraint: str) -> AwsError:
+def _invalid(value: str, name: str, constraint: str) -> AwsRequestError:
     member = name[0].lower() + name[1:]
-    return AwsError(
+    return AwsRequestError(
         "ValidationError",
         f"1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {constraint}",
     )

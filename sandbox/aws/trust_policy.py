@@ -1,7 +1,7 @@
-"""Pure: an IAM role's trust policy x a web identity's claims -> allowed, or the reason why not.
+"""Evaluates the trust policy of an IAM role against the claims of a web identity, without I/O.
 
-Semantics: IAM user guide, "Condition" (operators, IfExists, set operators, missing keys) and "IAM and AWS STS
-condition context keys" (which claims of which provider are keys at all).
+Sources: IAM user guide, "Condition" (operators, IfExists, set operators, missing keys) and "IAM and AWS STS
+condition context keys" (the claims of each provider that are keys).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 ACTION = "sts:AssumeRoleWithWebIdentity"
 
 GITHUB_HOST = "token.actions.githubusercontent.com"
-_EVERY_PROVIDERS_CLAIMS = frozenset({"aud", "sub"})
-# STS reads these since 2026-01, and of GitHub's own issuer alone: an enterprise server's tokens offer aud and sub.
-_GITHUBS_CLAIMS = frozenset(
+_COMMON_CLAIMS = frozenset({"aud", "sub"})
+# Since 2026-01, STS reads these, but only from GitHub's own issuer: an enterprise server's tokens have aud and sub.
+_GITHUB_CLAIMS = frozenset(
     {
         "actor",
         "actor_id",
@@ -41,15 +41,15 @@ _OPERATOR = re.compile(
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What IAM decides, and why: for whoever debugs a policy; the caller of STS is never told."""
+class TrustDecision:
+    """The decision of IAM; `reason` helps to debug a policy, and STS does not send it to its caller."""
 
     allowed: bool
     reason: str
 
 
 class MalformedPolicyError(ValueError):
-    """The policy says something that IAM, or this evaluation of it, does not understand."""
+    """A policy contains something that IAM or this module does not support."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Operator:
             return (
                 self.if_exists
                 or self.quantifier == "ForAllValues"
-                # "Not equal" is true of what isn't there.
+                # "Not equal" is true for a missing key.
                 or (self.negated and self.quantifier is None)
             )
         hits = (any(self.comparison(value, want) for want in wanted) != self.negated for value in values)
@@ -78,7 +78,7 @@ class _Condition:
     key: str
     wanted: tuple[str, ...]
 
-    def unmet(self, context: Mapping[str, tuple[str, ...]]) -> str | None:
+    def mismatch(self, context: Mapping[str, tuple[str, ...]]) -> str | None:
         values = context.get(self.key.lower(), ())
         if self.operator.holds(values, self.wanted):
             return None
@@ -95,30 +95,30 @@ class _Statement:
     principals: tuple[str, ...]
 
     def mismatch(self, provider: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
-        """Why this statement does not apply, or None if it does."""
+        """The reason for which this statement does not apply, or None if it applies."""
         if not any(like(ACTION.lower(), pattern.lower()) for pattern in self.actions):
             return f"its Action is not {ACTION}"
         if not {"*", provider} & set(self.principals):
             return f"its Principal is not {provider}"
-        return next((why for condition in self.conditions if (why := condition.unmet(context))), None)
+        return next((reason for condition in self.conditions if (reason := condition.mismatch(context))), None)
 
 
-def decide(policy: Mapping[str, Any], claims: Mapping[str, Any], *, provider: str) -> Decision:
-    """Whether `policy` lets a token with `claims`, verified for the OIDC provider with this ARN, assume its role.
+def decide(policy: Mapping[str, Any], claims: Mapping[str, Any], *, provider: str) -> TrustDecision:
+    """Decide whether a token with `claims` may assume the role.
 
-    Raises MalformedPolicyError.
+    `provider` is the ARN of the OIDC provider that verified the token. Raises MalformedPolicyError.
     """
     statements = parse(policy)
     context = _context(claims, provider)
     mismatches = [(statement, statement.mismatch(provider, context)) for statement in statements]
     for statement, mismatch in mismatches:
         if mismatch is None and not statement.allows:
-            return Decision(allowed=False, reason=f"{statement.label} denies it")
+            return TrustDecision(allowed=False, reason=f"{statement.label} denies it")
     for statement, mismatch in mismatches:
         if mismatch is None:
-            return Decision(allowed=True, reason=f"{statement.label} allows it")
-    whys = "; ".join(f"{statement.label}: {why}" for statement, why in mismatches if statement.allows)
-    return Decision(allowed=False, reason=whys or "no statement allows anything")
+            return TrustDecision(allowed=True, reason=f"{statement.label} allows it")
+    reasons = "; ".join(f"{statement.label}: {mismatch}" for statement, mismatch in mismatches if statement.allows)
+    return TrustDecision(allowed=False, reason=reasons or "no statement allows anything")
 
 
 def parse(policy: Mapping[str, Any]) -> tuple[_Statement, ...]:
@@ -131,7 +131,7 @@ def parse(policy: Mapping[str, Any]) -> tuple[_Statement, ...]:
 
 
 def like(value: str, pattern: str) -> bool:
-    """IAM's StringLike: `*` is any text, `?` any one character, everything else itself."""
+    """Compare as IAM's StringLike does: `*` matches any text, `?` any one character."""
     wildcards = {"*": ".*", "?": "."}
     expression = "".join(wildcards.get(character) or re.escape(character) for character in pattern)
     return re.fullmatch(expression, value, re.DOTALL) is not None
@@ -146,7 +146,7 @@ _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
 
 def _context(claims: Mapping[str, Any], provider: str) -> dict[str, tuple[str, ...]]:
     host = provider.partition(":oidc-provider/")[2]
-    readable = _EVERY_PROVIDERS_CLAIMS | (_GITHUBS_CLAIMS if host == GITHUB_HOST else frozenset())
+    readable = _COMMON_CLAIMS | (_GITHUB_CLAIMS if host == GITHUB_HOST else frozenset())
     # Condition keys are case-insensitive.
     return {f"{host}:{name}".lower(): _texts(claims[name]) for name in readable & claims.keys()}
 

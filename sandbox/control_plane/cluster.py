@@ -49,7 +49,7 @@ class RealCluster:
         self.verifier, self.pods_log = self._plane.verifier, self._plane.pods_log
         self.verifier.answer_sts = aws.answer_sts
         self._write_aws_auth()
-        aws.on_mapping = self._write_aws_auth
+        aws.on_aws_auth_change = self._write_aws_auth
         self._proxy = FaultProxy(self._plane.url, authority=authority, upstream_ca=self._plane.ca_pem)
         self.url, self.ca_pem, self.journal = self._proxy.url, authority.pem, self._proxy.journal
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
@@ -187,7 +187,7 @@ class RealCluster:
 
     def close(self) -> None:
         """Wipe what was put here."""
-        self._aws.on_mapping = lambda: None
+        self._aws.on_aws_auth_change = lambda: None
         self._webhooks.close()
         self._plane.kubelet.logs.forget()
         for resource in RESOURCES:

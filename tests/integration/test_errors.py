@@ -185,13 +185,13 @@ def test_a_cluster_that_is_being_updated_is_ready(sandbox: Sandbox):
 
 
 def test_a_role_that_the_cluster_does_not_know(sandbox: Sandbox):
-    sandbox.aws.unmap_role(sandbox.role)
+    sandbox.aws.unmap_identity(sandbox.role)
     refused = sandbox.run()
     expect(refused, "Unauthorized")
     assert f"--principal-arn {sandbox.role}" in pasted(refused, "sh")
 
     (line,) = yaml.safe_load(pasted(refused, "sh").partition("mapRoles (which takes no role path):\n")[2])
-    sandbox.aws.map_role(line["rolearn"], line["username"], line["groups"])
+    sandbox.aws.map_identity(line["rolearn"], line["username"], line["groups"])
 
     assert sandbox.run().outputs["result"] == "created"
 

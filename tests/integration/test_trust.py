@@ -108,8 +108,8 @@ def test_the_right_to_describe_clusters_covers_the_successor(acme: Sandbox):
 
 
 def test_the_credentials_of_the_environment_serve_where_no_role_is_named(sandbox: Sandbox):
-    key_id, secret = sandbox.aws.long_lived_key("ci")
-    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    key_id, secret = sandbox.aws.create_access_key("ci")
+    sandbox.aws.map_identity("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     run = sandbox.run({"role-to-assume": ""}, environ=keys, id_token_permission=False)
@@ -120,7 +120,7 @@ def test_the_credentials_of_the_environment_serve_where_no_role_is_named(sandbox
 
 
 def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named(sandbox: Sandbox):
-    key_id, secret = sandbox.aws.long_lived_key("ci")
+    key_id, secret = sandbox.aws.create_access_key("ci")
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     run = sandbox.run({"role-to-assume": ""}, environ=keys)
@@ -137,8 +137,8 @@ def test_a_token_for_one_cluster_is_none_for_another(sandbox: Sandbox):
 
 
 def test_a_profile_serves_where_no_role_is_named(sandbox: Sandbox, tmp_path: Path):
-    key_id, secret = sandbox.aws.long_lived_key("ci")
-    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    key_id, secret = sandbox.aws.create_access_key("ci")
+    sandbox.aws.map_identity("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     file = tmp_path / "credentials"
     file.write_text(f"[ci]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n")
     run = sandbox.run({"role-to-assume": ""}, environ={"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "ci"})
@@ -149,8 +149,8 @@ def test_service_models_in_home_have_no_effect_with_credentials_of_the_environme
     models = tmp_path / "home" / ".aws" / "models" / "eks" / "2017-11-01"
     models.mkdir(parents=True)
     (models / "service-2.json").write_text("{}")
-    key_id, secret = sandbox.aws.long_lived_key("ci")
-    sandbox.aws.map_user("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
+    key_id, secret = sandbox.aws.create_access_key("ci")
+    sandbox.aws.map_identity("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
     run = sandbox.run({"role-to-assume": ""}, environ=keys, home=tmp_path / "home")
     assert run.outputs["result"] == "created", run.summary

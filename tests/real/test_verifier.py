@@ -70,8 +70,8 @@ CASES: dict[str, Callable[[Credentials], str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_verifiers_take_a_token_for_the_same_persons(sandbox: Sandbox, cluster: RealCluster, case: str):
-    sandbox.aws.map_user(USER, "ops:{{AccountID}}", ["runners", "of-{{AccountID}}"])
-    token = CASES[case](Credentials(*sandbox.aws.long_lived_key("ops")))
+    sandbox.aws.map_identity(USER, "ops:{{AccountID}}", ["runners", "of-{{AccountID}}"])
+    token = CASES[case](Credentials(*sandbox.aws.create_access_key("ops")))
 
     ours = sandbox.aws.authenticate(token, CLUSTER)
 
@@ -80,11 +80,11 @@ def test_both_verifiers_take_a_token_for_the_same_persons(sandbox: Sandbox, clus
 
 
 def test_both_verifiers_forget_a_mapping(sandbox: Sandbox, cluster: RealCluster):
-    sandbox.aws.map_user(USER, "ops", ["runners"])
-    keys = Credentials(*sandbox.aws.long_lived_key("ops"))
+    sandbox.aws.map_identity(USER, "ops", ["runners"])
+    keys = Credentials(*sandbox.aws.create_access_key("ops"))
     assert cluster.who_is(encode(presigned(keys))) == ("ops", ("runners",))
 
-    sandbox.aws.unmap_role(USER)
+    sandbox.aws.unmap_identity(USER)
     # Another token: the API server remembers for seconds whose the first one was.
     token = encode(presigned(keys, seconds=59))
 

@@ -1,4 +1,4 @@
-"""EKS tokens are read, and their callers named, as aws-iam-authenticator does."""
+"""EKS tokens are parsed and their callers are mapped as aws-iam-authenticator does."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def caller(arn: str, user_id: str = "AROAEXAMPLE:octocat@acme") -> eks_token.Cal
     return eks_token.Caller(arn, "123456789012", user_id, "ASIAEXAMPLE")
 
 
-def test_a_sound_token_tells_what_to_ask_of_which_host() -> None:
-    presigned = eks_token.read(token(), partition="aws", now=NOW)
+def test_a_valid_token_holds_a_request_and_its_host() -> None:
+    presigned = eks_token.parse(token(), partition="aws", now=NOW)
 
     assert presigned == eks_token.PresignedUrl(HOST, f"/?{urlencode(QUERY)}", "ASIAEXAMPLE")
 
@@ -66,14 +66,14 @@ def test_a_sound_token_tells_what_to_ask_of_which_host() -> None:
 )
 def test_a_token_the_verifier_would_not_send_to_sts_is_refused(malformed: str, complaint: str) -> None:
     with pytest.raises(eks_token.MalformedTokenError, match=complaint):
-        eks_token.read(malformed, partition="aws", now=NOW)
+        eks_token.parse(malformed, partition="aws", now=NOW)
 
 
-def test_a_token_lives_fifteen_minutes_whatever_its_expires_says() -> None:
-    eks_token.read(token(), partition="aws", now=NOW + timedelta(minutes=15))
+def test_a_token_expires_after_fifteen_minutes_even_if_its_expires_is_longer() -> None:
+    eks_token.parse(token(), partition="aws", now=NOW + timedelta(minutes=15))
 
     with pytest.raises(eks_token.MalformedTokenError, match="expired"):
-        eks_token.read(token(), partition="aws", now=NOW + timedelta(minutes=15, seconds=1))
+        eks_token.parse(token(), partition="aws", now=NOW + timedelta(minutes=15, seconds=1))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_token_lives_fifteen_minutes_whatever_its_expires_says() -> None:
     ],
 )
 def test_a_regions_own_sts_host_is_accepted(partition: str, host: str) -> None:
-    assert eks_token.read(token(host), partition=partition, now=NOW).host == host
+    assert eks_token.parse(token(host), partition=partition, now=NOW).host == host
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_regions_own_sts_host_is_accepted(partition: str, host: str) -> None:
 )
 def test_any_other_host_is_refused(partition: str, host: str) -> None:
     with pytest.raises(eks_token.MalformedTokenError, match=r"hostname|global endpoint"):
-        eks_token.read(token(host), partition=partition, now=NOW)
+        eks_token.parse(token(host), partition=partition, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Trust policies let in what IAM would let in, and nothing else."""
+"""Trust policies are evaluated as IAM evaluates them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def claim(name: str) -> str:
         ("StringNotLike", "refs/heads/*", False),
     ],
 )
-def test_a_condition_compares_a_claim_as_its_operator_says(operator: str, wanted: object, *, expected: bool) -> None:
+def test_a_condition_compares_a_claim_with_its_operator(operator: str, wanted: object, *, expected: bool) -> None:
     assert allowed({operator: {claim("ref"): wanted}}, MAIN) is expected
 
 
@@ -85,7 +85,7 @@ def test_a_condition_compares_a_claim_as_its_operator_says(operator: str, wanted
         ("ForAnyValue:StringEqualsIfExists", True),
     ],
 )
-def test_a_claim_the_token_lacks_is_judged_by_the_kind_of_operator(operator: str, *, expected: bool) -> None:
+def test_a_missing_claim_matches_according_to_the_operator(operator: str, *, expected: bool) -> None:
     assert allowed({operator: {claim("environment"): "staging"}}, MAIN) is expected
 
 
@@ -99,7 +99,7 @@ def test_a_claim_the_token_lacks_is_judged_by_the_kind_of_operator(operator: str
         ("StringEquals", False),
     ],
 )
-def test_set_operators_judge_each_of_several_values(operator: str, *, expected: bool) -> None:
+def test_set_operators_compare_each_value(operator: str, *, expected: bool) -> None:
     claims = MAIN | {"aud": ["sts.amazonaws.com", "other"]}
 
     assert allowed({operator: {claim("aud"): "sts.amazonaws.com"}}, claims) is expected
@@ -119,7 +119,7 @@ def test_condition_keys_are_case_insensitive() -> None:
     assert allowed({"StringEquals": {"Token.Actions.GitHubUserContent.com:SUB": MAIN["sub"]}}, MAIN)
 
 
-def test_a_subject_with_an_environment_carries_no_branch() -> None:
+def test_a_subject_with_an_environment_has_no_branch() -> None:
     by_branch = {"StringEquals": {claim("sub"): MAIN["sub"]}}
 
     assert allowed(by_branch, MAIN)
@@ -182,14 +182,14 @@ def test_an_action_may_be_a_list_or_a_pattern(action: object) -> None:
     assert trust_policy.decide(policy(Action=action), MAIN, provider=PROVIDER).allowed
 
 
-def test_a_matching_denial_beats_every_allowance() -> None:
+def test_a_matching_deny_overrides_every_allow() -> None:
     (allow,) = policy()["Statement"]
     (deny,) = policy({"StringNotEquals": {claim("ref"): "refs/heads/main"}}, Effect="Deny", Sid="OnlyMain")["Statement"]
     both = {"Statement": [allow, deny]}
 
     denied = trust_policy.decide(both, MAIN | {"ref": "refs/heads/dev"}, provider=PROVIDER)
 
-    assert denied == trust_policy.Decision(allowed=False, reason="OnlyMain denies it")
+    assert denied == trust_policy.TrustDecision(allowed=False, reason="OnlyMain denies it")
     assert trust_policy.decide(both, MAIN, provider=PROVIDER).allowed
 
 
@@ -202,7 +202,7 @@ def test_any_one_matching_statement_suffices() -> None:
     assert not trust_policy.decide({"Statement": [release]}, MAIN, provider=PROVIDER).allowed
 
 
-def test_a_refusal_names_the_claim_what_it_is_and_what_was_asked() -> None:
+def test_a_refusal_names_the_claim_its_value_and_the_condition() -> None:
     decision = trust_policy.decide(policy({"StringEquals": {claim("ref"): "refs/heads/dev"}}), MAIN, provider=PROVIDER)
 
     assert decision.reason == (
