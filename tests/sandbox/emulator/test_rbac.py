@@ -8,6 +8,8 @@ import pytest
 
 from sandbox.emulator.rbac import Decision, User, authorize, refusal, rule_allows
 from sandbox.emulator.resources import RequestInfo, parse_request
+from tests.sandbox.emulator.client import CRONJOBS, JOBS, REVIEWS, Client, job
+from tests.sandbox.emulator.client import LOG as POD_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,3 +250,43 @@ def test_a_refusal_reads_like_the_real_one(request_: RequestInfo, reason: str, m
 def test_a_refusal_can_not_look_like_html() -> None:
     assert "<b>" not in str(refusal(User("<b>&"), GET_CRONJOB, ""))
     assert "&lt;b&gt;&amp;" in str(refusal(User("<b>&"), GET_CRONJOB, ""))
+
+
+def test_a_role_opens_what_it_names(runner: Client) -> None:
+    assert runner.get(f"{CRONJOBS}/nightly").status == 200
+    assert runner.create(job()).status == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", JOBS, 'jobs.batch is forbidden: User "octocat" cannot list resource "jobs"'),
+        ("GET", POD_LOG, 'pods "nightly-1-abcde" is forbidden: User "octocat" cannot get resource "pods/log"'),
+        ("DELETE", f"{JOBS}/x", 'jobs.batch "x" is forbidden: User "octocat" cannot delete resource "jobs"'),
+    ],
+)
+def test_everything_else_is_forbidden(runner: Client, method: str, path: str, message: str) -> None:
+    answer = runner(method, path)
+
+    assert (answer.status, answer.json["reason"]) == (403, "Forbidden")
+    assert answer.json["message"].startswith(message)
+
+
+def test_a_refusal_tells_its_details(runner: Client) -> None:
+    answer = runner.get("/apis/batch/v1/namespaces/default/cronjobs/nightly")
+
+    assert answer.json["details"] == {"name": "nightly", "group": "batch", "kind": "cronjobs"}
+
+
+def test_access_is_decided_before_existence(runner: Client) -> None:
+    assert runner.get("/apis/batch/v1/namespaces/nowhere/cronjobs/nightly").status == 403
+
+
+@pytest.mark.parametrize(("verb", "allowed"), [("create", True), ("delete", False)])
+def test_anyone_may_ask_what_he_may_do(runner: Client, verb: str, *, allowed: bool) -> None:
+    asked = {"namespace": "staging", "verb": verb, "group": "batch", "resource": "jobs"}
+
+    answer = runner("POST", REVIEWS, {"spec": {"resourceAttributes": asked}})
+
+    assert answer.status == 201
+    assert answer.json["status"]["allowed"] is allowed
