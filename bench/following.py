@@ -219,7 +219,7 @@ def stream(contender: Contender, course: Course, log: LongLog) -> Stream:
     with _following(contender, course, first, last) as following:
         script = following.job(course)
         pod = script.pod(POD)
-        cast("RealCluster", course.world.cluster).log(NAMESPACE, pod.name).play(log.read)
+        cast("RealCluster", course.world.cluster).log(NAMESPACE, pod.name).replace_with(log.read)
         pod.run()
         (following.folder / RUNS).touch()
         began, ended = following.said(first), following.said(last)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from werkzeug.wrappers import Response
 
 from sandbox.control_plane.control_plane import free_port
-from sandbox.emulator.admission import Failing, Webhook
+from sandbox.emulator.admission import Webhook, WebhookFailure
 from sandbox.net.server import HOST, Server
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Webhooks:
         )
 
     def _configured(self, generation: str, index: int, webhook: Webhook) -> Object:
-        failing = isinstance(webhook.decide({"spec": {}}), Failing)
+        failing = isinstance(webhook.decide({"spec": {}}), WebhookFailure)
         server = f"https://{HOST}:{free_port()}" if failing else self._server.url
         bundle = base64.b64encode(self._authority.pem.encode()).decode()
         rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}

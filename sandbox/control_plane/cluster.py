@@ -189,7 +189,7 @@ class RealCluster:
         """Wipe what was put here."""
         self._aws.on_aws_auth_change = lambda: None
         self._webhooks.close()
-        self._plane.kubelet.logs.forget()
+        self._plane.kubelet.logs.clear()
         for resource in RESOURCES:
             if resource.kind not in {"Namespace", "Event"}:
                 self._wipe(resource)

@@ -45,7 +45,7 @@ class Kubelet:
     def close(self) -> None:
         """Stop serving."""
         self._is_closed.set()
-        self.logs.forget()
+        self.logs.clear()
         self._server.close()
 
     def _answer(self, request: Request) -> Response:
@@ -56,7 +56,7 @@ class Kubelet:
                 if found["kind"] != "Pod":
                     return Response(f'pod "{pod}" not found\n', 404, mimetype="text/plain")
                 try:
-                    log = self.logs.asked(found, container, previous=options.previous)
+                    log = self.logs.requested(found, container, previous=options.previous)
                 except StatusError as error:
                     return Response(str(error), error.code, mimetype="text/plain")
                 if found["spec"].get("nodeName") == KWOK:

@@ -1,4 +1,4 @@
-"""Admission: what may refuse an object that its creator has every right to create.
+"""Admission control: refuses an object that RBAC lets its creator create.
 
 Texts follow apiserver's pkg/admission/plugin (namespace/lifecycle, policy/validating, webhook, resourcequota).
 """
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Failing:
-    """A webhook that can't be reached; `why` as Go's HTTP client tells it."""
+class WebhookFailure:
+    """A call to a webhook that failed; `why` is worded as in Go's HTTP client."""
 
     why: str = 'Post "https://policy.policy-system.svc:443/validate?timeout=10s": context deadline exceeded'
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """A validating webhook; `decide` answers why not, that it fails, or None for yes."""
+    """A validating webhook; `decide` returns the reason for a denial, a failure, or None to admit."""
 
     name: str
-    decide: Callable[[Object], str | Failing | None]
+    decide: Callable[[Object], str | WebhookFailure | None]
     supports_dry_run: bool = True
     code: int = 403
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A ValidatingAdmissionPolicy and its binding; `decide` answers why not, or None for yes."""
+    """A ValidatingAdmissionPolicy and its binding; `decide` returns the reason for a denial, or None to admit."""
 
     name: str
     binding: str
@@ -51,7 +51,7 @@ class Policy:
 
 
 def check_namespace(resource: Resource, name: str, namespace: str, found: Object | None) -> None:
-    """Refuse what is to be created where nothing can be."""
+    """Refuse an object in a namespace that is missing (`found` is None) or terminating."""
     if found is None:
         raise not_found(NAMESPACE, namespace)
     if found.get("status", {}).get("phase") == "Terminating":
@@ -65,7 +65,7 @@ def check_namespace(resource: Resource, name: str, namespace: str, found: Object
 
 
 def check_policies(resource: Resource, created: Object, policies: Sequence[Policy]) -> None:
-    """Refuse what a policy denies."""
+    """Refuse an object that a policy denies."""
     for policy in policies:
         denial = policy.decide(created)
         if denial is not None:
@@ -75,12 +75,12 @@ def check_policies(resource: Resource, created: Object, policies: Sequence[Polic
 
 
 def check_webhooks(created: Object, webhooks: Sequence[Webhook], *, dry_run: bool) -> None:
-    """Refuse what a webhook denies, or what it can't be asked about."""
+    """Refuse an object that a webhook denies or can't review."""
     for webhook in webhooks:
         if dry_run and not webhook.supports_dry_run:
             raise bad_request(f"admission webhook {quote(webhook.name)} does not support dry run")
         match webhook.decide(created):
-            case Failing(why):
+            case WebhookFailure(why):
                 raise internal_error(f"failed calling webhook {quote(webhook.name)}: failed to call webhook: {why}")
             case str(denial):
                 raise StatusError(
@@ -91,7 +91,7 @@ def check_webhooks(created: Object, webhooks: Sequence[Webhook], *, dry_run: boo
 
 
 def check_quotas(resource: Resource, name: str, used: int, quotas: Sequence[Object]) -> None:
-    """Refuse one object more than an object-count quota allows."""
+    """Refuse an object that exceeds an object-count quota; `used` is the count before it."""
     counted = f"count/{resource}"
     for quota in quotas:
         hard = quota.get("spec", {}).get("hard", {}).get(counted)

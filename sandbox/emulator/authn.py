@@ -1,4 +1,4 @@
-"""Who sends a request to the API server: a static token's user, someone else's word, a client certificate."""
+"""Authentication of requests: by static token, token webhook or client certificate."""
 
 from __future__ import annotations
 
@@ -22,32 +22,35 @@ _EVERYONE = "system:authenticated"
 
 
 class Authentication:
-    """Issues credentials and recognises them; `ask` is the token webhook of a real cluster."""
+    """Issues credentials and authenticates requests.
+
+    `ask` stands for a token webhook: it maps a token to (username, groups), or to None.
+    """
 
     def __init__(self, ask: Callable[[str], tuple[str, tuple[str, ...]] | None]) -> None:
         self._ask = ask
         self._users: dict[str, User] = {}
-        # Clients have an authority of their own, as in a real cluster.
+        # As in a real cluster, client certificates have a CA of their own.
         self._authority = trustme.CA()
 
     def accept_certificates(self, context: ssl.SSLContext) -> None:
-        """Let TLS take a client certificate, without asking for one."""
+        """Accept a client certificate in the TLS handshake, but don't require one."""
         context.verify_mode = ssl.CERT_OPTIONAL
         self._authority.configure_trust(context)
 
     def token(self, name: str, groups: Iterable[str]) -> str:
-        """A new bearer token."""
+        """Issue a bearer token for `name`."""
         token = secrets.token_urlsafe(32)
         self._users[token] = User(name, (*groups, _EVERYONE))
         return token
 
     def certificate(self, name: str, group: str | None) -> tuple[str, str]:
-        """A new client certificate and its key, as PEM."""
+        """Issue a client certificate and its key, as PEM."""
         leaf = self._authority.issue_cert("client", common_name=name, organization_name=group)
         return leaf.cert_chain_pems[0].bytes().decode(), leaf.private_key_pem.bytes().decode()
 
     def identify(self, request: Request) -> User:
-        """The user behind a request; a stranger is refused."""
+        """Return the user who sent `request`. Raises StatusError (401) for missing or unknown credentials."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if token in self._users:

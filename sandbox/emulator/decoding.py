@@ -1,6 +1,6 @@
-"""From a request's body to an object, as strictly as `fieldValidation` asks.
+"""Decodes a request's body into an object, as strictly as `fieldValidation` says.
 
-Follows apiserver's pkg/endpoints/handlers/create.go. Only fields declared unknown are unknown here.
+Follows apiserver's pkg/endpoints/handlers/create.go. Instead of a schema there is a list of unknown fields.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object before repeated names are lost."""
+    """A JSON object that keeps repeated names."""
 
 
 def decode(
     body: bytes, resource: Resource, *, unknown_fields: Collection[str], field_validation: str
 ) -> tuple[Object, list[str]]:
-    """The object, and what is to be warned of; unknown fields are dropped."""
+    """Return the object without its unknown fields, and the warnings. Raises StatusError (400)."""
     try:
         pairs = json.loads(body, object_pairs_hook=_Pairs)
     except ValueError as error:

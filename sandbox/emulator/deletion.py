@@ -1,7 +1,6 @@
-"""DELETE of a Job: preconditions, propagation, and what becomes of its pods.
+"""DELETE of a Job: preconditions, propagation policy and the Job's pods.
 
-Follows apiserver's pkg/registry/rest/delete.go and generic/registry/store.go; the garbage collector's
-part is done at once.
+Follows apiserver's pkg/registry/rest/delete.go and generic/registry/store.go. Garbage is collected at once.
 """
 
 from __future__ import annotations
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from sandbox.emulator.errors import Object, conflict
 from sandbox.emulator.resources import JOB, POD
-from sandbox.emulator.store import Store, birth
+from sandbox.emulator.store import Store, system_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ORPHANING = (
+ORPHAN_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them"
     " or set propagationPolicy=Orphan to suppress this warning"
 )
 
 
 def delete_job(store: Store, job: Object, options: Mapping[str, object]) -> Object:
-    """Delete `job` as `options` want it; answers what the server does, the last state or a success."""
+    """Delete `job` as the DeleteOptions say; return the response body: the Job's last state, or a Status."""
     metadata = job["metadata"]
     _check_preconditions(metadata, options.get("preconditions"))
     dry_run = options.get("dryRun") == ["All"]
@@ -36,7 +35,7 @@ def delete_job(store: Store, job: Object, options: Mapping[str, object]) -> Obje
     foreground = policy == "Foreground"
     marked = copy.deepcopy(job)
     marked["metadata"].update(
-        deletionTimestamp=birth()["creationTimestamp"],
+        deletionTimestamp=system_metadata()["creationTimestamp"],
         deletionGracePeriodSeconds=0,
         finalizers=[*metadata.get("finalizers", ()), "foregroundDeletion" if foreground else "orphan"],
     )

@@ -1,4 +1,4 @@
-"""Errors of the Kubernetes API: the Status body, word for word as a real server builds it.
+"""Errors of the Kubernetes API as Status bodies, worded as by a real API server.
 
 Wording and shape follow apimachinery's pkg/api/errors and apiserver's responsewriters/errors.go.
 """
@@ -25,7 +25,7 @@ _TITLES = {
 
 
 class StatusError(Exception):
-    """A refusal; `body` is what the client gets to read."""
+    """A failed request: HTTP status `code` and Status `body`."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class StatusError(Exception):
 
 
 def quote(text: str) -> str:
-    """`text` as Go's %q shows it."""
+    """Format `text` like Go's %q."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def aggregate(told: Sequence[str]) -> str:
-    """Several errors as one, as Go's error aggregates are shown."""
-    told = list(dict.fromkeys(told))
-    return told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+def aggregate(messages: Sequence[str]) -> str:
+    """Join error messages as apimachinery's util/errors.Aggregate does."""
+    messages = list(dict.fromkeys(messages))
+    return messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One broken rule."""
+    """A validation error of one field; `type` is a cause type of the API, such as FieldValueInvalid."""
 
     type: str
     field: str
@@ -72,7 +72,7 @@ class FieldError:
 
     @property
     def body(self) -> str:
-        """The error without the field's name."""
+        """The message without the field's name."""
         title = _TITLES[self.type]
         if self.type == "FieldValueInvalid":
             title += f": {json.dumps(self.value, ensure_ascii=False, separators=(',', ':'))}"
@@ -80,7 +80,7 @@ class FieldError:
 
     @property
     def cause(self) -> Object:
-        """As one of a Status' `details.causes`."""
+        """The error as an entry of a Status' `details.causes`."""
         return {"reason": self.type, "message": self.body, "field": self.field}
 
     def __str__(self) -> str:
@@ -93,12 +93,12 @@ def _details(group: str, kind: str, name: str, causes: Sequence[Object] = ()) ->
 
 
 def unauthorized() -> StatusError:
-    """Nobody we know."""
+    """Status 401: the credentials are missing or unknown."""
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
 def forbidden(group: str, plural: str, name: str, why: str, causes: Sequence[Object] = ()) -> StatusError:
-    """An authorizer or an admission plugin said no."""
+    """Status 403: authorization or admission refused the request."""
     qualified = f"{plural}.{group}" if group else plural
     subject = " ".join(filter(None, [qualified, quote(name) if name else "", "is"])) if plural else ""
     return StatusError(
@@ -110,7 +110,7 @@ def forbidden(group: str, plural: str, name: str, why: str, causes: Sequence[Obj
 
 
 def denied_by_policy(resource: Resource, name: str, why: str) -> StatusError:
-    """A policy's no reads like the others, but is `Invalid`."""
+    """Status 422: a ValidatingAdmissionPolicy denied the object; worded like a 403."""
     return StatusError(
         422,
         "Invalid",
@@ -120,7 +120,7 @@ def denied_by_policy(resource: Resource, name: str, why: str) -> StatusError:
 
 
 def not_found(resource: Resource, name: str) -> StatusError:
-    """No such object."""
+    """Status 404: there is no such object."""
     return StatusError(
         404,
         "NotFound",
@@ -130,13 +130,13 @@ def not_found(resource: Resource, name: str) -> StatusError:
 
 
 def already_exists(resource: Resource, name: str) -> StatusError:
-    """The name is taken."""
+    """Status 409: the name is taken."""
     message = f"{resource} {quote(name)} already exists"
     return StatusError(409, "AlreadyExists", message, details=_details(resource.group, resource.plural, name))
 
 
 def conflict(resource: Resource, name: str, why: str) -> StatusError:
-    """A precondition of the request does not hold; named by its kind, as the server does on delete."""
+    """Status 409: a precondition does not hold; DELETE names the kind, not the resource."""
     qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     return StatusError(
         409,
@@ -147,7 +147,7 @@ def conflict(resource: Resource, name: str, why: str) -> StatusError:
 
 
 def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> StatusError:
-    """The object breaks the rules of its kind; one cause for each broken one."""
+    """Status 422: the object is invalid, with one cause for each error."""
     qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     return StatusError(
         422,
@@ -158,12 +158,12 @@ def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> Stat
 
 
 def bad_request(message: str) -> StatusError:
-    """The request can't be understood."""
+    """Status 400: the request is malformed."""
     return StatusError(400, "BadRequest", message)
 
 
 def method_not_allowed(resource: Resource, verb: str) -> StatusError:
-    """This server does not serve the verb for the kind."""
+    """Status 405: the resource does not support the verb."""
     return StatusError(
         405,
         "MethodNotAllowed",
@@ -173,10 +173,10 @@ def method_not_allowed(resource: Resource, verb: str) -> StatusError:
 
 
 def expired(message: str, continue_token: str = "") -> StatusError:
-    """The resourceVersion or continue token is older than what is remembered."""
+    """Status 410: the resourceVersion or continue token is older than the last compaction."""
     return StatusError(410, "Expired", message, metadata={"continue": continue_token} if continue_token else None)
 
 
 def internal_error(why: str) -> StatusError:
-    """The server could not finish, for example because a webhook did not answer."""
+    """Status 500: the server failed, for example because a webhook did not respond."""
     return StatusError(500, "InternalError", f"Internal error occurred: {why}", details={"causes": [{"message": why}]})

@@ -1,7 +1,7 @@
-"""What the API server does to a Job before it stores it: defaults, generated labels, validation.
+"""A Job before it is stored: defaults, generated labels and validation.
 
 Follows Kubernetes' pkg/apis/batch (v1/defaults.go, validation/validation.go) and
-pkg/registry/batch/job/strategy.go. The pod template's own defaults and rules are left out.
+pkg/registry/batch/job/strategy.go. The pod template's defaults and validation are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COUNTERS = (
 
 
 def set_cronjob_defaults(cronjob: Object) -> None:
-    """Fill in what the CronJob leaves open."""
+    """Set the defaults of a CronJob."""
     spec = cronjob.setdefault("spec", {})
     spec.setdefault("concurrencyPolicy", "Allow")
     spec.setdefault("suspend", False)
@@ -38,7 +38,7 @@ def set_cronjob_defaults(cronjob: Object) -> None:
 
 
 def prepare(job: Object) -> None:
-    """Fill in what the Job leaves open, once it has its name and UID."""
+    """Set the defaults, labels and selector of a Job that has its name and UID."""
     spec = job.setdefault("spec", {})
     if spec.get("parallelism") is None and spec.get("completions") is None:
         spec["completions"] = 1
@@ -56,7 +56,7 @@ def prepare(job: Object) -> None:
 
 
 def validate(job: Object) -> list[FieldError]:
-    """Every broken rule, in the server's order."""
+    """Return all errors, in the API server's order."""
     metadata, spec = job["metadata"], job["spec"]
     name: str = metadata.get("name", "")
     if name:
@@ -85,7 +85,7 @@ def validate(job: Object) -> list[FieldError]:
         errors.append(required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"'))
     if not spec.get("selector"):
         errors.append(required("spec.selector"))
-    # An Indexed Job's pods take NAME-INDEX for a host name.
+    # The pods of an Indexed Job have the host name NAME-INDEX.
     last_pod = f"{name}-{(spec.get('completions') or 0) - 1}"
     if indexed and (spec.get("completions") or 0) > 0 and validation.dns_label(last_pod):
         detail = f"will not able to create pod with invalid DNS label: {last_pod}"
@@ -94,7 +94,7 @@ def validate(job: Object) -> list[FieldError]:
 
 
 def warnings(job: Object) -> list[str]:
-    """What the server lets pass, but frowns upon."""
+    """Return the warnings for a valid Job."""
     errors = validation.dns_label(job["metadata"]["name"])
     advice = (
         "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior;"

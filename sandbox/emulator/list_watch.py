@@ -1,4 +1,4 @@
-"""LIST in pages and WATCH from a version on, over the store.
+"""LIST in pages, and WATCH from a resourceVersion on.
 
 Texts follow apiserver's pkg/storage (continue.go, etcd3/errors.go, cacher/watch_cache_history.go).
 """
@@ -33,7 +33,7 @@ _FOREVER = 24 * 3600.0
 
 
 def list_page(store: Store, resource: Resource, info: RequestInfo, query: Mapping[str, str]) -> Object:
-    """One page of a kind's objects, all of them without `limit`."""
+    """Return one page of a resource's objects, or all of them without `limit`. Raises StatusError (400, 410)."""
     matches = _predicate(resource, query)
     version, start = _read_token(query["continue"]) if query.get("continue") else (_NEWEST, "")
     with store.changed:
@@ -46,7 +46,7 @@ def list_page(store: Store, resource: Resource, info: RequestInfo, query: Mappin
     limit = number(query, "limit") or len(found)
     metadata: Object = {"resourceVersion": str(version)}
     if len(found) > limit:
-        # The key right after the last one sent.
+        # The next page begins right after the last key of this one.
         metadata["continue"] = _write_token(version, _key(found[limit - 1]) + "\0")
         if not query.get("labelSelector") and not query.get("fieldSelector"):
             metadata["remainingItemCount"] = len(found) - limit
@@ -54,7 +54,7 @@ def list_page(store: Store, resource: Resource, info: RequestInfo, query: Mappin
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version,
         "metadata": metadata,
-        # A list names its kind once, not in every item.
+        # The items of a list have no kind and apiVersion of their own.
         "items": [
             {key: value for key, value in candidate.items() if key not in {"kind", "apiVersion"}}
             for candidate in found[:limit]
@@ -69,8 +69,8 @@ def watch(
     query: Mapping[str, str],
     bookmark_interval: float,
 ) -> Iterator[bytes]:
-    """Events as lines of JSON, until `timeoutSeconds` or the end of the store."""
-    # Read here and not in the generator: a wrong parameter is an answer of its own, not a broken stream.
+    """Stream events as lines of JSON until `timeoutSeconds` or until the store is closed; intervals in seconds."""
+    # Parsed before the generator starts, so that a wrong parameter is a 400 and not a broken stream.
     return _Watch(
         store=store,
         resource=resource,
@@ -93,7 +93,7 @@ class _Watch:
     bookmark_interval: float
 
     def events(self) -> Iterator[bytes]:
-        # Nothing yet, but it makes the server send the headers: the client learns that the watch is on.
+        # An empty chunk makes the server send the headers before the first event.
         yield b""
         version = self.version
         if not version:
@@ -111,7 +111,7 @@ class _Watch:
             for change in changes:
                 version = change.version
                 if change.key[0] == self.resource and self.namespace in {"", change.key[1]}:
-                    yield from _seen_through(self.matches, change)
+                    yield from _events_of(self.matches, change)
             if not changes and self.bookmark_interval < left:
                 yield self._bookmark(version)
 
@@ -121,8 +121,8 @@ class _Watch:
         return _event("BOOKMARK", {**kind, "metadata": metadata})
 
 
-def _seen_through(matches: Predicate, change: Change) -> Iterator[bytes]:
-    """An object that begins or ceases to match comes and goes for this watcher."""
+def _events_of(matches: Predicate, change: Change) -> Iterator[bytes]:
+    """Yield ADDED for an object that begins to match, DELETED for one that ceases to."""
     was = change.before if change.before and matches(change.before) else None
     now = change.after if change.after and matches(change.after) else None
     if now:
@@ -134,7 +134,7 @@ def _seen_through(matches: Predicate, change: Change) -> Iterator[bytes]:
 
 
 def number(query: Mapping[str, str], name: str) -> int:
-    """A whole number of the query; 0 stands for absent."""
+    """Parse a whole number in the query, 0 if absent. Raises StatusError (400)."""
     text = query.get(name, "")
     if text and not text.isdecimal():
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')

@@ -1,4 +1,4 @@
-"""A container's log, written by the test and served as the kubelet does through pods/log."""
+"""Container logs, written by tests and served through pods/log as the kubelet serves them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _WAITING = {
 
 @dataclass(frozen=True)
 class LogOptions:
-    """The query of a pods/log request."""
+    """The parsed query of a pods/log request."""
 
     follow: bool = False
     timestamps: bool = False
     previous: bool = False
     since: int = 0
-    """Whole seconds since 1970."""
+    """In whole seconds since 1970."""
     tail_lines: int | None = None
     limit_bytes: int | None = None
 
@@ -47,67 +47,68 @@ class _Piece:
 
 
 class ContainerLog:
-    """What one start of one container printed so far."""
+    """The output so far of one container between two restarts."""
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
-        self._kept = 0
-        """Where the file begins that the kubelet reads now."""
+        self._file_start = 0
+        """The index of the first piece in the current log file."""
         self._ended = False
         self._cuts = 0
-        self._words = b""
-        self._rendition: Callable[[LogOptions], Iterator[bytes]] | None = None
+        """How often the open streams were ended."""
+        self._error = b""
+        self._substitute: Callable[[LogOptions], Iterator[bytes]] | None = None
         self._changed = threading.Condition()
 
     def write(self, text: str | bytes, *, at: datetime | None = None) -> None:
-        """Append output, whole lines or not, as printed now or at the time given."""
+        """Append output, in whole lines or not, with the time `at` or the current one."""
         data = text.encode() if isinstance(text, str) else text
         nanoseconds = time.time_ns() if at is None else int(at.timestamp() * 1_000_000) * 1000
         stamp = _stamp(nanoseconds)
         with self._changed:
             starts = not self._pieces or self._pieces[-1].data.endswith(b"\n")
-            # Only the line feed ends a line for the kubelet.
+            # For the kubelet only a line feed ends a line.
             for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
                 self._pieces.append(_Piece(nanoseconds, stamp, line, starts))
                 starts = line.endswith(b"\n")
             self._changed.notify_all()
 
-    def play(self, rendition: Callable[[LogOptions], Iterator[bytes]]) -> None:
-        """Serve this in place of what was written: a log too long to be rendered while it is sent."""
-        self._rendition = rendition
+    def replace_with(self, substitute: Callable[[LogOptions], Iterator[bytes]]) -> None:
+        """Serve `substitute` instead of the written output: for logs too long to be rendered while they are sent."""
+        self._substitute = substitute
 
     def end(self) -> None:
-        """The container has exited: whoever follows has seen everything."""
+        """Mark the container as exited; streams that follow the log end after the last line."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def cut(self) -> None:
-        """End in good order all streams that follow, as the API server does when the kubelet's connection breaks."""
+        """End all streams that follow, without an error: as the API server does if the kubelet's connection breaks."""
         with self._changed:
             self._cuts += 1
             self._changed.notify_all()
 
     def rotate(self) -> None:
-        """Begin a new file. Who follows goes on with it, who asks anew doesn't see the old one."""
+        """Begin a new log file; open streams go on with it, later requests don't get the old file."""
         with self._changed:
-            self._kept = len(self._pieces)
+            self._file_start = len(self._pieces)
 
-    def remove(self, words: str) -> None:
-        """The files are gone; the kubelet says so where the log would be."""
+    def remove(self, error: str) -> None:
+        """Remove the log files; the kubelet sends `error` in place of the log."""
         with self._changed:
-            self._words = words.encode()
+            self._error = error.encode()
             self._cuts += 1
             self._changed.notify_all()
 
     def read(self, options: LogOptions) -> Iterator[bytes]:
-        """The log as asked for; while following, as it grows."""
-        yield b""  # the headers, before the first line is there
-        if self._words:
-            yield self._words
+        """Yield the log that `options` select, and with `follow` also what is appended until it ends."""
+        yield b""  # makes the server send the headers before the first line
+        if self._error:
+            yield self._error
             return
-        if self._rendition:
-            yield from self._rendition(options)
+        if self._substitute:
+            yield from self._substitute(options)
             self._next(0, self._cuts, wait=options.follow)
             return
         cuts, start, budget = self._cuts, self._start(options.tail_lines), options.limit_bytes
@@ -132,35 +133,35 @@ class ContainerLog:
 
     def _start(self, lines: int | None) -> int:
         with self._changed:
-            # The kubelet counts what the runtime wrote at once, be it a whole line or not.
-            return self._kept if lines is None else max(self._kept, len(self._pieces) - lines)
+            # The kubelet counts each write of the runtime, whole line or not.
+            return self._file_start if lines is None else max(self._file_start, len(self._pieces) - lines)
 
 
 class ContainerLogs:
-    """What all containers printed, each start of one apart."""
+    """The logs of all containers, one for each restart."""
 
     def __init__(self) -> None:
         self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
 
     def of(self, namespace: str, pod: str, container: str, *, restarted: bool = False) -> ContainerLog:
-        """The log to write to. `restarted`: a new one; the one so far has ended and is the previous one."""
+        """Return the log to write to; `restarted` ends it, makes it the previous one and returns a new one."""
         logs = self._logs.setdefault((namespace, pod, container), [ContainerLog()])
         if restarted:
             logs[-1].end()
             logs.append(ContainerLog())
         return logs[-1]
 
-    def asked(self, pod: Object, container: str, *, previous: bool) -> ContainerLog:
-        """The log that is asked for; refused while it has none."""
+    def requested(self, pod: Object, container: str, *, previous: bool) -> ContainerLog:
+        """Return the log that a request asks for. Raises StatusError (400) while there is none."""
         chosen, starts_ago = choose_container(pod, container, previous=previous)
-        place = (pod["metadata"]["namespace"], pod["metadata"]["name"], chosen)
-        self.of(*place)
-        logs = self._logs[place]
-        # The kubelet's status knew of a start of which nobody has written a log.
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"], chosen)
+        self.of(*key)
+        logs = self._logs[key]
+        # The pod's status shows a restart for which no test has written a log.
         return logs[-1 - starts_ago] if starts_ago < len(logs) else ContainerLog()
 
-    def forget(self) -> None:
-        """End all, and begin anew."""
+    def clear(self) -> None:
+        """End all logs and remove them."""
         for log in [each for logs in self._logs.values() for each in logs]:
             log.end()
         self._logs.clear()
@@ -178,7 +179,7 @@ def _show(piece: _Piece, options: LogOptions, *, stamped: bool) -> bytes:
 
 
 def parse_options(query: Mapping[str, str], pod: str) -> LogOptions:
-    """The query's options, checked as the API server checks them."""
+    """Parse and check a query as the API server does. Raises StatusError (400, 422)."""
     tail_lines, limit_bytes, since_seconds = (
         _integer(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds")
     )
@@ -210,7 +211,7 @@ def parse_options(query: Mapping[str, str], pod: str) -> LogOptions:
 
 
 def choose_container(pod: Object, asked: str, *, previous: bool) -> tuple[str, int]:
-    """The container whose log is meant, and from how many starts ago; refused while it has none."""
+    """Return the container whose log is meant, and how many restarts ago. Raises StatusError (400)."""
     name, spec = pod["metadata"]["name"], pod.get("spec", {})
     names = [c["name"] for field in ("initContainers", "containers") for c in spec.get(field) or ()]
     containers = list(spec.get("containers") or ())
@@ -236,7 +237,7 @@ def choose_container(pod: Object, asked: str, *, previous: bool) -> tuple[str, i
         raise bad_request(
             f"container {quote(chosen)} in pod {quote(name)} is waiting to start: {_WAITING.get(reason, reason)}"
         )
-    # Between two starts the log is that of the last one, asked for either way.
+    # Between two restarts, the current log and the previous one are the same.
     return chosen, int(previous and not waiting)
 
 

@@ -1,4 +1,4 @@
-"""Role-based access control: pure, from the applied roles and bindings to a decision.
+"""Role-based access control: pure functions from roles and bindings to a decision.
 
 Semantics follow Kubernetes' plugin/pkg/auth/authorizer/rbac and pkg/registry/rbac/validation.
 """
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from sandbox.emulator.resources import RequestInfo
 
     Objects = Callable[[str, str], Sequence[Object]]
-    """The applied objects of a kind in a namespace ("" for cluster-wide kinds)."""
+    """Returns the objects of a kind in a namespace ("" for cluster-scoped kinds)."""
 
 
 @dataclass(frozen=True)
 class User:
-    """Who asks."""
+    """An authenticated user."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -29,14 +29,14 @@ class User:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether it is allowed; `reason` is what the API tells beside it, often nothing."""
+    """Whether a request is allowed, and the authorizer's `reason`, often empty."""
 
     allowed: bool
     reason: str = ""
 
 
 def authorize(user: User, request: RequestInfo, objects: Objects) -> Decision:
-    """Decide `request` by the roles that are bound to `user`."""
+    """Decide by the roles that are bound to `user` whether it may send `request`."""
     if "system:masters" in user.groups:
         return Decision(allowed=True)
     missing: list[str] = []
@@ -54,7 +54,7 @@ def authorize(user: User, request: RequestInfo, objects: Objects) -> Decision:
 
 
 def rule_allows(rule: Object, request: RequestInfo) -> bool:
-    """Whether this one rule covers `request`."""
+    """Whether this rule allows `request`."""
 
     def covers(key: str, *wanted: str) -> bool:
         return bool({"*", *wanted} & set(rule.get(key) or ()))
@@ -76,7 +76,7 @@ def rule_allows(rule: Object, request: RequestInfo) -> bool:
 
 
 def refusal(user: User, request: RequestInfo, reason: str) -> StatusError:
-    """The 403 for a request that no rule allows."""
+    """Build the 403 for a request that no rule allows."""
     resource = "/".join(filter(None, [request.plural, request.subresource]))
     if not request.is_resource_request:
         why = f"User {quote(user.name)} cannot {request.verb} path {quote(request.path)}"
@@ -86,7 +86,7 @@ def refusal(user: User, request: RequestInfo, reason: str) -> StatusError:
             f"User {quote(user.name)} cannot {request.verb} resource {quote(resource)}"
             f" in API group {quote(request.group)} {scope}"
         )
-    # The server keeps its refusals from looking like HTML.
+    # The API server escapes HTML in these messages.
     why = why.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return forbidden(request.group, request.plural, request.name, f"{why}: {reason}" if reason else why)
 

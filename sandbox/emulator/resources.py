@@ -1,6 +1,6 @@
-"""The kinds this API server knows, and what a request's path and method ask of them.
+"""The resources that the emulator serves, and the parser of request paths.
 
-Paths are read the way apiserver's pkg/endpoints/request/requestinfo.go does it.
+Paths are parsed as in apiserver's pkg/endpoints/request/requestinfo.go.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind and how the API speaks of it."""
+    """A resource: its kind, API group, version and plural name."""
 
     kind: str
     group: str
@@ -23,11 +23,11 @@ class Resource:
     plural: str
     namespaced: bool = True
     selectable: frozenset[str] = frozenset()
-    """What a fieldSelector may name, beside the object's name and namespace."""
+    """The fields that a fieldSelector may use, besides metadata.name and metadata.namespace."""
 
     @property
     def api_version(self) -> str:
-        """What the kind's manifests say under `apiVersion`."""
+        """The `apiVersion` in the kind's manifests."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ RESOURCES = (
 
 
 def of_kind(kind: str) -> Resource:
-    """The resource of a manifest's `kind`."""
+    """Return the resource with this `kind`. Raises LookupError."""
     for resource in RESOURCES:
         if resource.kind == kind:
             return resource
@@ -77,7 +77,7 @@ def of_kind(kind: str) -> Resource:
 
 @dataclass(frozen=True)
 class RequestInfo:
-    """What a request asks for, in the terms that RBAC decides by."""
+    """The attributes of a request that RBAC decides by."""
 
     verb: str
     path: str
@@ -90,12 +90,12 @@ class RequestInfo:
 
     @property
     def is_resource_request(self) -> bool:
-        """Whether it is about objects at all, and not about, say, /version."""
+        """Whether the request is for API objects, unlike one for /version."""
         return bool(self.plural)
 
     @property
     def resource(self) -> Resource | None:
-        """The kind asked for, where this server has it."""
+        """The requested resource, or None if the emulator doesn't serve it."""
         wanted = (self.group, self.version, self.plural)
         found = (r for r in RESOURCES if (r.group, r.version, r.plural) == wanted)
         return next(found, None)
@@ -105,7 +105,7 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 
 def parse_request(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
-    """What `method` on `path` means."""
+    """Parse method, path and query."""
     verb = _VERBS.get(method, method.lower())
     match = re.fullmatch(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)/(?P<rest>.+)", path)
     if not match:
@@ -122,7 +122,7 @@ def parse_request(method: str, path: str, query: Mapping[str, str]) -> RequestIn
     elif not name and verb == "delete":
         verb = "deletecollection"
     if verb in {"list", "watch", "deletecollection"}:
-        # A list narrowed to one name may be granted by resourceNames.
+        # resourceNames in a rule allow a list that selects one name.
         only = re.fullmatch(r"metadata\.name={1,2}([^,=]+)", query.get("fieldSelector", ""))
         name = only[1] if only else ""
     return RequestInfo(verb, path, match["group"] or "", match["version"], plural, subresource, namespace, name)

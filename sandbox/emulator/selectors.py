@@ -1,4 +1,4 @@
-"""labelSelector and fieldSelector: from a query parameter to a predicate over objects.
+"""Parses labelSelector and fieldSelector into predicates on objects.
 
 Follows apimachinery's pkg/labels and pkg/fields.
 """
@@ -27,7 +27,7 @@ _REQUIREMENT = re.compile(
 
 
 def label_selector(text: str) -> Predicate:
-    """What `text` asks of an object's labels."""
+    """Parse a label selector. Raises StatusError (400)."""
     requirements: list[Callable[[dict[str, str]], bool]] = []
     position = 0
     while position < len(text):
@@ -63,7 +63,7 @@ def _label_requirement(match: re.Match[str]) -> Callable[[dict[str, str]], bool]
 
 
 def field_selector(text: str, resource: Resource) -> Predicate:
-    """What `text` asks of an object's fields."""
+    """Parse a field selector for `resource`. Raises StatusError (400)."""
     requirements = []
     for part in filter(None, text.split(",")):
         match = re.fullmatch(r"\s*(?P<path>[^!=]+?)(?P<operator>!=|==?)(?P<value>.*)", part)

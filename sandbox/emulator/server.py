@@ -1,8 +1,7 @@
-"""A Kubernetes API server on loopback TLS: just enough of one to create Jobs and to follow them.
+"""An emulated Kubernetes API server on loopback TLS, with the parts that creating and following Jobs needs.
 
-Real are authentication by token or client certificate, RBAC, admission, validation, Status bodies, paging and
-watches. There is no discovery and, but for garbage collection, no controller: an object stays as it was put
-until a test changes it.
+It emulates authentication, RBAC, admission, validation, Status bodies, paging and watches. It has no discovery and,
+except for garbage collection, no controllers: an object stays as it is until a test changes it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from werkzeug.wrappers import Response
 from sandbox.emulator import admission, jobs, rbac
 from sandbox.emulator.authn import Authentication
 from sandbox.emulator.decoding import decode
-from sandbox.emulator.deletion import ORPHANING, delete_job
+from sandbox.emulator.deletion import ORPHAN_WARNING, delete_job
 from sandbox.emulator.errors import (
     Object,
     StatusError,
@@ -41,7 +40,7 @@ from sandbox.emulator.resources import (
     of_kind,
     parse_request,
 )
-from sandbox.emulator.store import Store, birth
+from sandbox.emulator.store import Store, system_metadata
 from sandbox.net.server import Server
 
 if TYPE_CHECKING:
@@ -59,14 +58,17 @@ _GENERATED_PREFIX_LENGTH = 58
 
 
 class _ManifestLoader(yaml.SafeLoader):
-    """In a manifest a time is text."""
+    """Loads a timestamp in a manifest as a string."""
 
 
 _ManifestLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: str(node.value))
 
 
 class EmulatedCluster:
-    """The API server (`url`, `ca_pem`) and, beside it, the face of an administrator who may do anything."""
+    """The API server at `url`, and methods with an administrator's rights that bypass it.
+
+    `authenticate` stands for a token webhook: it maps a token to (username, groups), or to None.
+    """
 
     def __init__(
         self,
@@ -76,14 +78,14 @@ class EmulatedCluster:
         self.policies: list[admission.Policy] = []
         self.webhooks: list[admission.Webhook] = []
         self.warnings: list[str] = []
-        """Sent with every created Job."""
+        """Sent in the response for each created Job."""
         self.unknown_fields: set[str] = set()
-        """Dotted paths, such as `spec.x` or `spec.template.spec.containers[0].x`, that this version lacks."""
+        """Dotted paths such as `spec.template.spec.containers[0].x` that this API version lacks."""
         self.bookmark_interval = 60.0
+        """In seconds."""
         self._authentication = Authentication(authenticate)
         self._store = Store()
         self._logs = ContainerLogs()
-        """One for each start of a container."""
         for name in ("default", "kube-system"):
             self.apply({"kind": "Namespace", "metadata": {"name": name}})
         context = authority.server_context()
@@ -95,13 +97,13 @@ class EmulatedCluster:
 
     @property
     def journal(self) -> list[RecordedRequest]:
-        """Every request that arrived."""
+        """All requests that the server received."""
         return self._server.journal
 
     def close(self) -> None:
-        """End all streams and stop serving."""
+        """End all streams and stop the server."""
         self._store.close()
-        self._logs.forget()
+        self._logs.clear()
         self._server.close()
 
     def __enter__(self) -> Self:
@@ -110,38 +112,38 @@ class EmulatedCluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # The administrator's face
+    # For an administrator
 
     def user(self, name: str, groups: Iterable[str] = ()) -> str:
-        """A bearer token for `name`."""
+        """Issue a bearer token for `name`."""
         return self._authentication.token(name, groups)
 
     def client_certificate(self, name: str, group: str | None = None) -> tuple[str, str]:
-        """A client certificate and its key for `name`, as PEM."""
+        """Issue a client certificate and its key for `name`, as PEM."""
         return self._authentication.certificate(name, group)
 
     def apply(self, manifest: Mapping[str, object] | str) -> Sequence[Object]:
-        """Create or replace what a manifest, or YAML of several, says; a status stays if none is given."""
+        """Create or replace the objects in a manifest or in YAML; keep the status where the manifest has none."""
         documents = yaml.load_all(manifest, _ManifestLoader) if isinstance(manifest, str) else [dict(manifest)]
         return [self._apply(copy.deepcopy(document)) for document in documents if document]
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
-        """A copy of the object; `namespace` is empty for kinds that have none."""
+        """Return a copy of the object; `namespace` is "" for cluster-scoped kinds."""
         return copy.deepcopy(self._find(of_kind(kind), namespace, name))
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
-        """Let `change` work on the object, and store the outcome."""
+        """Apply `change` to the object and store it."""
         with self._store.changed:
             changed = self.get(kind, namespace, name)
             change(changed)
             return copy.deepcopy(self._store.put(of_kind(kind), changed))
 
     def set_status(self, kind: str, namespace: str, name: str, **fields: object) -> Object:
-        """Set these fields of the object's status; the others stay."""
+        """Set these fields of the object's status and keep the others."""
         return self.patch(kind, namespace, name, lambda found: found.setdefault("status", {}).update(fields))
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Remove the object at once, and all that it owns; a namespace stays while something in it has finalizers."""
+        """Delete the object and its dependents at once; a namespace stays while an object in it has finalizers."""
         with self._store.changed:
             if kind == NAMESPACE.kind and self._is_held(name):
                 self.set_status(kind, namespace, name, phase="Terminating")
@@ -155,9 +157,9 @@ class EmulatedCluster:
         return any(each["metadata"].get("finalizers") for each in within)
 
     def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
-        """What a pod's container (the only one, if not named) prints: write to it.
+        """Return the log of a pod's container (by default its only one), to write to.
 
-        `restarted`: it starts again, with a new log; the one so far has ended and is the previous one.
+        `restarted` starts a new log and makes the current one the previous one.
         """
         if not container:
             [only] = self._find(POD, namespace, pod)["spec"]["containers"]
@@ -165,11 +167,11 @@ class EmulatedCluster:
         return self._logs.of(namespace, pod, container, restarted=restarted)
 
     def compact(self) -> None:
-        """Forget the past, as etcd does every few minutes: older watches and continue tokens expire."""
+        """Drop the history, as etcd does every few minutes: older watches and continue tokens expire."""
         self._store.compact()
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
-        """Copies of the objects of a kind, of all namespaces or one."""
+        """Return copies of a kind's objects in one namespace, or in all."""
         return tuple(copy.deepcopy(self._store.select(of_kind(kind), namespace)))
 
     def _apply(self, wanted: Object) -> Object:
@@ -188,8 +190,8 @@ class EmulatedCluster:
                 case "CronJob":
                     jobs.set_cronjob_defaults(wanted)
                 case "Job":
-                    born = before["metadata"] if before else birth()
-                    metadata.update(uid=metadata.get("uid", born["uid"]), generation=1)
+                    kept = before["metadata"] if before else system_metadata()
+                    metadata.update(uid=metadata.get("uid", kept["uid"]), generation=1)
                     wanted.setdefault("status", {})
                     jobs.prepare(wanted)
             return copy.deepcopy(self._store.put(resource, wanted))
@@ -200,7 +202,7 @@ class EmulatedCluster:
             raise not_found(resource, name)
         return found
 
-    # The server
+    # Requests
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -208,7 +210,7 @@ class EmulatedCluster:
             query = request.args.to_dict()
             info = parse_request(request.method, request.path, query)
             if (info.verb, info.path) == ("create", ACCESS_REVIEWS):
-                # Everyone may ask about himself: the built-in system:basic-user.
+                # The built-in role system:basic-user allows this for everyone.
                 return _json(201, self._review(user, request))
             decision = rbac.authorize(user, info, self._objects)
             if not decision.allowed:
@@ -228,7 +230,7 @@ class EmulatedCluster:
             case "Pod", "get" if info.subresource:
                 return self._serve_log(info, query)
             case _, "get":
-                # A namespace's own name is its namespace too, for RBAC.
+                # For RBAC, a Namespace is in the namespace of its own name.
                 namespace = info.namespace if resource.namespaced else ""
                 return _json(200, self._find(resource, namespace, info.name))
             case _, "list":
@@ -245,7 +247,7 @@ class EmulatedCluster:
     def _serve_log(self, info: RequestInfo, query: Mapping[str, str]) -> Response:
         options = parse_options(query, info.name)
         pod = self._find(POD, info.namespace, info.name)
-        log = self._logs.asked(pod, query.get("container", ""), previous=options.previous)
+        log = self._logs.requested(pod, query.get("container", ""), previous=options.previous)
         return Response(log.read(options), 200, mimetype="text/plain")
 
     def _review(self, user: rbac.User, request: Request) -> Object:
@@ -283,8 +285,8 @@ class EmulatedCluster:
         admission.check_namespace(JOB, named, info.namespace, self._store.get(NAMESPACE, "", info.namespace))
         for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             metadata.pop(field, None)
-        metadata.update(birth(), generation=1)
-        # Which fields it names is left out: nobody here asks.
+        metadata.update(system_metadata(), generation=1)
+        # The list of fields is left empty: nothing here reads it.
         metadata["managedFields"] = [
             {
                 "manager": request.args.get("fieldManager") or request.user_agent.string.partition("/")[0] or "unknown",
@@ -315,14 +317,14 @@ class EmulatedCluster:
 
     def _delete_job(self, request: Request, info: RequestInfo) -> Response:
         options = _body(request)
-        # Both ways are the API's: clients send a body, people write a query.
+        # The API takes these options in the body and in the query.
         if policy := request.args.get("propagationPolicy"):
             options.setdefault("propagationPolicy", policy)
         if dry_run := request.args.getlist("dryRun"):
             options.setdefault("dryRun", dry_run)
         with self._store.changed:
             answer = delete_job(self._store, self._find(JOB, info.namespace, info.name), options)
-        return _json(200, answer, [] if options.get("propagationPolicy") else [ORPHANING])
+        return _json(200, answer, [] if options.get("propagationPolicy") else [ORPHAN_WARNING])
 
 
 def _body(request: Request) -> Object:
@@ -341,6 +343,6 @@ def _json(code: int, body: Object, warnings: Iterable[str] = ()) -> Response:
     )
     for text in warnings:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        # The server sends UTF-8; WSGI carries bytes as Latin-1.
+        # The header is UTF-8, and WSGI passes bytes as Latin-1.
         response.headers.add("Warning", f'299 - "{quoted}"'.encode().decode("latin-1"))
     return response

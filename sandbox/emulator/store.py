@@ -1,4 +1,4 @@
-"""The cluster's memory: objects by name, and every change since the last compaction, as in etcd."""
+"""Object storage like etcd: the objects by name, and all changes since the last compaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Key = tuple["Resource", str, str]
 
 @dataclass(frozen=True)
 class Change:
-    """One write; without `before` a creation, without `after` a deletion."""
+    """One write: a creation if `before` is None, a deletion if `after` is None."""
 
     version: int
     key: Key
@@ -27,18 +27,18 @@ class Change:
 
 
 class CompactedError(Exception):
-    """What happened after the version asked for is partly forgotten."""
+    """The requested version is older than the last compaction."""
 
     def __init__(self, wanted: int, oldest: int) -> None:
         super().__init__(f"too old resource version: {wanted} ({oldest})")
 
 
 class Store:
-    """Objects handed out are the stored ones: look, don't touch, and `put` a changed copy."""
+    """Returns the stored objects themselves: to change one, `put` a changed copy."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        """Hold it to read and write as one step."""
+        """Hold this lock to read and write atomically."""
         self.closed = False
         self._objects: dict[Key, Object] = {}
         self._history: list[Change] = []
@@ -46,20 +46,20 @@ class Store:
 
     @property
     def version(self) -> int:
-        """The resourceVersion of the newest write."""
+        """The resourceVersion of the last write."""
         return self._compacted + len(self._history)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """The object, if there is one."""
+        """Return the object, or None."""
         with self.changed:
             return self._objects.get((resource, namespace, name))
 
     def select(self, resource: Resource, namespace: str = "") -> list[Object]:
-        """All objects of a kind, of all namespaces or one, in the order of their names."""
+        """Return a resource's objects in one namespace or in all, ordered by name."""
         return self.as_of(self.version, resource, namespace)
 
     def as_of(self, version: int, resource: Resource, namespace: str = "") -> list[Object]:
-        """The same as it was at `version`."""
+        """Return the objects as of `version`. Raises CompactedError."""
         with self.changed:
             objects = dict(self._objects)
             for change in reversed(self._after(version)):
@@ -69,27 +69,27 @@ class Store:
                     objects[change.key] = change.before
         return [
             objects[key]
-            # In etcd's order, which is that of NAMESPACE/NAME as text: pages follow it.
+            # Pages follow etcd's order, which is that of NAMESPACE/NAME as text.
             for key in sorted(objects, key=lambda key: f"{key[1]}/{key[2]}")
             if key[0] == resource and (not namespace or key[1] == namespace)
         ]
 
     def put(self, resource: Resource, new: Object) -> Object:
-        """Create or replace; identity and birth of what is replaced stay."""
+        """Create or replace an object; a replaced one keeps its uid and creationTimestamp."""
         new = copy.deepcopy(new)
         metadata = new["metadata"]
         with self.changed:
             key = (resource, metadata.get("namespace", ""), metadata["name"])
             before = self._objects.get(key)
-            born = before["metadata"] if before else {**birth(), **metadata}
-            metadata.update({field: born[field] for field in ("uid", "creationTimestamp")})
+            kept = before["metadata"] if before else {**system_metadata(), **metadata}
+            metadata.update({field: kept[field] for field in ("uid", "creationTimestamp")})
             metadata["resourceVersion"] = str(self.version + 1)
             self._objects[key] = new
             self._write(Change(self.version + 1, key, before, new))
         return new
 
     def delete(self, resource: Resource, gone: Object) -> None:
-        """Remove the object, then whatever it owns."""
+        """Delete the object, then its dependents."""
         key = (resource, gone["metadata"].get("namespace", ""), gone["metadata"]["name"])
         with self.changed:
             before = self._objects.pop(key)
@@ -97,7 +97,7 @@ class Store:
         self.delete_owned(gone["metadata"]["uid"])
 
     def delete_owned(self, uid: str) -> None:
-        """Collect the garbage that the owner `uid` leaves."""
+        """Delete the dependents of the owner `uid`."""
         with self.changed:
             owned = [
                 (key[0], candidate)
@@ -108,19 +108,19 @@ class Store:
                 self.delete(resource, candidate)
 
     def wait_for_changes(self, version: int, timeout: float) -> list[Change]:
-        """What happened after `version`, waiting for it; nothing when time is up or all is closed."""
+        """Wait up to `timeout` seconds for changes after `version`; empty on timeout or if the store is closed."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.version > version, timeout)
             return [] if self.closed else self._after(version)
 
     def compact(self) -> None:
-        """Forget the past: older versions can't be listed or watched from any more."""
+        """Drop the history: older versions can't be listed or watched from."""
         with self.changed:
             self._compacted = self.version
             self._history.clear()
 
     def close(self) -> None:
-        """Let everyone who waits go home."""
+        """End all waits for changes."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
@@ -135,8 +135,8 @@ class Store:
         self.changed.notify_all()
 
 
-def birth() -> Object:
-    """The metadata that only the server gives."""
+def system_metadata() -> Object:
+    """Return the metadata that the API server sets: uid and creationTimestamp."""
     return {
         "uid": str(uuid.uuid4()),
         "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -1,4 +1,4 @@
-"""Kubernetes' rules for names, labels and annotations, and its way to say which one was broken.
+"""Validation of names, labels and annotations.
 
 Texts follow apimachinery's pkg/api/validate/content and pkg/util/validation/field.
 """
@@ -24,17 +24,17 @@ _VALUE = f"({_KEY})?"
 
 
 def invalid(field: str, value: object, detail: str) -> FieldError:
-    """A value that is there, but wrong."""
+    """Return an error for a wrong value."""
     return FieldError("FieldValueInvalid", field, detail, value)
 
 
 def required(field: str, detail: str = "") -> FieldError:
-    """A value that is missing."""
+    """Return an error for a missing value."""
     return FieldError("FieldValueRequired", field, detail)
 
 
 def dns_label(value: str) -> list[str]:
-    """What keeps `value` from being a DNS-1123 label."""
+    """Check a DNS-1123 label; return the errors."""
     errors = _too_long(value, LABEL_LENGTH)
     if not re.fullmatch(_LABEL, value):
         if re.fullmatch(_SUBDOMAIN, value):
@@ -49,7 +49,7 @@ def dns_label(value: str) -> list[str]:
 
 
 def dns_subdomain(value: str) -> list[str]:
-    """What keeps `value` from being a DNS-1123 subdomain."""
+    """Check a DNS-1123 subdomain; return the errors."""
     errors = _too_long(value, SUBDOMAIN_LENGTH)
     if not re.fullmatch(_SUBDOMAIN, value):
         rule = (
@@ -61,7 +61,7 @@ def dns_subdomain(value: str) -> list[str]:
 
 
 def label_key(key: str) -> list[str]:
-    """What keeps `key` from being a label's (or, in lower case, an annotation's) key."""
+    """Check a label's key (or an annotation's, in lower case); return the errors."""
     rule = (
         "must consist of alphanumeric characters, '-', '_' or '.',"
         " and must start and end with an alphanumeric character"
@@ -73,8 +73,8 @@ def label_key(key: str) -> list[str]:
         return [f"a valid label key {name_rule} {optional}"]
     errors: list[str] = []
     if slash:
-        told = dns_subdomain(prefix) if prefix else ["must be non-empty"]
-        errors += [f"prefix part {error}" for error in told]
+        prefix_errors = dns_subdomain(prefix) if prefix else ["must be non-empty"]
+        errors += [f"prefix part {error}" for error in prefix_errors]
     errors += [f"name part {error}" for error in (_too_long(name, LABEL_LENGTH) if name else ["must be non-empty"])]
     if not re.fullmatch(_KEY, name):
         errors.append(f"name part {name_rule}")
@@ -82,7 +82,7 @@ def label_key(key: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
-    """What keeps `value` from being a label's value."""
+    """Check a label's value; return the errors."""
     errors = _too_long(value, LABEL_LENGTH)
     if not re.fullmatch(_VALUE, value):
         rule = (
@@ -94,17 +94,17 @@ def label_value(value: str) -> list[str]:
 
 
 def label_set(found: Mapping[str, str], field: str) -> list[FieldError]:
-    """Every broken rule of a set of labels."""
+    """Check the labels in `field`."""
     return [
-        invalid(field, told, detail)
+        invalid(field, text, detail)
         for key, value in found.items()
-        for told, details in ((key, label_key(key)), (value, label_value(value)))
+        for text, details in ((key, label_key(key)), (value, label_value(value)))
         for detail in details
     ]
 
 
 def annotation_set(found: Mapping[str, str], field: str) -> list[FieldError]:
-    """Every broken rule of a set of annotations."""
+    """Check the annotations in `field`."""
     errors = [invalid(field, key, detail) for key in found for detail in label_key(key.lower())]
     if sum(len(key.encode()) + len(value.encode()) for key, value in found.items()) > ANNOTATIONS_SIZE:
         errors.append(FieldError("FieldValueTooLong", field, f"may not be more than {ANNOTATIONS_SIZE} bytes"))

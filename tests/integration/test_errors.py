@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sandbox import CRONJOB, NAMESPACE
-from sandbox.emulator.admission import Failing, Webhook
+from sandbox.emulator.admission import Webhook, WebhookFailure
 from sandbox.emulator.server import EmulatedCluster
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def test_a_webhook_may_refuse_with_any_http_status(sandbox: Sandbox, code: int):
 
 
 def test_a_webhook_that_does_not_answer_is_not_asked_twice(sandbox: Sandbox):
-    sandbox.cluster.webhooks.append(Webhook("policy.example", lambda _: Failing()))
+    sandbox.cluster.webhooks.append(Webhook("policy.example", lambda _: WebhookFailure()))
 
     run = sandbox.run()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.emulator.admission import Failing, Policy, Webhook
+from sandbox.emulator.admission import Policy, Webhook, WebhookFailure
 from tests.sandbox.emulator.client import Client, job
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_webhook_without_dry_run_support_breaks_a_dry_run_alone(cluster: Emula
 
 
 def test_a_webhook_that_fails_is_an_internal_error(cluster: EmulatedCluster, runner: Client) -> None:
-    cluster.webhooks.append(Webhook("policy.example.com", lambda _job: Failing("Post: EOF")))
+    cluster.webhooks.append(Webhook("policy.example.com", lambda _job: WebhookFailure("Post: EOF")))
 
     answer = runner.create(job())
 
