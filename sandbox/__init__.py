@@ -1,4 +1,4 @@
-"""A local GitHub, AWS and cluster: for the demo, the tests and the benchmark alike."""
+"""A local GitHub, AWS and Kubernetes cluster for the demo, the tests and the benchmark."""
 
 from sandbox.environment import Sandbox
 from sandbox.github.runner import StepResult

@@ -1,4 +1,4 @@
-"""`make demo`: press the button before someone who has never seen the project."""
+"""`make demo`: runs the action in the sandbox and shows form, log, outputs, summary and Job."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ AWS_VARIABLES = ("AWS_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy",
 
 @dataclass(frozen=True)
 class Story:
-    """One thing that can happen; `prepare` brings it about, `play` is the script of the Job."""
+    """A scenario: `prepare` changes the sandbox, the action runs with `inputs`, and `play` updates its Job."""
 
     title: str
     inputs: Mapping[str, str]
     prepare: Callable[[Sandbox], object] = lambda _: None
     play: Callable[[JobScript, Step], object] | None = None
 
-    def tell(self, sandbox: Sandbox) -> StepResult:
-        """Press the button and let the Job live."""
+    def run(self, sandbox: Sandbox) -> StepResult:
+        """Run the action and update its Job."""
         step = sandbox.start(self.inputs)
         if self.play:
             self.play(JobScript(sandbox.cluster, NAMESPACE, step=step), step)
@@ -54,14 +54,14 @@ class Story:
 
 
 FOLLOW = {"wait-for": "completed", "timeout": "50m"}
-"""As the README's workflow does."""
+"""The inputs of the README's workflow."""
 
 
 def _succeed(script: JobScript, _: Step) -> None:
     pod = _start(script)
     for day in ("orders", "invoices", "returns"):
         pod.log(f"{day}: 100 %\n".encode())
-        time.sleep(_BREATH)
+        time.sleep(_PAUSE_SECONDS)
     pod.log(b"report written")
     pod.end(0)
     script.complete()
@@ -71,7 +71,7 @@ def _fail(script: JobScript, _: Step) -> None:
     for _attempt in range(3):
         pod = _start(script)
         pod.log(b"reading orders ...\n")
-        time.sleep(_BREATH)
+        time.sleep(_PAUSE_SECONDS)
         pod.log(b'Traceback (most recent call last):\n  File "report.py", line 41, in <module>\n')
         pod.log(b'psycopg.OperationalError: connection to "db.batch" failed: password expired\n')
         pod.end(3)
@@ -82,10 +82,10 @@ def _never_pull(script: JobScript, _: Step) -> None:
     pod = script.pod()
     image = "registry.example/reports/nightly:2.7.1"
     for reason in ("ErrImagePull", "ImagePullBackOff"):
-        told = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
-        pod.wait(reason, f'Back-off pulling image "{image}": ErrImagePull: {told}')
-        script.event(pod.raw, "Failed", f'Failed to pull image "{image}": {told}', count=4)
-        time.sleep(_BREATH)
+        error = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
+        pod.wait(reason, f'Back-off pulling image "{image}": ErrImagePull: {error}')
+        script.event(pod.raw, "Failed", f'Failed to pull image "{image}": {error}', count=4)
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _run_on(script: JobScript, _: Step) -> None:
@@ -101,15 +101,15 @@ def _cancel(script: JobScript, step: Step) -> None:
 
 def _start(script: JobScript) -> Pod:
     pod = script.pod()
-    time.sleep(_BREATH)
+    time.sleep(_PAUSE_SECONDS)
     pod.wait("ContainerCreating")
-    time.sleep(_BREATH)
+    time.sleep(_PAUSE_SECONDS)
     pod.run()
     return pod
 
 
-_BREATH = 0.3
-"""So that who watches sees one thing after the other."""
+_PAUSE_SECONDS = 0.3
+"""In seconds: shows the log's lines one after the other."""
 
 
 def _press_from_a_branch(sandbox: Sandbox) -> None:
@@ -129,7 +129,7 @@ def _press_before(sandbox: Sandbox) -> None:
 STORIES = {
     "success": Story("the button is pressed, the Job runs and succeeds", FOLLOW, play=_succeed),
     "failure": Story("the program fails, three times", FOLLOW, play=_fail),
-    "no-image": Story("the image can't be pulled, and patience ends", FOLLOW | {"timeout": "8s"}, play=_never_pull),
+    "no-image": Story("the image can't be pulled, and the timeout ends", FOLLOW | {"timeout": "8s"}, play=_never_pull),
     "timed-out": Story("the Job takes longer than we wait", FOLLOW | {"timeout": "5s"}, play=_run_on),
     "cancelled": Story("the workflow is cancelled while the Job runs", FOLLOW, play=_cancel),
     "created": Story("the Job is created, and not followed", {}),
@@ -142,7 +142,7 @@ STORIES = {
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Tell the story that is asked for; the action's own exit status."""
+    """Show one story; return the action's exit status."""
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     if environ.get("CRONJOB") or environ.get("CLUSTER"):
         return _on_a_real_cluster(environ, console)
@@ -159,7 +159,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         story.prepare(sandbox)
         before = {job["metadata"]["name"] for job in sandbox.cluster.list("Job", NAMESPACE)}
         _form(console, {"environment": ENVIRONMENT, **sandbox.form, **story.inputs})
-        run = story.tell(sandbox)
+        run = story.run(sandbox)
         _show(console, run)
         created = [job for job in sandbox.cluster.list("Job", NAMESPACE) if job["metadata"]["name"] not in before]
         _jobs(console, created)
@@ -173,7 +173,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _on_a_real_cluster(environ: Mapping[str, str], console: Console) -> int:
-    """The same on a cluster of the user's: a dry run unless CREATE=1."""
+    """Run the action on the user's own cluster, as a dry run unless CREATE=1."""
     inputs = {"cronjob": environ.get("CRONJOB", ""), "dry-run": "false" if environ.get("CREATE") == "1" else "true"}
     if not inputs["cronjob"]:
         console.print("Say which CronJob, too: CRONJOB=namespace/name.")
@@ -187,9 +187,9 @@ def _on_a_real_cluster(environ: Mapping[str, str], console: Console) -> int:
         return 2
     _form(console, inputs)
     passed_on = {name: value for name, value in environ.items() if name.startswith(AWS_VARIABLES)}
-    # What the Job's annotations say must be true: this is nobody's workflow run.
-    nobodys = dict.fromkeys(("REPOSITORY", "REF", "SHA", "RUN_ID", "RUN_ATTEMPT"), "")
-    true = nobodys | dict.fromkeys(("ACTOR", "TRIGGERING_ACTOR"), getpass.getuser()) | {"WORKFLOW": "make demo"}
+    # The Job's annotations must be true, and there is no workflow run here.
+    no_run = dict.fromkeys(("REPOSITORY", "REF", "SHA", "RUN_ID", "RUN_ATTEMPT"), "")
+    true = no_run | dict.fromkeys(("ACTOR", "TRIGGERING_ACTOR"), getpass.getuser()) | {"WORKFLOW": "make demo"}
     passed_on |= {f"GITHUB_{name}": value for name, value in true.items()}
     with GitHub() as github, tempfile.TemporaryDirectory(prefix="run-cronjob-demo-") as folder:
         step = start_step(
@@ -234,7 +234,7 @@ def _show(console: Console, run: StepResult) -> None:
 
 
 def _unfolded(summary: str) -> str:
-    """A terminal folds nothing: what GitHub hides behind a triangle stands open, under its title."""
+    """Replace each <details> element by its title and content: a terminal can't fold it."""
     return summary.replace("<details><summary>", "**▾ ").replace("</summary>", "**").replace("</details>", "")
 
 

@@ -1,7 +1,4 @@
-"""GitHub, AWS and a cluster that trust one another as after a finished set-up, and the button to press.
-
-The names are those of the demo's story: team acme runs `nightly-report` in the namespace `batch` of `staging`.
-"""
+"""The Sandbox: a GitHub, an AWS account and a cluster, set up as docs/setup.md says, and the action that runs in it."""
 
 from __future__ import annotations
 
@@ -30,42 +27,44 @@ if TYPE_CHECKING:
     from sandbox.control_plane.cluster import RealCluster
     from sandbox.github.runner import Launcher, Step, StepResult
 
+    StartCluster = Callable[[Authority, AWS], EmulatedCluster | RealCluster]
+
 Opened = TypeVar("Opened", bound=AbstractContextManager[Any])
 
 
 @cache
 def example(name: str) -> list[Any]:
-    """The YAML documents of a file in examples/, not to be changed."""
+    """Return the YAML documents of a file in examples/; callers must not change them."""
     return list(yaml.safe_load_all((EXAMPLES / name).read_text()))
 
 
-def emulated(authority: Authority, aws: AWS) -> EmulatedCluster:
-    """A cluster that takes this account's tokens."""
+def emulated_cluster(authority: Authority, aws: AWS) -> EmulatedCluster:
+    """Start an emulated cluster that accepts the EKS tokens of this account."""
     return EmulatedCluster(authority, lambda token: aws.authenticate(token, CLUSTER))
 
 
 class Sandbox:
-    """One of everything, on loopback, until closed.
+    """A GitHub, an AWS account and a cluster on loopback, which run until `close`.
 
-    Trust policy, role mapping and rights are the files in examples/, which docs/setup.md tells people to paste.
+    The trust policy, role mapping and RBAC are the files in examples/, which docs/setup.md says to paste.
     """
 
-    def __init__(self, kind_of_cluster: Callable[[Authority, AWS], EmulatedCluster | RealCluster] = emulated) -> None:
+    def __init__(self, start_cluster: StartCluster = emulated_cluster) -> None:
         self._open = ExitStack()
         try:
-            self._set_up(kind_of_cluster)
+            self._set_up(start_cluster)
         except BaseException:
-            # What was opened before would stand in the way of the next one.
+            # A server that stays would block the next sandbox.
             self.close()
             raise
 
-    def _set_up(self, kind_of_cluster: Callable[[Authority, AWS], EmulatedCluster | RealCluster]) -> None:
+    def _set_up(self, start_cluster: StartCluster) -> None:
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=process_manager().folder)))
         self.authority = Authority()
         self.github = self._open.enter_context(GitHub())
         self.aws = self._open.enter_context(AWS(self.github.jwks))
         self.launch: Launcher | None = None
-        """How the steps' program is started, where not as a process."""
+        """Starts a step's program; None starts a process."""
         self.sts_url: str = self.aws.sts.url
         self.eks_url: str = self.aws.eks.url
 
@@ -73,7 +72,7 @@ class Sandbox:
         self.trust(*json.loads((EXAMPLES / "trust-policy-environment.json").read_text())["Statement"])
         for line in example("aws-auth.yaml")[0]:
             self.aws.map_identity(line["rolearn"], line["username"], line["groups"])
-        self.cluster = self.keep(kind_of_cluster(self.authority, self.aws))
+        self.cluster = self.keep(start_cluster(self.authority, self.aws))
         self.expose(self.cluster.url)
         self.cluster.apply({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
         for manifest in example("rbac.yaml"):
@@ -81,12 +80,12 @@ class Sandbox:
         self.cluster.apply(CRONJOB_MANIFEST)
 
     def trust(self, *statements: Mapping[str, Any], describe_clusters: Iterable[str] = ("*",)) -> None:
-        """The role, in place of the former one: whom it trusts, and which clusters it may describe."""
+        """Replace the role by one with these trust policy statements that may describe these clusters."""
         policy = {"Version": "2012-10-17", "Statement": list(statements)}
         self.role = self.aws.create_role(ROLE, policy, describe_clusters=describe_clusters)
 
     def trust_statement(self, **claims: str) -> dict[str, Any]:
-        """A statement that asks for exactly these claims."""
+        """Return a trust policy statement that requires exactly these claims."""
         host = self.github.issuer.removeprefix("https://")
         return {
             "Effect": "Allow",
@@ -96,12 +95,12 @@ class Sandbox:
         }
 
     def expose(self, endpoint: str, **properties: str) -> None:
-        """Let EKS tell of the cluster at `endpoint`."""
+        """Set `endpoint` as the cluster's endpoint in EKS."""
         self.aws.create_cluster(CLUSTER, REGION, endpoint, self.cluster.ca_pem, **properties)
 
     @property
     def form(self) -> dict[str, str]:
-        """The workflow's `with:`, as the form and the environment's variables fill it in."""
+        """The action's inputs, as the form and the environment's variables give them."""
         return {
             "role-to-assume": self.role,
             "aws-region": REGION,
@@ -111,11 +110,11 @@ class Sandbox:
         }
 
     def run(self, inputs: Mapping[str, str] | None = None, **options: Any) -> StepResult:  # noqa: ANN401  runner.run_step's
-        """Press the button and wait for the step's end; `inputs` change the form."""
+        """Run the action as a step and wait for its end; `inputs` override those of `form`."""
         return self.start(inputs, **options).finish()
 
     def start(self, inputs: Mapping[str, str] | None = None, **options: Any) -> Step:  # noqa: ANN401  likewise
-        """Press the button."""
+        """Start the action as a step; see `run`."""
         given = {**self.form, **(inputs or {})}
         environ = {
             "AWS_ENDPOINT_URL_STS": self.sts_url,
@@ -133,36 +132,36 @@ class Sandbox:
         )
 
     def run_post(self, run: StepResult, inputs: Mapping[str, str] | None = None, **options: Any) -> StepResult:  # noqa: ANN401  likewise
-        """The step's post-entrypoint after `run`, with what that left in its state file."""
+        """Run the step's post-entrypoint after `run`, with the state that `run` saved."""
         state = {f"STATE_{name}": value for name, value in runner.saved_state(run).items()}
         environ = state | options.pop("environ", {})
         return self.start(inputs, entrypoint=ENTRYPOINT.with_name("post.py"), environ=environ, **options).finish()
 
     def keep(self, opened: Opened) -> Opened:
-        """Close `opened` with the sandbox."""
+        """Close `opened` together with the sandbox, and return it."""
         self._open.enter_context(opened)
         return opened
 
     def before_cluster(self) -> FaultProxy:
-        """A fault proxy before the cluster's API."""
+        """Put a fault proxy in front of the cluster's API."""
         proxy = self.keep(FaultProxy(self.cluster.url, authority=self.authority, upstream_ca=self.cluster.ca_pem))
         self.expose(proxy.url)
         return proxy
 
     def before_sts(self) -> FaultProxy:
-        """A fault proxy before STS."""
+        """Put a fault proxy in front of STS."""
         proxy = self.keep(FaultProxy(self.sts_url, preserve_host=True))
         self.sts_url = proxy.url
         return proxy
 
     def before_eks(self) -> FaultProxy:
-        """A fault proxy before EKS."""
+        """Put a fault proxy in front of EKS."""
         proxy = self.keep(FaultProxy(self.eks_url, preserve_host=True))
         self.eks_url = proxy.url
         return proxy
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop all servers and remove the folder."""
         self._open.close()
 
     def __enter__(self) -> Self:

@@ -1,11 +1,11 @@
-r"""The script of a Job, played by hand: what the Job controller, the scheduler and the kubelet would write of it.
+r"""Scripted status updates of a Job: what the Job controller, the scheduler and the kubelet would write.
 
 script = JobScript(sandbox.cluster, NAMESPACE)
 pod = script.pod()
 pod.run(); pod.log(b"hello\\n"); pod.end(0)
 script.complete()
 
-Everything goes by the administrator's face, so that the same script is played on a real API server, which checks it.
+It needs only an administrator's methods, so that a real API server takes and validates the same updates.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def now() -> str:
-    """As the API writes a time."""
+    """Return the current time in the API's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Pod:
-    """One pod of the Job, Pending at first."""
+    """A pod of the Job, first in the phase Pending."""
 
     def __init__(self, script: JobScript, name: str) -> None:
         self._script = script
@@ -39,34 +39,34 @@ class Pod:
 
     @property
     def raw(self) -> Object:
-        """The pod as it is."""
+        """The pod as the API server has it."""
         return self._script.cluster.get("Pod", self._script.namespace, self.name)
 
     def unschedulable(self, message: str) -> None:
-        """The scheduler finds no node."""
+        """Report that the scheduler finds no node."""
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         self._status(phase="Pending", conditions=[condition | {"lastTransitionTime": now()}])
 
     def wait(self, reason: str, message: str = "", container: str = "") -> None:
-        """The kubelet can't start a container yet."""
+        """Report that a container waits, or all without `container`."""
         waiting = {"reason": reason} | ({"message": message} if message else {})
         self._status(
             phase="Pending",
-            conditions=[_placed()],
+            conditions=[_scheduled()],
             containerStatuses=self._containers(container, {"waiting": waiting}),
         )
 
     def run(self, container: str = "") -> None:
-        """The containers, or the one named, run."""
+        """Report that a container runs, or all without `container`."""
         self._began = self._began or now()
         self._status(
             phase="Running",
-            conditions=[_placed()],
+            conditions=[_scheduled()],
             containerStatuses=self._containers(container, {"running": {"startedAt": self._began}}),
         )
 
     def end(self, exit_code: int, reason: str = "", container: str = "", message: str = "") -> None:
-        """They end; with them the pod."""
+        """Report that a container, or all, has terminated; the pod ends with its last container."""
         ended = {
             "exitCode": exit_code,
             "reason": reason or ("Completed" if exit_code == 0 else "Error"),
@@ -82,15 +82,15 @@ class Pod:
                 self._script.cluster.log(self._script.namespace, self.name, status["name"]).end()
 
     def log(self, text: bytes, container: str = "") -> None:
-        """It prints."""
+        """Append to the container's log."""
         cast("EmulatedCluster", self._script.cluster).log(self._script.namespace, self.name, container).write(text)
 
     def delete(self) -> None:
-        """It goes, and its logs with it."""
+        """Delete the pod and its logs."""
         self._script.cluster.delete("Pod", self._script.namespace, self.name)
 
     def _containers(self, chosen: str, state: Object) -> list[Object]:
-        found = self._script.cluster.get("Pod", self._script.namespace, self.name)
+        found = self.raw
         before = {each["name"]: each for each in found.get("status", {}).get("containerStatuses") or []}
         return [
             {
@@ -111,12 +111,12 @@ class Pod:
 
 
 class JobScript:
-    """The newest Job in a namespace, from when it is there."""
+    """Updates the newest Job in a namespace; waits until the Job exists."""
 
     def __init__(
         self, cluster: EmulatedCluster | RealCluster, namespace: str, *, others: int = 0, step: Step | None = None
     ) -> None:
-        """`others` Jobs are there already; `step` is to create this one."""
+        """Wait until there are more Jobs than `others`. Raises LookupError if `step` ends without a new one."""
         self.cluster = cluster
         self.namespace = namespace
         self._pods = 0
@@ -128,16 +128,16 @@ class JobScript:
 
     @property
     def job(self) -> Object:
-        """The Job as it is."""
+        """The Job as the API server has it."""
         return self.cluster.get("Job", self.namespace, self.name)
 
     def start(self) -> None:
-        """The controller has seen it."""
+        """Set the Job's startTime."""
         self._began = self._began or now()
         self.cluster.set_status("Job", self.namespace, self.name, startTime=self._began)
 
     def pod(self, suffix: str = "") -> Pod:
-        """The controller makes a pod."""
+        """Create a pod for the Job."""
         self.start()
         self._pods += 1
         job = self.job
@@ -162,7 +162,7 @@ class JobScript:
         return pod
 
     def event(self, about: Object, reason: str, message: str, *, kind: str = "Warning", count: int = 1) -> None:
-        """Some part of the cluster notes something about the Job or a pod."""
+        """Create an event about the Job or a pod; `kind` is Normal or Warning."""
         metadata = about["metadata"]
         involved = {
             "kind": about["kind"],
@@ -187,7 +187,7 @@ class JobScript:
         )
 
     def complete(self) -> None:
-        """It succeeded."""
+        """Set the conditions of a Job that succeeded."""
         self.start()
         conditions = [
             _condition("SuccessCriteriaMet", "CompletionsReached"),
@@ -200,17 +200,17 @@ class JobScript:
     def fail(
         self, reason: str = "BackoffLimitExceeded", message: str = "Job has reached the specified backoff limit"
     ) -> None:
-        """It failed."""
+        """Set the conditions of a Job that failed."""
         self.start()
         conditions = [_condition("FailureTarget", reason, message), _condition("Failed", reason, message)]
         self.cluster.set_status("Job", self.namespace, self.name, conditions=conditions, failed=1)
 
     def delete(self) -> None:
-        """It goes, and its pods with it."""
+        """Delete the Job and its pods."""
         self.cluster.delete("Job", self.namespace, self.name)
 
 
-def _placed() -> Object:
+def _scheduled() -> Object:
     return {"type": "PodScheduled", "status": "True", "lastTransitionTime": now()}
 
 

@@ -1,4 +1,4 @@
-"""Names that the whole sandbox shares: those of the demo, where team acme runs `nightly-report` on `staging`."""
+"""The names and paths that the sandbox shares: team acme runs the CronJob `nightly-report` on `staging`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A job summary as GitHub shows it, as a PNG: GitHub's own Markdown library, its colours, and headless Chromium."""
+"""Renders a job summary as a PNG like GitHub does, with GitHub's Markdown library and headless Chromium."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from sandbox.demo import STORIES
 from sandbox.environment import Sandbox
 from sandbox.names import ROOT
 
+_EMOJI_FONT = "Noto Color Emoji"
 _PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 24px; width: 912px; background: #fff; color: #1f2328;
   font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Helvetica, Arial, sans-serif; }}
@@ -29,13 +31,24 @@ a {{ color: #0969da; text-decoration: none; }} details {{ margin-bottom: 16px; }
 
 
 def page(markdown: str) -> str:
-    """The HTML page that shows `markdown`."""
-    # GitHub lets <details> pass.
+    """Return the HTML page that shows `markdown`."""
+    # GitHub allows <details>.
     return _PAGE.format(body=github_flavored_markdown_to_html(markdown, cmark.Options.CMARK_OPT_UNSAFE))
 
 
+def missing_packages(chromium: str = "chromium") -> list[str]:
+    """Return the Debian packages that `draw` needs and this machine lacks."""
+    missing = [] if shutil.which(chromium) else ["chromium"]
+    fc_list = shutil.which("fc-list")
+    if not fc_list:
+        missing.append("fontconfig")
+    elif _EMOJI_FONT not in subprocess.run([fc_list, ":", "family"], check=True, capture_output=True, text=True).stdout:
+        missing.append("fonts-noto-color-emoji")
+    return missing
+
+
 def draw(markdown: str, target: Path, *, height: int, chromium: str = "chromium") -> None:
-    """Write the picture; `height` in pixels. Needs Debian's chromium, or another one's path."""
+    """Write the picture to `target`; `height` is in pixels, `chromium` the program's name or path."""
     with tempfile.TemporaryDirectory() as folder:
         html = Path(folder) / "summary.html"
         html.write_text(page(markdown), encoding="utf-8")
@@ -62,11 +75,17 @@ def draw(markdown: str, target: Path, *, height: int, chromium: str = "chromium"
         )
 
 
+def main(arguments: list[str]) -> str | None:
+    """Draw the README's picture from a real run, or with FILE HEIGHT a summary from stdin; return an error message."""
+    if missing := missing_packages():
+        return f"The picture needs Chromium and the font {_EMOJI_FONT}. Run: sudo apt-get install {' '.join(missing)}"
+    if arguments:
+        draw(sys.stdin.read(), Path(arguments[0]).resolve(), height=int(arguments[1]))
+        return None
+    with Sandbox() as sandbox:
+        draw(STORIES["failure"].run(sandbox).summary, ROOT / "docs" / "summary.png", height=1010)
+    return None
+
+
 if __name__ == "__main__":
-    # The README's picture, of a real run; or that of a summary from standard input: FILE HEIGHT.
-    if len(sys.argv) == 1:
-        with Sandbox() as sandbox:
-            story = STORIES["failure"]
-            draw(story.tell(sandbox).summary, ROOT / "docs" / "summary.png", height=1010)
-    else:
-        draw(sys.stdin.read(), Path(sys.argv[1]).resolve(), height=int(sys.argv[2]))
+    sys.exit(main(sys.argv[1:]))

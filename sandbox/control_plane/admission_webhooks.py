@@ -1,4 +1,4 @@
-"""A real API server's admission webhooks, with the emulator's face: lists of them, and of warnings."""
+"""Admission webhooks and warnings of a real API server, with the interface of the emulated one: two lists."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ if TYPE_CHECKING:
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _NAME = "sandbox"
 _PROBE = "does-the-api-server-know-its-webhooks"
+"""The name of the Job that shows which webhooks the API server calls."""
 Member = TypeVar("Member")
 
 
 class Webhooks:
-    """What a test puts into `registered` and `warnings` is what the API server does from then on."""
+    """Registers what a test appends to `registered` and `warnings`; returns when the API server uses it."""
 
     def __init__(self, plane: ControlPlane, authority: Authority) -> None:
-        self.registered = _Watched[Webhook](self._register)
-        self.warnings = _Watched[str](self._register)
+        self.registered = _ObservedList[Webhook](self._register)
+        self.warnings = _ObservedList[str](self._register)
         self._plane, self._authority = plane, authority
         self._server = Server(self._admit, tls=authority.server_context())
 
     def close(self) -> None:
-        """Let the API server ask nobody any more."""
+        """Remove the webhooks from the API server and stop serving them."""
         if self.warnings or self.registered:
             list.clear(self.warnings)
             self.registered.clear()
         self._server.close()
 
     def _register(self) -> None:
-        """Have `_admit` asked about every new Job, and wait until it is."""
+        """Register `_admit` for all new Jobs, and wait until the API server calls it."""
         self._plane.ask("DELETE", f"{_CONFIGURATIONS}/{_NAME}")
-        asked = list(self.registered) or ([Webhook("warns.example", lambda _: None)] if self.warnings else [])
+        webhooks = list(self.registered) or ([Webhook("warns.example", lambda _: None)] if self.warnings else [])
         generation = f"generation-{secrets.token_hex(8)}"
-        if asked:
+        if webhooks:
             configured = {
                 "apiVersion": "admissionregistration.k8s.io/v1",
                 "kind": "ValidatingWebhookConfiguration",
                 "metadata": {"name": _NAME},
-                "webhooks": [self._configured(generation, index, webhook) for index, webhook in enumerate(asked)],
+                "webhooks": [self._configured(generation, index, webhook) for index, webhook in enumerate(webhooks)],
             }
             answer = self._plane.ask("POST", _CONFIGURATIONS, configured)
             if answer.status != 201:
                 raise RuntimeError(f"the webhooks were refused: {answer.data.decode()}")
         self._plane.wait_for(
-            "the API server to know its webhooks", lambda: self._asks() == (generation if asked else "nobody")
+            "the API server to know its webhooks", lambda: self._called() == (generation if webhooks else "")
         )
 
     def _configured(self, generation: str, index: int, webhook: Webhook) -> Object:
@@ -78,8 +79,8 @@ class Webhooks:
             "timeoutSeconds": 2,
         }
 
-    def _asks(self) -> str:
-        """Whom the API server asks now: the generation, or nobody."""
+    def _called(self) -> str:
+        """Return the generation of webhooks that the API server calls now, "" for none."""
         container = {"name": "probe", "image": "probe"}
         probe = {
             "apiVersion": "batch/v1",
@@ -88,10 +89,10 @@ class Webhooks:
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
         }
         answer = self._plane.ask("POST", "/apis/batch/v1/namespaces/default/jobs?dryRun=All", probe)
-        # Webhooks that answer do so by a warning; of one that doesn't, the API server tells the URL.
-        said = f"{answer.headers.get('Warning', '')} {answer.json().get('message', '')}"
-        found = re.search(r"generation-[0-9a-f]+", said)
-        return found[0] if found else "nobody"
+        # A webhook that responds sends its path as a warning; for one that fails, the API server names the URL.
+        text = f"{answer.headers.get('Warning', '')} {answer.json().get('message', '')}"
+        found = re.search(r"generation-[0-9a-f]+", text)
+        return found[0] if found else ""
 
     def _admit(self, request: Request) -> Response:
         review = json.loads(request.get_data())["request"]
@@ -99,16 +100,16 @@ class Webhooks:
         if review["object"]["metadata"].get("name") == _PROBE:
             answer["warnings"] = [request.path]
         elif self.registered:
-            asked = self.registered[int(request.path.rpartition("/")[2])]
-            denial = asked.decide(review["object"])
+            webhook = self.registered[int(request.path.rpartition("/")[2])]
+            denial = webhook.decide(review["object"])
             if denial is not None:
-                answer |= {"allowed": False, "status": {"message": str(denial), "code": asked.code}}
-        told = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
-        return Response(json.dumps(told), content_type="application/json")
+                answer |= {"allowed": False, "status": {"message": str(denial), "code": webhook.code}}
+        reviewed = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+        return Response(json.dumps(reviewed), content_type="application/json")
 
 
-class _Watched(list[Member]):
-    """A list whose every change reaches the API server at once."""
+class _ObservedList(list[Member]):
+    """A list that calls `changed` after each change."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A real API server with the face of the emulator, so that the same tests try both.
+"""A real API server with the interface of the emulated one, so that the same tests run on both.
 
-One control plane serves all that is opened in a process, one at a time; closing wipes what was put there.
+The clusters of a process share one control plane, one after the other; closing one deletes its objects.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from sandbox.emulator.resources import Resource
     from sandbox.net.certificates import Authority
 
-_OURS = {"kube-system", "kube-public", "kube-node-lease"}
+_SYSTEM_NAMESPACES = {"kube-system", "kube-public", "kube-node-lease"}
 _BUILT_IN = "kubernetes.io/bootstrapping"
-"""The label of the roles and bindings that an API server brings along."""
+"""The label of the roles and bindings that the API server creates."""
 _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0}
 
 
 class RealCluster:
-    """A real API server behind a proxy that keeps the journal; otherwise as sandbox.emulator.server.EmulatedCluster.
+    """A real API server behind a proxy that records requests; see sandbox.emulator.server.EmulatedCluster.
 
-    Who bears an EKS token is found out by aws-iam-authenticator, from the account's STS and aws-auth. With
-    `runs_jobs`, Jobs get pods, and stages.yaml tells how those live.
+    aws-iam-authenticator verifies EKS tokens, with the account's STS and aws-auth. With `runs_jobs`, Jobs get pods,
+    which kwok runs as stages.yaml says.
     """
 
     def __init__(self, authority: Authority, aws: AWS, *, runs_jobs: bool = False) -> None:
@@ -54,12 +54,12 @@ class RealCluster:
         self.url, self.ca_pem, self.journal = self._proxy.url, authority.pem, self._proxy.journal
         self.direct_url, self.direct_ca_pem = self._plane.url, self._plane.ca_pem
         self.kubeconfig = self._plane.kubeconfig
-        """An administrator's, past the proxy."""
+        """An administrator's kubeconfig, which bypasses the proxy."""
         self._webhooks = Webhooks(self._plane, authority)
         self.webhooks, self.warnings = self._webhooks.registered, self._webhooks.warnings
 
     def _write_aws_auth(self) -> None:
-        """Put the account's mapping into the ConfigMap, and wait until the verifier has read it."""
+        """Write the account's mapping into the ConfigMap, and wait until the verifier uses it."""
         generation = f"generation-{secrets.token_hex(8)}"
         metadata = {"name": "aws-auth", "namespace": "kube-system"}
         self.apply({"kind": "ConfigMap", "metadata": metadata, "data": with_probe(self._aws.aws_auth, generation)})
@@ -68,19 +68,19 @@ class RealCluster:
         )
 
     def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
-        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
+        """Return (username, groups) that the API server authenticates `token` as, None for a 401."""
         return self._plane.who_is(token)
 
     def user(self, name: str, groups: Iterable[str] = ()) -> str:
-        """A bearer token for `name`."""
+        """Issue a bearer token for `name`."""
         return self._plane.token(name, tuple(groups))
 
     def client_certificate(self, name: str, group: str | None = None) -> tuple[str, str]:
-        """A client certificate and its key for `name`, as PEM. The proxy ends TLS: use `direct_url` with it."""
+        """Issue a client certificate and its key, as PEM, for `direct_url`: the proxy terminates TLS."""
         return self._plane.client_certificate(name, group)
 
     def apply(self, manifest: Mapping[str, object] | str) -> list[Object]:
-        """Create or replace what a manifest, or YAML of several, says; a status stays if none is given."""
+        """Create or replace the objects in a manifest or in YAML; keep the status where the manifest has none."""
         documents = list(yaml.safe_load_all(manifest)) if isinstance(manifest, str) else [dict(manifest)]
         return [self._apply(copy.deepcopy(document)) for document in documents if document]
 
@@ -99,7 +99,7 @@ class RealCluster:
                 answer = self._plane.ask("POST", _path(resource, namespace), wanted)
             if answer.status != 409:
                 break
-        applied = _told("PUT", path, answer)
+        applied = _checked("PUT", path, answer)
         if status:
             return self._change(
                 resource.kind, namespace, metadata["name"], lambda it: it.update(status=status), "/status"
@@ -107,23 +107,23 @@ class RealCluster:
         return applied
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
-        """The object."""
-        return self._must("GET", _path(of_kind(kind), namespace, name))
+        """Return the object; `namespace` is "" for cluster-scoped kinds."""
+        return self._ask("GET", _path(of_kind(kind), namespace, name))
 
     def list(self, kind: str, namespace: str = "") -> tuple[Object, ...]:
-        """The objects of a kind."""
+        """Return a kind's objects in one namespace, or in all."""
         return self._list(of_kind(kind), namespace)
 
     def _list(self, resource: Resource, namespace: str = "", query: str = "") -> tuple[Object, ...]:
-        named = {"apiVersion": resource.api_version, "kind": resource.kind}  # which a list says once, of itself
-        return tuple({**named, **item} for item in self._must("GET", _path(resource, namespace) + query)["items"])
+        named = {"apiVersion": resource.api_version, "kind": resource.kind}  # the items of a list have none
+        return tuple({**named, **item} for item in self._ask("GET", _path(resource, namespace) + query)["items"])
 
     def patch(self, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
-        """Let `change` work on the object, and store the outcome."""
+        """Apply `change` to the object and store it."""
         return self._change(kind, namespace, name, change)
 
     def set_status(self, kind: str, namespace: str, name: str, **fields: object) -> Object:
-        """Set these fields of the object's status; the others stay."""
+        """Set these fields of the object's status and keep the others."""
         return self._change(
             kind, namespace, name, lambda found: found.setdefault("status", {}).update(fields), "/status"
         )
@@ -133,17 +133,17 @@ class RealCluster:
     ) -> Object:
         path = _path(of_kind(kind), namespace, name)
         while True:
-            changed = self._must("GET", path)
+            changed = self._ask("GET", path)
             change(changed)
             answer = self._plane.ask("PUT", path + part, changed)
-            # At 409 a controller was quicker, which the emulator's lock would have kept waiting.
+            # A 409 means that a controller wrote first; the emulated cluster has a lock instead.
             if answer.status != 409:
-                return _told("PUT", path, answer)
+                return _checked("PUT", path, answer)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Remove the object at once; the garbage collector removes what it owns."""
+        """Delete the object at once; the garbage collector deletes its dependents."""
         path = _path(of_kind(kind), namespace, name)
-        self._must("DELETE", path, _AT_ONCE)
+        self._ask("DELETE", path, _AT_ONCE)
         if kind != "Namespace":
             self._plane.wait_for(f"{kind} {name} to go", lambda: self._is_gone(path))
 
@@ -154,46 +154,46 @@ class RealCluster:
         return found.status == 404
 
     def _release(self, path: str, deleted: Object) -> None:
-        """Take away what a controller would have to do first: it may not run here."""
+        """Remove the finalizers: the controllers that would do so may not run."""
         if deleted["metadata"].get("finalizers"):
             self._plane.ask("PUT", path, {**deleted, "metadata": {**deleted["metadata"], "finalizers": []}})
 
     def log(self, namespace: str, pod: str, container: str = "", *, restarted: bool = False) -> ContainerLog:
-        """What a pod's container (the only one, if not named) prints: write to it.
+        """Return the log of a pod's container (by default its only one), to write to.
 
-        `restarted`: it starts again, with a new log; the one so far has ended and is the previous one. A pod
-        that no scheduler has given a node is bound to one whose pods only tests move.
+        `restarted` starts a new log and makes the current one the previous one. A pod without a node is bound to
+        the node BY_HAND.
         """
         found = self.get("Pod", namespace, pod)
         if not found["spec"].get("nodeName"):
             target = {"apiVersion": "v1", "kind": "Node", "name": BY_HAND}
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
-            self._must("POST", f"{_path(of_kind('Pod'), namespace, pod)}/binding", binding)
+            self._ask("POST", f"{_path(of_kind('Pod'), namespace, pod)}/binding", binding)
         if not container:
             [only] = found["spec"]["containers"]
             container = only["name"]
         return self._plane.kubelet.logs.of(namespace, pod, container, restarted=restarted)
 
     def compact(self) -> None:
-        """Forget the past: a new API server knows no change from before it began. It also cuts all streams."""
+        """Drop the history by a restart of the API server, which also ends all streams."""
         self._plane.restart_server()
 
     def ask(self, method: str, path: str, body: object = None) -> BaseHTTPResponse:
-        """One raw request of an administrator, past the proxy."""
+        """Send one request as an administrator, without the proxy."""
         return self._plane.ask(method, path, body)
 
-    def _must(self, method: str, path: str, body: object = None) -> Object:
-        return _told(method, path, self._plane.ask(method, path, body))
+    def _ask(self, method: str, path: str, body: object = None) -> Object:
+        return _checked(method, path, self._plane.ask(method, path, body))
 
     def close(self) -> None:
-        """Wipe what was put here."""
+        """Delete all objects that were created here, and wait until they are gone."""
         self._aws.on_aws_auth_change = lambda: None
         self._webhooks.close()
         self._plane.kubelet.logs.clear()
         for resource in RESOURCES:
             if resource.kind not in {"Namespace", "Event"}:
                 self._wipe(resource)
-        # Nothing can be put into one until it is gone.
+        # Nothing can be created in a namespace that is being deleted.
         self._plane.wait_for(
             "namespaces to go", lambda: not any("deletionTimestamp" in it["metadata"] for it in self.list("Namespace"))
         )
@@ -212,7 +212,7 @@ class RealCluster:
 
     def _left(self, resource: Resource) -> Sequence[Object]:
         found = self._list(resource, query=f"?labelSelector=!{_BUILT_IN}")
-        return [each for each in found if each["metadata"].get("namespace") not in _OURS]
+        return [each for each in found if each["metadata"].get("namespace") not in _SYSTEM_NAMESPACES]
 
     def _is_wiped(self, resource: Resource) -> bool:
         left = self._left(resource)
@@ -227,11 +227,11 @@ class RealCluster:
         self.close()
 
 
-def _told(method: str, path: str, answer: BaseHTTPResponse) -> Object:
+def _checked(method: str, path: str, answer: BaseHTTPResponse) -> Object:
     if answer.status >= 300:
         raise RuntimeError(f"{method} {path}: {answer.status} {answer.data.decode()}")
-    told: Object = answer.json()
-    return told
+    body: Object = answer.json()
+    return body
 
 
 def _path(resource: Resource, namespace: str, name: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A real control plane on loopback: etcd, kube-apiserver with RBAC, the EKS token's verifier, controllers, nodes.
+"""A real control plane on loopback: etcd, kube-apiserver, verifier of EKS tokens, controllers, scheduler and kwok.
 
 Everything is in one folder, which is deleted when this process ends. The ports were free.
 """
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 
 START_SECONDS = 100
 BY_HAND = "by-hand"
-"""A node whose pods only tests move."""
+"""The name of a node whose pods only tests update."""
 READS_FILES = "reads-files"
-"""A node by hand whose logs kwok reads with the kubelet's own code: all its containers print `pods_log`."""
+"""The name of a node whose logs kwok reads with the kubelet's code: all containers print the file `pods_log`."""
 _STAGES = Path(__file__).with_name("stages.yaml")
 _KEEP_CLEAN = ("garbage-collector-controller", "namespace-controller")
 _JOB_CONTROLLERS = ("job-controller", "cronjob-controller", "ttl-after-finished-controller", "resourcequota-controller")
 _UNTAINTED: dict[str, Any] = {"taints": []}
 _NO_PODS_OF_OTHERS: dict[str, Any] = {"unschedulable": True}
 _RUN_JOBS = ("job-controllers", "kube-scheduler", "kwok")
-"""What is running where Jobs run, and only then."""
+"""The programs that run only while Jobs get pods."""
 
 
 class ControlPlane:
-    """From construction until this process ends.
+    """A control plane that runs from construction until this process ends.
 
-    An object stays as it was put, but for what is garbage or in a deleted namespace; see `run_jobs`. `features` are
-    gates of the API server to open that are closed by default.
+    Without `run_jobs` the only controllers are those for garbage and deleted namespaces. `features` are feature gates
+    of the API server to enable.
     """
 
     def __init__(self, *, cluster: str, region: str, features: Iterable[str] = ()) -> None:
@@ -75,7 +75,7 @@ class ControlPlane:
         self._start_server()
         self._start_rest()
 
-    # --- starting
+    # Start
 
     def _write_files(self) -> None:
         self._port = free_port()
@@ -85,7 +85,7 @@ class ControlPlane:
         (self.folder / "client-ca.pem").write_bytes(self._client_ca.cert_pem.bytes())
         (self.folder / "tokens.csv").write_text(f'{self.admin_token},admin,admin,"system:masters"\n')
         self.kubeconfig = self.folder / "admin.yaml"
-        """An administrator's."""
+        """An administrator's kubeconfig."""
         admin = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -104,7 +104,7 @@ class ControlPlane:
     def _start(self, program: str, *arguments: object, name: str = "") -> None:
         name = name or program
         log = self.folder / f"{name}.log"
-        # Memory is there, and collecting garbage would be a third of a control plane's work.
+        # With the default of 100, Go's garbage collector takes a third of the control plane's CPU time.
         environ = {"GOGC": "400"}
         self._running[name] = self._processes.start(go_build.find(program), *arguments, log=log, environ=environ)
 
@@ -133,7 +133,7 @@ class ControlPlane:
             f"--token-auth-file={self.folder}/tokens.csv",
             *self._issuer.api_server_flags(self.folder / "ca.pem"),
             f"--authentication-token-webhook-config-file={self.verifier.webhook}",
-            # Else a refusal would be remembered for two minutes, past a change of aws-auth.
+            # With the default, a refusal is cached for two minutes, even if aws-auth has changed.
             "--authentication-token-webhook-cache-ttl=0s",
             "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
@@ -150,7 +150,7 @@ class ControlPlane:
         self._running["aws-iam-authenticator"] = self.verifier.start(self._processes, self.kubeconfig)
         self._start_controllers("clean-controllers", _KEEP_CLEAN)
         self._add_node(BY_HAND, {}, _NO_PODS_OF_OTHERS, self.kubelet.port)
-        self.wait_for("tokens to be accepted", self._knows_its_users)
+        self.wait_for("tokens to be accepted", self._accepts_tokens)
 
     def _start_controllers(self, name: str, controllers: Iterable[str]) -> None:
         self._start(
@@ -159,14 +159,14 @@ class ControlPlane:
             f"--controllers={','.join(controllers)}",
             "--leader-elect=false",
             "--secure-port=0",
-            # Else many Jobs at once wait for one another, at 20 requests a second.
+            # The default of 20 requests a second makes many Jobs at once wait for each other.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
             name=name,
         )
 
     def run_jobs(self, *, wanted: bool) -> None:
-        """Whether Jobs get pods, which run and end, from now on."""
+        """Start or stop the controllers, the scheduler and kwok, which give Jobs pods that run and end."""
         if wanted == (_RUN_JOBS[0] in self._running):
             return
         if not wanted:
@@ -223,15 +223,18 @@ class ControlPlane:
         conditions = node.get("status", {}).get("conditions", ())
         taints = node.get("spec", {}).pop("taints", ())
         if taints:
-            # What a node begins with, and a controller that doesn't run here would take away.
+            # A new node has taints that a controller removes which doesn't run here.
             self.ask("PUT", f"/api/v1/nodes/{KWOK}", node)
         return not taints and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
-    def _knows_its_users(self) -> bool:
+    def _accepts_tokens(self) -> bool:
         return self.who_is(self.token("somebody")) == ("somebody", ())
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds; an answer that didn't come counts as no."""
+        """Wait until `condition` holds; a failed request counts as no.
+
+        Raises TimeoutError, and RuntimeError if a program has ended.
+        """
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(urllib3.exceptions.HTTPError):
@@ -244,15 +247,15 @@ class ControlPlane:
             time.sleep(0.05)
         raise TimeoutError(f"waited {START_SECONDS} s in vain for {what}")
 
-    # --- in use
+    # Use
 
     def ask(self, method: str, path: str, body: object = None, token: str = "") -> urllib3.BaseHTTPResponse:
-        """One request, of an administrator if there is no token."""
+        """Send one request, as an administrator without `token`."""
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
         return self._http.request(method, self.url + path, headers=headers, json=body, retries=False, timeout=30)
 
     def who_is(self, token: str) -> tuple[str, tuple[str, ...]] | None:
-        """Whom the API server takes the bearer of `token` for (username, groups); None means 401."""
+        """Return (username, groups) that the API server authenticates `token` as, None for a 401."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = self.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token)
         if answer.status == 401:
@@ -265,35 +268,35 @@ class ControlPlane:
         return pod
 
     def token(self, name: str, groups: tuple[str, ...] = ()) -> str:
-        """A bearer token for `name`."""
+        """Issue a bearer token for `name`."""
         return self._issuer.token(name, groups)
 
     def client_certificate(self, name: str, group: str | None = None) -> tuple[str, str]:
-        """A client certificate and its key, as PEM."""
-        # Without any host name trustme leaves an empty critical extension, which Go refuses.
+        """Issue a client certificate and its key, as PEM."""
+        # Without a host name, trustme writes an empty critical extension, which Go refuses.
         issued = self._client_ca.issue_cert("client.invalid", common_name=name, organization_name=group)
         chain = issued.cert_chain_pems[0].bytes().decode()
         return chain, issued.private_key_pem.bytes().decode()
 
     def restart_server(self) -> None:
-        """Kill the API server and start it anew: streams are cut, and it remembers no change from before."""
+        """Kill and restart the API server: its streams end, and its watch cache is empty."""
         end_process(self._running["kube-apiserver"], signal.SIGKILL)
         self._start("kube-apiserver", *self._server_flags)
         self.wait_for("the API server", self._is_ready)
-        self.wait_for("tokens to be accepted", self._knows_its_users)
+        self.wait_for("tokens to be accepted", self._accepts_tokens)
 
 
 @cache
 def control_plane(*, cluster: str, region: str) -> ControlPlane:
-    """This process's control plane."""
+    """Return the control plane of this process."""
     return ControlPlane(cluster=cluster, region=region)
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that the kernel gives to connections; this process's from now on."""
+    """Reserve an unused port for this process, below the ports that the kernel gives to connections."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
-        # Whoever was given a port may not listen yet: a socket's abstract name says that it is taken, until it ends.
+        # A port may be reserved before its server listens. An abstract socket name holds it until the process ends.
         with socket.socket(socket.AF_UNIX) as claim, socket.socket() as probe, contextlib.suppress(OSError):
             claim.bind(f"\0run-cronjob-port-{port}")
             probe.bind((HOST, port))

@@ -1,4 +1,4 @@
-"""The part of a kubelet that an API server asks for a container's log."""
+"""The kubelet's log endpoint, which the API server calls for pods/log."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ if TYPE_CHECKING:
     from sandbox.net.certificates import Authority
 
 KWOK = "kwok"
-"""A node whose pods kwok runs, where Jobs run."""
+"""The name of the node whose pods kwok runs."""
 _PRINTS = "sandbox/prints"
 _POLL_SECONDS = 0.1
 
 
 class Kubelet:
-    """Serves the logs that tests write, until closed; `pod` gives the pod of a namespace and a name.
+    """Serves the logs that tests write; `pod` reads a pod by namespace and name.
 
-    A container that kwok plays prints, as it starts, what its pod's annotation sandbox/prints says, and its log ends
-    with it.
+    The log of a container that kwok runs is its pod's annotation sandbox/prints, and ends with the container.
     """
 
     def __init__(self, authority: Authority, pod: Callable[[str, str], Object]) -> None:
@@ -43,7 +42,7 @@ class Kubelet:
         self.port = self._server.port
 
     def close(self) -> None:
-        """Stop serving."""
+        """End all logs and stop the server."""
         self._is_closed.set()
         self.logs.clear()
         self._server.close()
@@ -65,11 +64,11 @@ class Kubelet:
         return Response("not found\n", 404)
 
     def _play(self, pod: Object, container: str, log: ContainerLog) -> None:
-        one = (pod["metadata"]["uid"], container)
+        key = (pod["metadata"]["uid"], container)
         with self._lock:
-            if one in self._played:
+            if key in self._played:
                 return
-            self._played.add(one)
+            self._played.add(key)
             log.write((pod["metadata"].get("annotations") or {}).get(_PRINTS, ""))
         threading.Thread(target=self._end_with, args=(pod, container, log), daemon=True).start()
 
@@ -80,7 +79,7 @@ class Kubelet:
         log.end()
 
     def _found(self, namespace: str, name: str) -> Object:
-        """The pod, or the Status that there is none, as soon as the API server tells: it may be starting anew."""
+        """Return the pod or a 404 Status; retry while the API server restarts."""
         while True:
             try:
                 found = self._pod(namespace, name)
@@ -94,7 +93,7 @@ class Kubelet:
 
 
 def _is_running(pod: Object, container: str) -> bool:
-    """Whether it can print still; what is no pod any more can't."""
+    """Whether the container runs; not if `pod` is the Status for a missing one."""
     status = pod["status"] if pod["kind"] == "Pod" else {}
     each_kind = (status.get(kind) or () for kind in ("initContainerStatuses", "containerStatuses"))
     return any(each["name"] == container and "running" in each["state"] for kind in each_kind for each in kind)

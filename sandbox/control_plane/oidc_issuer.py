@@ -1,4 +1,4 @@
-"""An OIDC issuer that a real API server trusts: a bearer token for whoever a test wants to be."""
+"""An OIDC issuer that the API server trusts: issues bearer tokens for any user."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _KEY_ID = "only"
 
 
 class Issuer:
-    """Serves discovery and its key until closed."""
+    """Issues tokens; serves the discovery document and the key."""
 
     def __init__(self, authority: Authority) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._server = Server(self._answer, tls=authority.server_context())
 
     def api_server_flags(self, ca_file: object) -> list[str]:
-        """What makes kube-apiserver believe the tokens: their names and groups, as they are."""
+        """Return the flags by which kube-apiserver takes names and groups from the tokens."""
         return [
             f"--oidc-issuer-url={self._server.url}",
             f"--oidc-client-id={_AUDIENCE}",
@@ -44,21 +44,21 @@ class Issuer:
         ]
 
     def token(self, name: str, groups: Iterable[str] = ()) -> str:
-        """A bearer token for `name`."""
+        """Issue a bearer token for `name`."""
         now = int(time.time())
         claims = {"iss": self._server.url, "aud": _AUDIENCE, "sub": name, "groups": list(groups)}
         times = {"iat": now, "exp": now + _LIFETIME_SECONDS}
         return jwt.encode(claims | times, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop the server."""
         self._server.close()
 
     def _answer(self, request: Request) -> Response:
-        told: dict[str, Any]
+        document: dict[str, Any]
         match request.path:
             case "/.well-known/openid-configuration":
-                told = {
+                document = {
                     "issuer": self._server.url,
                     "jwks_uri": f"{self._server.url}/keys",
                     "response_types_supported": ["id_token"],
@@ -67,7 +67,7 @@ class Issuer:
                 }
             case "/keys":
                 key = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
-                told = {"keys": [{**key, "kid": _KEY_ID, "alg": "RS256", "use": "sig"}]}
+                document = {"keys": [{**key, "kid": _KEY_ID, "alg": "RS256", "use": "sig"}]}
             case _:
                 return Response("not found", 404)
-        return Response(json.dumps(told), content_type="application/json")
+        return Response(json.dumps(document), content_type="application/json")

@@ -111,7 +111,7 @@ def _bindings(user: User, namespace: str, objects: Objects) -> Iterator[_Binding
         found += [("RoleBinding", namespace, binding) for binding in objects("RoleBinding", namespace)]
     for kind, scope, binding in found:
         for subject in binding.get("subjects") or ():
-            if _is_meant(user, subject, scope):
+            if _matches(user, subject, scope):
                 reference = binding["roleRef"]
                 yield _Binding(
                     kind,
@@ -124,7 +124,7 @@ def _bindings(user: User, namespace: str, objects: Objects) -> Iterator[_Binding
                 break
 
 
-def _is_meant(user: User, subject: Object, scope: str) -> bool:
+def _matches(user: User, subject: Object, scope: str) -> bool:
     match subject.get("kind"):
         case "User":
             return bool(user.name == subject["name"])

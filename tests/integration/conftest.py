@@ -1,4 +1,4 @@
-"""The whole process, `entrypoint.py`, as a runner starts it, against the sandbox."""
+"""Fixtures of the tests that run `entrypoint.py` as a runner does, in the sandbox."""
 
 from __future__ import annotations
 
@@ -9,41 +9,36 @@ import pytest
 
 from sandbox import NAMESPACE, Sandbox
 from sandbox.control_plane.cluster import RealCluster
-from sandbox.environment import emulated
+from sandbox.environment import emulated_cluster
 from tests.real.images import engine, from_image, image, leave_time_to_build, root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from sandbox.aws.server import AWS
-    from sandbox.emulator.server import EmulatedCluster
-    from sandbox.net.certificates import Authority
+    from sandbox.environment import StartCluster
 
-CLUSTERS: dict[str, Callable[[Authority, AWS], EmulatedCluster | RealCluster]] = {
-    "emulator": emulated,
-    "real": RealCluster,
-}
+CLUSTERS: dict[str, StartCluster] = {"emulator": emulated_cluster, "real": RealCluster}
 
 __all__ = ["engine", "from_image", "image", "root"]  # fixtures, for a real cluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = (
+    text = (
         "which API server: the emulator, or a real one, with the real verifier of EKS tokens and the files and the "
         "Python of the action's image (see make test-real)"
     )
-    parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=told)
+    parser.addoption("--cluster", choices=list(CLUSTERS), default="emulator", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Its time-outs take the longest: begun last, they would be waited for when nothing else is left to do.
+    # The time-outs of test_network.py take longest. Started last, they would run when no other test is left.
     items.sort(key=lambda item: item.path.name != "test_network.py")
     if config.getoption("--cluster") == "emulator":
         return
     leave_time_to_build(items)
-    ending_before = [item for item in items if item.get_closest_marker("no_cluster")]
-    config.hook.pytest_deselected(items=ending_before)
-    items[:] = [item for item in items if item not in ending_before]
+    without_cluster = [item for item in items if item.get_closest_marker("no_cluster")]
+    config.hook.pytest_deselected(items=without_cluster)
+    items[:] = [item for item in items if item not in without_cluster]
     for item in items:
         found = item.get_closest_marker("emulator")
         if found:
@@ -58,12 +53,14 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
             sandbox.launch = request.getfixturevalue("from_image")
         yield sandbox
         if request.node.get_closest_marker("no_cluster"):
-            assert not sandbox.cluster.journal, "this test speaks to the cluster: it is no `no_cluster`"
+            assert not sandbox.cluster.journal, (
+                "this test sends requests to the cluster: it can't be marked `no_cluster`"
+            )
 
 
 @pytest.fixture
 def config(sandbox: Sandbox) -> dict[str, Any]:
-    """A kubeconfig with a token that has the rights of the group run-cronjob."""
+    """A kubeconfig whose token has the rights of the group run-cronjob."""
     token = sandbox.cluster.user("ci", ["run-cronjob"])
     return {
         "apiVersion": "v1",
@@ -71,7 +68,7 @@ def config(sandbox: Sandbox) -> dict[str, Any]:
         "current-context": "here",
         "contexts": [
             {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}},
-            {"name": "elsewhere", "context": {"cluster": "c", "user": "stranger"}},
+            {"name": "elsewhere", "context": {"cluster": "c", "user": "unknown"}},
         ],
         "clusters": [
             {
@@ -82,13 +79,13 @@ def config(sandbox: Sandbox) -> dict[str, Any]:
                 },
             }
         ],
-        "users": [{"name": "u", "user": {"token": token}}, {"name": "stranger", "user": {"token": "unknown-token"}}],
+        "users": [{"name": "u", "user": {"token": token}}, {"name": "unknown", "user": {"token": "unknown-token"}}],
     }
 
 
 @pytest.fixture
 def direct_config(sandbox: Sandbox, config: dict[str, Any]) -> dict[str, Any]:
-    """The same, past the proxy that keeps a real cluster's journal: it ends TLS, and with it a client certificate."""
+    """The kubeconfig without a real cluster's proxy, which terminates TLS and drops the client certificate."""
     config["clusters"][0]["cluster"] = {
         "server": sandbox.cluster.direct_url,
         "certificate-authority-data": base64.b64encode(sandbox.cluster.direct_ca_pem.encode()).decode(),
