@@ -7,7 +7,7 @@ import tempfile
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -19,6 +19,7 @@ from sandbox.github.oidc_provider import GitHub
 from sandbox.names import CLUSTER, CRONJOB, CRONJOB_MANIFEST, ENTRYPOINT, EXAMPLES, NAMESPACE, REGION, ROLE
 from sandbox.net.certificates import Authority
 from sandbox.net.fault_proxy import FaultProxy
+from sandbox.net.server import Closeable
 from sandbox.tools.processes import process_manager
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def emulated_cluster(authority: Authority, aws: AWS) -> EmulatedCluster:
     return EmulatedCluster(authority, lambda token: aws.authenticate(token, CLUSTER))
 
 
-class Sandbox:
+class Sandbox(Closeable):
     """A GitHub, an AWS account and a cluster on loopback, which run until `close`.
 
     The trust policy, role mapping and RBAC are the files in examples/, which docs/setup.md says to paste.
@@ -163,9 +164,3 @@ class Sandbox:
     def close(self) -> None:
         """Stop all servers and remove the folder."""
         self._open.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

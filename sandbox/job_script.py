@@ -35,7 +35,6 @@ class Pod:
         self._script = script
         self.name = name
         self._began = ""
-        self._restarts = 0
 
     @property
     def raw(self) -> Object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,13 +17,13 @@ from sandbox.aws.account import Account
 from sandbox.aws.eks import EKS
 from sandbox.aws.eks_token import Caller, RejectedToken
 from sandbox.aws.sts import STS
-from sandbox.net.server import HOST, Server
+from sandbox.net.server import HOST, Closeable, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-class AWS(Account):
+class AWS(Account, Closeable):
     """An account whose endpoints are `sts.url` and `eks.url`, for all regions, until closed.
 
     `issuer_keys` returns the OIDC issuer's JWKS.
@@ -94,9 +94,3 @@ class AWS(Account):
         for server in (self.sts, self.eks, self._verifier_sts):
             server.close()
         super().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -17,6 +17,7 @@ from sandbox.control_plane.token_webhook import with_probe
 from sandbox.emulator.resources import RESOURCES, of_kind
 from sandbox.names import CLUSTER, REGION
 from sandbox.net.fault_proxy import FaultProxy
+from sandbox.net.server import Closeable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ _BUILT_IN = "kubernetes.io/bootstrapping"
 _AT_ONCE = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0}
 
 
-class RealCluster:
+class RealCluster(Closeable):
     """A real API server behind a proxy that records requests; see sandbox.emulator.server.EmulatedCluster.
 
     aws-iam-authenticator verifies EKS tokens, with the account's STS and aws-auth. With `runs_jobs`, Jobs get pods,
@@ -219,12 +220,6 @@ class RealCluster:
         for each in left:
             self._release(_path(resource, each["metadata"].get("namespace", ""), each["metadata"]["name"]), each)
         return not left
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _checked(method: str, path: str, answer: BaseHTTPResponse) -> Object:

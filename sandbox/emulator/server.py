@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import secrets
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import yaml
 from werkzeug.wrappers import Response
@@ -41,7 +41,7 @@ from sandbox.emulator.resources import (
     parse_request,
 )
 from sandbox.emulator.store import Store, system_metadata
-from sandbox.net.server import Server
+from sandbox.net.server import Closeable, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ class _ManifestLoader(yaml.SafeLoader):
 _ManifestLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: str(node.value))
 
 
-class EmulatedCluster:
+class EmulatedCluster(Closeable):
     """The API server at `url`, and methods with an administrator's rights that bypass it.
 
     `authenticate` stands for a token webhook: it maps a token to (username, groups), or to None.
@@ -105,12 +105,6 @@ class EmulatedCluster:
         self._store.close()
         self._logs.clear()
         self._server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # For an administrator
 

@@ -12,14 +12,14 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from werkzeug.wrappers import Response
 
-from sandbox.net.server import Server
+from sandbox.net.server import Closeable, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +153,7 @@ class WorkflowEvent:
         }
 
 
-class GitHub:
+class GitHub(Closeable):
     """Serves one GitHub, github.com or an Enterprise Server, until closed.
 
     A change of `event`, `issuer` or `token_defect` applies to the tokens that are issued after it.
@@ -225,12 +225,6 @@ class GitHub:
     def close(self) -> None:
         """Stop serving."""
         self._server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @functools.cache  # creating a key takes longer than everything else here

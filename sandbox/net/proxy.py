@@ -12,17 +12,17 @@ import ssl
 import struct
 import sys
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler
-from typing import IO, TYPE_CHECKING, Self, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from werkzeug.serving import DechunkedInput
 
-from sandbox.net.server import HOST, POLL_SECONDS
+from sandbox.net.server import HOST, POLL_SECONDS, Closeable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -216,7 +216,7 @@ class Client(BaseHTTPRequestHandler):
         self.close()
 
 
-class Listener(ABC):
+class Listener(Closeable):
     """Listens on one loopback port, and keeps the port while it refuses connections."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -259,12 +259,6 @@ class Listener(ABC):
             yield
         finally:
             self._sockets.discard(connection)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class _TcpServer(socketserver.ThreadingTCPServer):

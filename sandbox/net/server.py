@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl
@@ -43,7 +44,21 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing: the journal records the requests."""
 
 
-class Server:
+class Closeable(ABC):
+    """A context manager that ends with `close`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free all resources."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Server(Closeable):
     """Serves `app` on a free port from construction until `close`; `journal` lists its requests in order."""
 
     def __init__(self, app: Callable[[Request], Response], *, tls: ssl.SSLContext | None = None) -> None:
@@ -71,9 +86,3 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
