@@ -1,4 +1,4 @@
-"""What a control plane takes of this machine."""
+"""The ports that a control plane reserves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OWNER = "from sandbox.control_plane.control_plane import free_port; print(free_port(), flush=True); input()"
 
 
-def test_no_port_is_given_twice_though_nobody_listens_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_port_is_reserved_twice_though_no_server_listens_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", OWNER]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout

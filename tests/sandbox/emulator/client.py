@@ -1,4 +1,4 @@
-"""An HTTP client of the emulated cluster, and the objects that its tests begin with."""
+"""An HTTP client of the emulated cluster, and the objects that its tests create first."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Answer:
 
 
 class Client:
-    """Speaks to the cluster as one user."""
+    """Sends requests to the cluster as one user."""
 
     def __init__(self, cluster: EmulatedCluster, token: str | None, **context: Path) -> None:
         self._url = cluster.url

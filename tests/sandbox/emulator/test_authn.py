@@ -1,4 +1,4 @@
-"""How the emulator tells who sends a request: by token, token webhook or client certificate."""
+"""Authentication in the emulator: by token, token webhook or client certificate."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_bytes_pass_as_they_were_printed(cluster: EmulatedCluster, root: Client)
 
     assert root.get(LOG).body == b"10%\r20%\r\xff\n\npartial"
     assert root.get(LOG, timestamps="true").body.count(b"Z ") == 3
-    # What was written at once counts, as for the kubelet.
+    # The kubelet counts each write, whole line or not.
     assert root.get(LOG, tailLines=1).body == b"ial"
 
 
