@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +70,6 @@ class Input:
         given = environ.get(f"INPUT_{self.name.upper()}", "").strip()
         fallbacks = (environ.get(variable, "") for variable in self.fallbacks)
         return given or next(filter(None, fallbacks), self.default)
-
-    def value(self, text: str) -> object:
-        """The value of the field for a valid `text`."""
-        return self.parse(text) if text else self.if_empty
 
     def complaint(self, text: str) -> str:
         """The words that complete "Input `name` ..." if `text` is wrong, else an empty string."""
@@ -181,7 +177,8 @@ def read(environ: Mapping[str, str]) -> Inputs:
     if complaints := _complaints(texts):
         raise InvalidInputs(complaints, Outcome(cronjob, namespace, texts["cluster"], trigger, links))
 
-    values: dict[str, Any] = {each.field: each.value(texts[each.name]) for each in INPUTS}
+    given = ((each, texts[each.name]) for each in INPUTS)
+    values: dict[str, Any] = {each.field: each.parse(text) if text else each.if_empty for each, text in given}
     asked = Inputs(**values, token_request=_token_request(environ), trigger=trigger, docs_url=links)
     return replace(
         asked,
@@ -207,12 +204,12 @@ def _conflicts(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """
     cronjob_namespace = texts["cronjob"].rpartition("/")[0]
     if cronjob_namespace:
-        found = f"names the namespace {quoted(cronjob_namespace)}"
+        names = f"names the namespace {quoted(cronjob_namespace)}"
         if not LABEL.fullmatch(cronjob_namespace):
-            yield "namespace", "cronjob", f"{found}, which can't be one"
+            yield "namespace", "cronjob", f"{names}, which can't be one"
         elif texts["namespace"] not in {"", cronjob_namespace}:
-            differs = f"but `namespace` is {quoted(texts['namespace'])}; give it in one place"
-            yield "namespace", "cronjob", f"{found}, {differs}"
+            other = quoted(texts["namespace"])
+            yield "namespace", "cronjob", f"{names}, but `namespace` is {other}; give it in one place"
 
     if texts["kubeconfig"]:
         for name in ("cluster", "role-to-assume"):
@@ -225,8 +222,8 @@ def _conflicts(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         yield "job-name", "cluster", "is missing: give the name of the EKS cluster (or a `kubeconfig`)"
     region = texts["aws-region"]
     if not region:
-        how = "give the cluster's region, such as `eu-central-1`, or set AWS_REGION"
-        yield "job-name", "aws-region", f"is missing: {how}"
+        missing = "is missing: give the cluster's region, such as `eu-central-1`, or set AWS_REGION"
+        yield "job-name", "aws-region", missing
     elif not REGION.fullmatch(region):
         yield "job-name", "aws-region", f"must be an AWS region such as `eu-central-1`; it is {quoted(region)}"
 
@@ -264,20 +261,10 @@ def _server_url(environ: Mapping[str, str]) -> str:
 
 
 def _trigger(environ: Mapping[str, str]) -> Trigger:
-    def github(name: str) -> str:
-        return environ.get(f"GITHUB_{name}", "")
-
-    return Trigger(
-        actor=github("ACTOR"),
-        triggering_actor=github("TRIGGERING_ACTOR") or github("ACTOR"),
-        repository=github("REPOSITORY"),
-        workflow=github("WORKFLOW"),
-        ref=github("REF"),
-        sha=github("SHA"),
-        run_id=github("RUN_ID"),
-        run_attempt=github("RUN_ATTEMPT"),
-        server_url=_server_url(environ),
-    )
+    """Read each field of Trigger from the variable `GITHUB_` and the field's name."""
+    values = {field.name: environ.get(f"GITHUB_{field.name.upper()}", "") for field in fields(Trigger)}
+    values["triggering_actor"] = values["triggering_actor"] or values["actor"]
+    return Trigger(**values | {"server_url": _server_url(environ)})
 
 
 def _logs_by_visibility(environ: Mapping[str, str]) -> Logs:

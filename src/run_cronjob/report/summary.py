@@ -78,14 +78,15 @@ _FOLLOWED = {
 
 
 class _DeletionWords(NamedTuple):
-    """The wordings for one value of Deletion."""
+    """The wordings for one value of Deletion.
+
+    `headline` completes "Cancelled", `post` completes "the Job `name`" in the summary of `post-entrypoint`.
+    `note` stands above the commands to watch and stop the Job. Without a note, the commands are left out.
+    """
 
     headline: str
-    """Completes "Cancelled" in the headline of a cancelled run's summary."""
     post: str
-    """Completes "the Job `name`" in the summary of the step's `post-entrypoint`."""
     note: str = ""
-    """A paragraph of the cancelled run's summary. Without one, it has no commands to watch and stop the Job either."""
 
 
 _DELETION = {
@@ -144,8 +145,7 @@ def markdown(outcome: Outcome) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def docs_link(problem: Problem, docs_url: str) -> str:
-    """Return the URL of the section about `problem` in docs/troubleshooting.md."""
+def _docs_link(problem: Problem, docs_url: str) -> str:
     return f"{docs_url}/troubleshooting.md#{problem.reason.lower()}"
 
 
@@ -163,7 +163,7 @@ def _problem_blocks(problem: Problem, docs_url: str, output: Output | None = Non
 
 
 def _docs_line(problem: Problem, docs_url: str) -> str:
-    return f"[More about {problem.reason}]({docs_link(problem, docs_url)})"
+    return f"[More about {problem.reason}]({_docs_link(problem, docs_url)})"
 
 
 def _output_blocks(output: Output) -> list[str]:
@@ -230,22 +230,15 @@ def _next_steps(outcome: Outcome) -> list[str]:
 
 
 def _job_note(outcome: Outcome) -> str:
-    if outcome.result is Result.STARTED:
-        return (
-            "A container of the Job runs. **How it ends is not known here**: this workflow does not wait for that "
-            "(`wait-for: started`), and cancelling or re-running it does not stop the Job."
-        )
-    if outcome.result is Result.CREATED:
-        return _NOT_KNOWN
-    if outcome.result is Result.CANCELLED:
-        return _DELETION[outcome.deletion].note
-    return ""
+    return _DELETION[outcome.deletion].note if outcome.result is Result.CANCELLED else _NOTES.get(outcome.result, "")
 
 
-_NOT_KNOWN = (
-    "The cluster has accepted the Job. **Whether it runs and how it ends is not known here**: this workflow "
-    "does not wait for it, and cancelling or re-running the workflow does not stop it."
-)
+_NOTES = {
+    Result.CREATED: "The cluster has accepted the Job. **Whether it runs and how it ends is not known here**: this "
+    "workflow does not wait for it, and cancelling or re-running the workflow does not stop it.",
+    Result.STARTED: "A container of the Job runs. **How it ends is not known here**: this workflow does not wait for "
+    "that (`wait-for: started`), and cancelling or re-running it does not stop the Job.",
+}
 
 
 def post_markdown(outcome: Outcome, job: JobRef) -> str:
@@ -295,7 +288,7 @@ def advice(problem: Problem, docs_url: str) -> str:
     """Return cause and fix of `problem` and the link to the docs, as the message of an annotation."""
     first = problem.first and f"{_ADVICE[Concerns.DEVELOPER]} {problem.first}"
     fix = f"{_ADVICE[problem.concerns]} {problem.fix}"
-    more = f"More: {docs_link(problem, docs_url)}"
+    more = f"More: {_docs_link(problem, docs_url)}"
     return "\n".join(filter(None, [problem.what, problem.why, first, fix, problem.paste, more]))
 
 
