@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from run_cronjob.core import status
-from run_cronjob.core.models import CronJobFacts, IfRunning, Inputs, Logs, OnCancel, Outcome, Trigger, WaitFor
+from run_cronjob.core.models import CronJobFacts, Inputs, Logs, Outcome, Trigger
 from run_cronjob.diagnosis.view import View
+from run_cronjob.inputs import INPUTS
 
 ROLE = "arn:aws:iam::123456789012:role/ci/run-cronjob"
 
@@ -85,25 +86,16 @@ def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None,
 
 
 def inputs(**changes: Any) -> Inputs:
-    """An honest form, filled in."""
-    given: dict[str, Any] = {
+    """Valid inputs for EKS. Inputs that are named neither here nor in `changes` have their defaults."""
+    given: dict[str, Any] = {each.field: each.value(each.default) for each in INPUTS}
+    given |= {
         "cronjob": "nightly-report",
         "namespace": "staging",
         "cluster": "blue",
         "aws_region": "eu-central-1",
         "role_to_assume": ROLE,
         "role_session_name": "octocat-4711-2",
-        "role_duration_seconds": 3600,
-        "audience": "sts.amazonaws.com",
-        "kubeconfig": "",
-        "context": "",
-        "job_name": "{cronjob}-by-gha-{timestamp}",
-        "wait_for": WaitFor.CREATED,
-        "timeout": None,
         "logs": Logs.TRUE,
-        "if_running": IfRunning.WARN,
-        "on_cancel": OnCancel.LEAVE,
-        "dry_run": False,
         "token_request": None,
         "trigger": TRIGGER,
         "docs_url": "https://github.com/acme/run-cronjob/blob/v1/docs",

@@ -71,6 +71,10 @@ class Input:
         fallbacks = (environ.get(variable, "") for variable in self.fallbacks)
         return given or next(filter(None, fallbacks), self.default)
 
+    def value(self, text: str) -> object:
+        """The field's value for a valid `text`."""
+        return self.parse(text) if text else self.if_empty
+
     def complaint(self, text: str) -> str:
         """The words that complete "Input `name` ..." if `text` is wrong, else an empty string."""
         if not text:
@@ -177,8 +181,7 @@ def read(environ: Mapping[str, str]) -> Inputs:
     if complaints := _complaints(texts):
         raise InvalidInputs(complaints, Outcome(cronjob, namespace, texts["cluster"], trigger, links))
 
-    given = ((each, texts[each.name]) for each in INPUTS)
-    values: dict[str, Any] = {each.field: each.parse(text) if text else each.if_empty for each, text in given}
+    values: dict[str, Any] = {each.field: each.value(texts[each.name]) for each in INPUTS}
     asked = Inputs(**values, token_request=_token_request(environ), trigger=trigger, docs_url=links)
     return replace(
         asked,
