@@ -1,4 +1,4 @@
-"""What a Job waits for, in one sentence."""
+"""What a Job is doing or waiting for, in one sentence, and what keeps it from running."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from run_cronjob.diagnosis.job_state import waiting
+from run_cronjob.diagnosis.job_state import blockers, waiting
 from tests.builders import (
-    IMAGE,
-    LATER,
     NOT_READY,
     SOON,
     after,
@@ -24,14 +22,13 @@ from tests.builders import (
     view,
     waits,
 )
+from tests.unit.diagnosis.examples import reasons
 
 if TYPE_CHECKING:
     from run_cronjob.diagnosis.view import View
-
 Raw = dict[str, Any]
 
 
-PULLING = event("Pulling", f'Pulling image "{IMAGE}"')
 THIRD_FAILED = "The container `report` ended with exit code 3"
 REFUSED = "The cluster refuses to create the Job's pod, for the reason in its message"
 SECOND_FAILED = "Attempt 2 has failed (ContainerFailed, exit code 1)"
@@ -44,41 +41,6 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
     [
         (view(job()), "The Job is created; the cluster has not made its pod yet."),
         (view(job(suspend=True)), "The Job is suspended: it starts nothing until someone resumes it."),
-        (view(job(), unplaced("")), "It waits for a node to run on."),
-        (
-            view(job(), unplaced(NOT_READY)),
-            "No node of the cluster can take the Job's pod: 3 nodes: not ready; the cluster tries again.",
-        ),
-        (
-            view(
-                job(), unplaced("Scheduling is blocked", reason="SchedulingGated", schedulingGates=[{"name": "kueue"}])
-            ),
-            "The Job's pod is held back on purpose, by `kueue`.",
-        ),
-        (
-            view(
-                job(),
-                unplaced("0/3 nodes are available: 3 Insufficient cpu."),
-                events=[event("Nominated", "Pod should schedule on: nodeclaim/default-x7k2q", seconds=30)],
-            ),
-            "It waits for a new node, which is being started for it.",
-        ),
-        (
-            view(job(), pod(phase="Pending", containers=[waits("ContainerCreating")])),
-            "Its containers are being set up on their node.",
-        ),
-        (
-            view(job(), pod(phase="Pending", containers=[waits("ContainerCreating")]), events=[PULLING]),
-            f"The image `{IMAGE}` is being pulled to its node.",
-        ),
-        (
-            view(
-                job(),
-                pod(phase="Pending", containers=[waits("ContainerCreating")]),
-                events=[event("FailedMount", "MountVolume.SetUp failed", seconds=9), PULLING],
-            ),
-            "A volume of the Job's pod can't be attached to its node, or mounted there; the cluster tries again.",
-        ),
         (
             view(
                 job(),
@@ -89,19 +51,6 @@ PARALLEL = job(status={"succeeded": 3, "active": 2}, completions=10, parallelism
                 ),
             ),
             "Init container 2 of 2 (`migrate`) runs since 04:05:11 UTC.",
-        ),
-        (
-            view(job(), pod(phase="Pending", containers=[waits("ImagePullBackOff")])),
-            f"The image `{IMAGE}` can't be pulled (container `report`); the cluster tries again.",
-        ),
-        (
-            view(job(), pod(phase="Pending", containers=[waits("CreateContainerConfigError")])),
-            "The node can't set up the container `report`; the cluster tries again.",
-        ),
-        (view(job(), pod(containers=[running()])), "It runs since 04:05:11 UTC."),
-        (
-            view(job(), pod(containers=[running(), running("shipper", 8)])),
-            "`report` and `shipper` run since 04:05:11 UTC.",
         ),
         (
             view(RETRYING, pod("a", "Failed", containers=[ended(1)]), pod("b", containers=[running()])),
@@ -153,21 +102,6 @@ def test_between_two_parts_of_the_work_the_numbers_are_told():
     assert waiting(view(job(completions=3, status={"succeeded": 1}), done), SOON) == "1 of 3 done, 0 running."
 
 
-def test_what_is_missing_is_named_before_it_counts_as_missing_for_good():
-    stuck = view(job(), pod(phase="Pending", containers=[waits("CreateContainerConfigError", 'secret "db" not found')]))
-    there_is_none = "The Job's pod can't start: there is no Secret `db` in `staging`"
-
-    assert waiting(stuck, SOON) == f"{there_is_none}; the cluster tries again."
-    assert waiting(stuck, LATER) == f"{there_is_none}; that does not pass by itself."
-
-
-def test_one_failed_try_at_the_network_is_told_as_waiting():
-    noted = event("FailedCreatePodSandBox", "Failed to create pod sandbox: failed to assign an IP address to container")
-    known = view(job(), pod(phase="Pending", containers=[waits("ContainerCreating")]), events=[noted])
-
-    assert waiting(known, after(15)) == "It waits for its network."
-
-
 def test_the_sentence_stays_the_same_while_nothing_changes():
     known = view(RETRYING, pod("a", "Failed", containers=[ended(1)]), unplaced(NOT_READY, "b"))
 
@@ -180,3 +114,54 @@ def test_a_hundred_pods_make_one_short_sentence():
     assert waiting(view(job(completions=200, parallelism=100), *many), SOON) == (
         "0 of 200 done, 0 running, 100 not yet; of those 100: Its containers are being set up on their node."
     )
+
+
+def test_a_failed_attempt_is_told_while_the_next_one_is_awaited():
+    lost = pod("a", "Failed", containers=[ended(1)])
+
+    assert reasons(view(job(status={"failed": 1}), lost)) == [("ContainerFailed", False)]
+    assert blockers(view(job(status={"failed": 1}), lost, pod("b", containers=[running()])), SOON) == ()
+
+
+def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
+    lost = pod(
+        "a", "Failed", containers=[ended(128, "StartError", message='exec: "nosuch": executable file not found')]
+    )
+
+    assert reasons(view(job(status={"failed": 1}), lost)) == [("StartFailed", True)]
+
+
+def test_each_cause_is_told_once_whatever_the_number_of_pods():
+    """Though what is to be pasted names another pod each time."""
+    broken = waits("CreateContainerError", "the message")
+    stuck = [pod(f"p{number}", "Pending", containers=[broken]) for number in range(100)]
+
+    assert reasons(view(job(completions=100, parallelism=100), *stuck)) == [("ContainerNotCreated", False)]
+
+
+def test_two_secrets_that_are_missing_are_two_causes():
+    stuck = [
+        pod(name, "Pending", containers=[waits("CreateContainerConfigError", f'secret "{name}" not found')])
+        for name in ("a", "b")
+    ]
+
+    assert reasons(view(job(completions=2, parallelism=2), *stuck)) == [("SecretMissing", False)] * 2
+
+
+def test_the_cause_that_lasts_comes_first():
+    pods = [
+        pod("a", "Pending", containers=[waits("CreateContainerConfigError", 'secret "s" not found')]),
+        pod("b", "Pending", containers=[waits("InvalidImageName", "bad")]),
+    ]
+
+    assert reasons(view(job(completions=2, parallelism=2), *pods)) == [
+        ("ImageNameInvalid", True),
+        ("SecretMissing", False),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"])
+def test_nothing_keeps_a_job_from_running_that_has_ended(kind: str):
+    stuck = pod(phase="Pending", containers=[waits("InvalidImageName", "bad")])
+
+    assert blockers(view(job(condition(kind)), stuck), SOON) == ()

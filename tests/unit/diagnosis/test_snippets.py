@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
 import yaml
 
+from run_cronjob.core.text import kubectl
 from run_cronjob.diagnosis import snippets
-from tests.builders import CLAIMS, ROLE, inputs
+from tests.builders import CLAIMS, HOSTILE, ROLE, inputs
 
 ISSUER = "token.actions.githubusercontent.com"
 AT_SERVER = {"iss": "https://ghes.example/_services/token"}
@@ -142,3 +144,12 @@ def test_who_is_not_known_is_left_to_fill_in() -> None:
 )
 def test_the_role_behind_a_session(caller: str, role: str) -> None:
     assert snippets.role_of(caller) == role
+
+
+@pytest.mark.parametrize(
+    "hostile", [text for text in HOSTILE if "\n" not in text and text.isprintable() and text.strip()]
+)
+def test_a_foreign_name_is_one_word_of_a_command_to_copy(hostile: str) -> None:
+    command = kubectl("staging", "get job", hostile)
+
+    assert shlex.split(command) == ["kubectl", "--namespace", "staging", "get", "job", hostile]

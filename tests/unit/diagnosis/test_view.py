@@ -41,7 +41,6 @@ from tests.builders import (
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
     from run_cronjob.diagnosis.view import View
-
 Raw = dict[str, Any]
 
 
@@ -52,8 +51,6 @@ def everything_said(known: View) -> tuple[list[str], list[Problem]]:
     sentences += [text for each in problems for text in (each.what, each.why, each.fix, each.first) if text]
     return sentences, problems
 
-
-# --- any shape ----------------------------------------------------------------------------------------------
 
 JOBS = [
     job(),
@@ -79,7 +76,6 @@ EVENTS = [
 ]
 FIRST_DAY = "0001-01-01T00:00:00+14:00"
 """Can't be told in UTC."""
-
 ODD = st.one_of(
     st.none(),
     st.booleans(),
@@ -166,9 +162,6 @@ def test_without_the_right_to_see_events_the_pods_tell_what_they_can():
     stuck = pod(phase="Pending", containers=[waits("CreateContainerConfigError", 'secret "s" not found')])
 
     assert [each.problem.reason for each in blockers(view(job(), stuck), LATER)] == ["SecretMissing"]
-
-
-# --- foreign text -------------------------------------------------------------------------------------------
 
 
 CONFIG_ERRORS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "SomethingNew")
