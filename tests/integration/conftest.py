@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import NAMESPACE, Sandbox
+from run_cronjob.core.timeouts import Timeouts
+from sandbox import ENTRYPOINT, NAMESPACE, Sandbox
 from sandbox.control_plane.cluster import RealCluster
 from sandbox.environment import emulated_cluster
 from tests.real.images import engine, from_image, image, leave_time_to_build, root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.environment import StartCluster
 
@@ -56,6 +59,33 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
             assert not sandbox.cluster.journal, (
                 "this test sends requests to the cluster: it can't be marked `no_cluster`"
             )
+
+
+SHORT_ENTRYPOINT = """
+import os, sys
+sys.path[:0] = [{source!r}]
+from run_cronjob import supervisor
+from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.main import main
+status = main(os.environ, supervisor.listen(), {timeouts!r})
+sys.stdout.flush()
+os._exit(status)
+"""
+
+
+@pytest.fixture
+def with_timeouts(sandbox: Sandbox) -> Callable[..., Path]:
+    """Makes an entrypoint that differs from the action's in some of its Timeouts alone."""
+
+    def entrypoint(**seconds: int) -> Path:
+        shutil.copy(ENTRYPOINT.with_name("action.yml"), sandbox.folder)
+        path = sandbox.folder / "entrypoint.py"
+        source = str(ENTRYPOINT.with_name("src"))
+        path.write_text(SHORT_ENTRYPOINT.format(source=source, timeouts=Timeouts(**seconds)))
+        sandbox.launch = None  # the image has no such entrypoint
+        return path
+
+    return entrypoint
 
 
 @pytest.fixture

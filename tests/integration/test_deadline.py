@@ -1,4 +1,4 @@
-"""Creating a Job never hangs: in-process, with the deadline cut short, since the real one is two minutes away."""
+"""Creating a Job never hangs: the run ends at the deadline, which comes early here."""
 
 from __future__ import annotations
 
@@ -7,70 +7,53 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from run_cronjob import main, supervisor
+from run_cronjob import supervisor
 from run_cronjob.core.timeouts import Timeouts
 from sandbox import NAMESPACE
+from tests.integration.inprocess import InProcessRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox import Sandbox
 
-
-@pytest.fixture
-def environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
-    """What a runner would give the process; libraries read it from this one's own environment."""
-    files = {"GITHUB_OUTPUT": tmp_path / "output", "GITHUB_STEP_SUMMARY": tmp_path / "summary"}
-    for path in files.values():
-        path.touch()
-    variables = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": sandbox.github.request_token,
-        "AWS_ENDPOINT_URL_STS": sandbox.sts_url,
-        "AWS_ENDPOINT_URL_EKS": sandbox.eks_url,
-        **{name: str(path) for name, path in files.items()},
-        **{f"INPUT_{name.upper()}": value for name, value in sandbox.form.items()},
-    }
-    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(supervisor, "exit_within", lambda *_: None)  # it would end the tests' own process
-    return variables
+SHORT = Timeouts(read=1, kube_read=1)
+"""The first test's worker waits for an answer that never comes: not longer than the second test lasts."""
 
 
 @pytest.mark.no_cluster
 def test_when_time_is_up_the_outputs_and_the_summary_are_written(
-    sandbox: Sandbox, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
-    events = supervisor.WakeupPipe()
-    proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
+    wakeups = supervisor.WakeupPipe()
+    proxy.on_request = lambda _: wakeups.put(supervisor.Wakeup.DEADLINE)
 
-    status = main.main(environ, events, Timeouts())
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, timeouts=SHORT, wakeups=wakeups)
 
-    assert status == 1
-    assert "TookTooLong" in (tmp_path / "output").read_text()
-    assert "stopped while reading the CronJob" in (tmp_path / "summary").read_text()
+    assert run.exit_status() == 1
+    assert run.outputs()["reason"] == "TookTooLong"
+    assert "stopped while reading the CronJob" in run.summary()
     assert "::error" in capsys.readouterr().out
     assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_after_the_last_word_the_worker_is_not_heard(
-    sandbox: Sandbox, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+def test_after_the_report_the_worker_writes_nothing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).delay_answer(1)
-    events = supervisor.WakeupPipe()
-    proxy.on_request = lambda _: events.put(supervisor.Wakeup.DEADLINE)
+    wakeups = supervisor.WakeupPipe()
+    proxy.on_request = lambda _: wakeups.put(supervisor.Wakeup.DEADLINE)
 
-    main.main(environ | {"INPUT_CRONJOB": "nobody"}, events, Timeouts())
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, {"cronjob": "nobody"}, wakeups=wakeups)
+    run.exit_status()
     for worker in [each for each in threading.enumerate() if each.name == supervisor.WORKER]:
-        worker.join(30)  # until it has said what it has to say
+        worker.join(30)  # until it has written what it would write
 
     assert capsys.readouterr().out.splitlines()[-1].startswith("::error")
 
 
-def test_the_deadline_leaves_time_to_tell_within_two_minutes():
+def test_the_deadline_leaves_time_to_report_within_two_minutes():
     assert Timeouts().until_created + Timeouts().post_answer < 120

@@ -1,4 +1,4 @@
-"""A press of the button, as the README's workflow sends it, when all is well."""
+"""A run with the inputs of the README's workflow, without any failure."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_post_is_kubectls(sandbox: Sandbox):
     assert post.query == {"fieldManager": "run-cronjob", "fieldValidation": "Strict"}
 
 
-def test_the_job_tells_who_asked_for_it_and_from_which_run(sandbox: Sandbox):
+def test_the_jobs_annotations_name_the_actor_and_the_workflow_run(sandbox: Sandbox):
     sandbox.run()
 
     metadata = the_job(sandbox)["metadata"]
@@ -124,7 +124,7 @@ def test_there_is_one_annotation_a_notice(sandbox: Sandbox):
     assert run.outputs["job-name"] in run.log.annotations[0].message
 
 
-def test_the_log_tells_the_story_in_a_dozen_lines_each_stage_with_its_time(sandbox: Sandbox):
+def test_the_log_has_a_line_for_each_stage_with_its_time(sandbox: Sandbox):
     run = sandbox.run()
 
     stages = [line for line in run.log.shown if line.startswith("✓")]
@@ -144,7 +144,7 @@ def test_nothing_is_left_in_home_or_the_workspace(sandbox: Sandbox):
     assert list(run.workspace.iterdir()) == []
 
 
-def test_the_role_session_carries_who_pressed_and_which_run(sandbox: Sandbox):
+def test_the_role_sessions_name_holds_the_actor_and_the_workflow_run(sandbox: Sandbox):
     sandbox.run()
 
     (asked,) = sandbox.aws.sts.journal

@@ -42,7 +42,7 @@ def expect_the_one_job(sandbox: Sandbox, run: StepResult) -> None:
 
 
 def prune_at_once(sandbox: Sandbox) -> None:
-    """As Kubernetes treats finished Jobs of a CronJob with a history limit of 0."""
+    """Let finished Jobs be deleted at once, as with a history limit of 0."""
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["successfulJobsHistoryLimit"] = 0
     sandbox.cluster.apply(manifest)
@@ -130,7 +130,7 @@ def test_where_a_job_may_be_pruned_and_can_not_be_looked_at_the_post_is_not_repe
     assert run.outputs["reason"] == "CreationUncertain"
 
 
-def test_a_strangers_name_gets_a_suffix(sandbox: Sandbox):
+def test_a_name_that_another_job_has_gets_a_suffix(sandbox: Sandbox):
     proxy = sandbox.before_cluster()
 
     def take_the_name(asked: Any) -> None:
@@ -142,8 +142,8 @@ def test_a_strangers_name_gets_a_suffix(sandbox: Sandbox):
 
     run = sandbox.run()
 
-    strangers, ours = sorted(each["metadata"]["name"] for each in jobs(sandbox))
-    assert re.fullmatch(rf"{strangers}-[a-z0-9]{{5}}", ours)
+    taken, ours = sorted(each["metadata"]["name"] for each in jobs(sandbox))
+    assert re.fullmatch(rf"{taken}-[a-z0-9]{{5}}", ours)
     assert run.outputs["job-name"] == ours
 
 
@@ -180,7 +180,7 @@ def test_a_dry_runs_lost_answer_is_simply_asked_for_again(sandbox: Sandbox):
     assert not looks(proxy)
 
 
-def test_reads_survive_a_broken_connection_and_a_disturbed_server(sandbox: Sandbox):
+def test_reads_are_repeated_after_a_broken_connection_and_a_server_error(sandbox: Sandbox):
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains="/cronjobs/").reset()
     proxy.on(method="GET", path_contains="/cronjobs/").status(503)
@@ -197,7 +197,7 @@ def test_an_answer_that_is_not_the_job_is_no_answer(sandbox: Sandbox):
     assert len(posts(proxy)) == 2
 
 
-def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_a_strangers(sandbox: Sandbox):
+def test_a_job_whose_annotations_a_webhook_stripped_is_not_taken_for_another_ones(sandbox: Sandbox):
     proxy = sandbox.before_cluster()
     proxy.on(method="POST").lose_answer()
 
@@ -258,7 +258,7 @@ def test_each_further_name_is_another(sandbox: Sandbox):
     assert len(sandbox.cluster.list("Job", NAMESPACE)) == 3
 
 
-def test_why_the_post_was_not_repeated_is_told(sandbox: Sandbox):
+def test_the_summary_says_why_the_post_was_not_repeated(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["successfulJobsHistoryLimit"] = 0
     sandbox.cluster.apply(manifest)

@@ -1,4 +1,4 @@
-"""A cancelled workflow: at once, truthfully, and with `on-cancel: delete` no Job is left, whenever the signal comes."""
+"""Cancelling while the Job is followed; with `on-cancel: delete` no Job is left, whenever the signal comes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
 def jobs(sandbox: Sandbox) -> list[Any]:
-    """The Jobs that are not on their way out."""
+    """The Jobs that are not being deleted."""
     return [each for each in sandbox.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
 
 
@@ -123,7 +123,7 @@ def test_what_was_not_done_in_time_is_done_afterwards(sandbox: Sandbox):
     assert not jobs(sandbox)
 
 
-def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_told_before_and_after(sandbox: Sandbox):
+def test_without_the_right_to_delete_the_job_goes_on_and_the_rule_is_shown_before_and_after(sandbox: Sandbox):
     step, script = following(sandbox, DELETE)
     step.process.send_signal(signal.SIGINT)
 
@@ -193,7 +193,7 @@ def test_without_on_cancel_delete_no_state_that_another_step_made_up_deletes_a_j
     assert jobs(sandbox)
 
 
-def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(sandbox: Sandbox):
+def test_inputs_that_a_later_step_has_broken_are_reported_afterwards(sandbox: Sandbox):
     sandbox.cluster.apply(MAY_DELETE)
     run = sandbox.run({"on-cancel": "delete"})
 
@@ -205,7 +205,7 @@ def test_inputs_that_a_later_step_has_spoilt_are_told_afterwards(sandbox: Sandbo
     assert [each.level for each in after.log.annotations] == ["error"]
 
 
-def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(sandbox: Sandbox):
+def test_another_job_of_the_same_name_is_not_deleted(sandbox: Sandbox):
     sandbox.cluster.apply(MAY_DELETE)
     inputs = {"on-cancel": "delete"}
     run = sandbox.run(inputs)
@@ -230,7 +230,7 @@ def test_a_namesake_of_the_cancelled_runs_job_is_left_alone(sandbox: Sandbox):
 
 
 def cancel(sandbox: Sandbox, *, when: str, number: signal.Signals = signal.SIGTERM) -> StepResult:
-    """Press, and cancel when the POST arrives or was answered."""
+    """Start the action, and cancel it when the POST arrives or was answered."""
     steps: list[Step] = []
 
     def send(asked: Any, *_: object) -> None:
@@ -279,14 +279,14 @@ def test_a_signal_before_the_post_leaves_nothing_to_do(sandbox: Sandbox):
     assert run.files["state"] == b""
 
 
-def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summary(sandbox: Sandbox):
+def test_a_cancelled_step_whose_log_is_not_read_still_writes_outputs_and_summary(sandbox: Sandbox):
     if not hasattr(sandbox.cluster, "log"):
         pytest.skip("logs come from a kubelet")
     step = sandbox.start(FOLLOW)
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     pod = script.pod()
     pod.run()
-    # More than a pipe holds: the writer of the log blocks.
+    # More than a pipe holds, so that writing the log blocks.
     for number in range(200):
         pod.log(b"%d %s\n" % (number, b"x" * 2000))
     until(lambda: unread(step) > 60_000)
@@ -301,6 +301,6 @@ def test_a_cancelled_step_whose_log_nobody_reads_still_writes_outputs_and_summar
 
 
 def unread(step: Step) -> int:
-    """Bytes in the pipe that nobody has read."""
+    """Bytes in the pipe that were not read yet."""
     assert step.process.stdout
     return int.from_bytes(fcntl.ioctl(step.process.stdout, termios.FIONREAD, b"\0" * 4), sys.byteorder)

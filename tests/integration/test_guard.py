@@ -1,4 +1,4 @@
-"""`if-running`: what happens when a run of the CronJob is unfinished."""
+"""The input `if-running`, while a run of the CronJob is unfinished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
 
 
 def end(sandbox: Sandbox, name: str, condition: str) -> None:
-    """As the Job controller leaves a Job: an API server takes nothing less."""
+    """End the Job as its controller does, with all that an API server demands of the status."""
     then = "2026-11-24T03:00:00Z"
     times = {"lastProbeTime": then, "lastTransitionTime": then}
     interim = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[condition]
@@ -73,7 +73,7 @@ def test_interim_conditions_end_no_run(sandbox: Sandbox, condition: str):
     assert sandbox.run({"if-running": "refuse"}).outputs["result"] == "refused"
 
 
-def test_a_namesakes_jobs_do_not_count(sandbox: Sandbox):
+def test_jobs_of_a_deleted_cronjob_of_the_same_name_do_not_count(sandbox: Sandbox):
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRONJOB, "uid": "of-one-deleted-since"}
     metadata = {"name": "left-over", "namespace": NAMESPACE, "ownerReferences": [{**owner, "controller": True}]}
     spec = copy.deepcopy(CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"])
@@ -103,7 +103,7 @@ def test_policy_refuses_where_the_cronjob_forbids(sandbox: Sandbox, policy: str,
     assert len(jobs(sandbox)) == (1 if result == "refused" else 2)
 
 
-def test_without_the_right_to_list_the_cronjobs_own_status_is_told(sandbox: Sandbox):
+def test_without_the_right_to_list_the_cronjobs_own_status_is_used(sandbox: Sandbox):
     rules = [
         {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
@@ -152,7 +152,7 @@ def test_a_list_that_fails_is_no_missing_right(sandbox: Sandbox):
     assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_a_list_that_expires_between_two_pages_is_read_anew_and_whole(sandbox: Sandbox):
+def test_a_list_that_expires_between_two_pages_is_read_again_as_a_whole(sandbox: Sandbox):
     sandbox.run()
     spec = CRONJOB_MANIFEST["spec"]["jobTemplate"]["spec"]
     for number in range(600):

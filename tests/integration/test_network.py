@@ -1,4 +1,4 @@
-"""The ways out of a runner: proxies, private CAs, Enterprise Server; and servers that are slow, broken or gone."""
+"""Proxies, private CAs and Enterprise Server; and servers that are slow, fail, or are not there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from sandbox.net.fault_proxy import FaultProxy
 from sandbox.net.http_proxy import ForwardProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox import Sandbox, StepResult
 
@@ -83,12 +84,12 @@ def test_no_proxy_is_honoured(sandbox: Sandbox, forward: ForwardProxy, name: str
     assert len(forward.journal) == 0
 
 
-def test_a_proxys_login_is_taken_from_its_url_and_not_shown(sandbox: Sandbox):
+def test_a_proxys_login_is_taken_from_its_url_and_not_shown(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     with ForwardProxy(credentials=("team", "p@ss-word-of-proxy")) as proxy:
         url = proxy.url.replace("http://", "http://team:p%40ss-word-of-proxy@")
         run = sandbox.run(environ={"HTTPS_PROXY": url})
         proxy.refuse()
-        refused = sandbox.run(environ={"HTTPS_PROXY": url})
+        refused = sandbox.run(environ={"HTTPS_PROXY": url}, entrypoint=with_timeouts(kube_read=1))
 
     assert run.outputs["result"] == "created", run.summary
     expect(refused, "ProxyRefused")
@@ -98,9 +99,11 @@ def test_a_proxys_login_is_taken_from_its_url_and_not_shown(sandbox: Sandbox):
 
 
 @pytest.mark.no_cluster
-def test_a_proxy_that_wants_a_login(sandbox: Sandbox):
+def test_a_proxy_that_wants_a_login(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     with ForwardProxy(credentials=("team", "secret")) as proxy:
-        expect(sandbox.run(environ={"HTTPS_PROXY": proxy.url}), "ProxyRefused")
+        run = sandbox.run(environ={"HTTPS_PROXY": proxy.url}, entrypoint=with_timeouts(kube_read=1))
+
+    expect(run, "ProxyRefused")
 
 
 @pytest.mark.no_cluster
@@ -172,10 +175,10 @@ def test_tokens_that_have_expired_or_are_not_valid_yet(sandbox: Sandbox):
 
 
 @pytest.mark.no_cluster
-def test_a_token_signed_by_an_unpublished_key(sandbox: Sandbox):
+def test_a_token_signed_by_an_unpublished_key(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     sandbox.github.token_defect = TokenDefect.UNPUBLISHED_KEY
 
-    expect(sandbox.run(), "TokenRejected")
+    expect(sandbox.run(entrypoint=with_timeouts(sts=1)), "TokenRejected")
 
 
 def test_each_attempt_at_the_role_takes_a_fresh_token(sandbox: Sandbox):
@@ -204,11 +207,11 @@ def test_a_passing_failure_to_fetch_githubs_keys_is_tried_again(sandbox: Sandbox
 
 
 @pytest.mark.no_cluster
-def test_sts_that_throttles_for_too_long(sandbox: Sandbox):
+def test_sts_that_throttles_for_too_long(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     proxy = sandbox.before_sts()
     proxy.on(method="POST", times=None).status(400, STS_ERROR.format("Throttling", "Rate exceeded").encode())
 
-    expect(sandbox.run(), "AwsThrottled")
+    expect(sandbox.run(entrypoint=with_timeouts(sts=3)), "AwsThrottled")
     assert len(proxy.journal) > 2
 
 
@@ -222,23 +225,24 @@ def test_a_region_in_which_sts_is_switched_off(sandbox: Sandbox):
 
 
 @pytest.mark.no_cluster
-def test_a_region_that_does_not_exist(sandbox: Sandbox):
-    run = sandbox.run({"aws-region": "eu-centrall-1"}, unset=["AWS_ENDPOINT_URL_STS"])
+def test_a_region_that_does_not_exist(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
+    entrypoint = with_timeouts(sts=1)
+    run = sandbox.run({"aws-region": "eu-centrall-1"}, unset=["AWS_ENDPOINT_URL_STS"], entrypoint=entrypoint)
 
     expect(run, "RegionUnknown")
     assert "`eu-centrall-1`" in run.summary
 
 
 @pytest.mark.no_cluster
-def test_aws_that_is_not_there(sandbox: Sandbox):
+def test_aws_that_is_not_there(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     sandbox.sts_url = f"http://127.0.0.1:{closed_port()}"
 
-    expect(sandbox.run(), "AwsUnreachable")
+    expect(sandbox.run(entrypoint=with_timeouts(sts=1)), "AwsUnreachable")
 
 
 @pytest.mark.no_cluster
 @pytest.mark.parametrize("fault", ["503", "garbage", "gone"])
-def test_a_failing_oidc_endpoint(sandbox: Sandbox, fault: str):
+def test_a_failing_oidc_endpoint(sandbox: Sandbox, with_timeouts: Callable[..., Path], fault: str):
     with FaultProxy(sandbox.github.url) as proxy:
         sandbox.github.request_url = f"{proxy.url}/token?api-version=2.0"
         match fault:
@@ -248,7 +252,8 @@ def test_a_failing_oidc_endpoint(sandbox: Sandbox, fault: str):
                 proxy.on(times=None).status(200, b'{"count": 1}')
             case "gone":
                 proxy.refuse()
-        run = sandbox.run()
+        # One of them within the action's own limits.
+        run = sandbox.run() if fault == "503" else sandbox.run(entrypoint=with_timeouts(oidc=1))
 
     expect(run, "OidcUnavailable")
 
@@ -272,10 +277,10 @@ def test_an_oidc_redirect_is_not_followed_with_the_runners_token(sandbox: Sandbo
         assert not elsewhere.journal
 
 
-def test_a_cluster_that_is_not_there(sandbox: Sandbox):
+def test_a_cluster_that_is_not_there(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     sandbox.expose(f"https://127.0.0.1:{closed_port()}")
 
-    run = sandbox.run()
+    run = sandbox.run(entrypoint=with_timeouts(kube_read=1))
 
     expect(run, "ClusterUnreachable")
     assert "aws eks describe-cluster" in run.summary
@@ -289,14 +294,15 @@ def test_a_cluster_that_throttles_for_too_long(sandbox: Sandbox):
     assert len(proxy.journal) == 1
 
 
-def test_a_cluster_that_stays_disturbed(sandbox: Sandbox):
+def test_a_cluster_that_keeps_failing(sandbox: Sandbox, with_timeouts: Callable[..., Path]):
     proxy = sandbox.before_cluster()
     proxy.on(times=None).status(502, b"<html>Bad Gateway</html>")
 
-    expect(sandbox.run(), "ApiFailed")
+    expect(sandbox.run(entrypoint=with_timeouts(kube_read=1)), "ApiFailed")
 
 
 def test_a_cluster_that_never_answers_is_given_up(sandbox: Sandbox):
+    """Within the action's own limits, as the same case of AWS below."""
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
 
@@ -304,6 +310,14 @@ def test_a_cluster_that_never_answers_is_given_up(sandbox: Sandbox):
 
     expect(run, "ClusterUnreachable")
     assert not sandbox.cluster.list("Job", NAMESPACE)
+
+
+@pytest.mark.no_cluster
+def test_aws_that_never_answers_is_asked_twice_and_given_up(sandbox: Sandbox):
+    proxy = sandbox.before_sts()
+    proxy.on(times=None).hang()
+    assert sandbox.run().outputs["reason"] == "AwsUnreachable"
+    assert len(proxy.journal) == 2  # a read ends before the budget does
 
 
 def test_github_with_a_certificate_of_an_unknown_authority_gets_no_request(sandbox: Sandbox):

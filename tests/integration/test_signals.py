@@ -1,4 +1,4 @@
-"""Cancelling: SIGINT or SIGTERM at any moment, and the summary says whether a Job exists."""
+"""Cancelling by SIGINT or SIGTERM, at any moment: the summary says whether a Job exists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
 def cancel_on(
     sandbox: Sandbox, proxy: FaultProxy, method: str, number: signal.Signals, *, answered: bool = False
 ) -> StepResult:
-    """Press, and send the signal when that request arrives, or has been answered by the server."""
+    """Start the action, and send the signal when that request arrives or, if `answered`, when it was answered."""
     steps: list[Step] = []
 
     def send(asked: Any, *_: object) -> None:
