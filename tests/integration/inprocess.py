@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 90
 
 
-class Press:
+class InProcessRun:
     """One run, started by construction; `folder` gets the runner's files. `wakeups` stands in for signals."""
 
     def __init__(  # noqa: PLR0917  like sandbox.start

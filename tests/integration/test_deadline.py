@@ -10,7 +10,7 @@ import pytest
 from run_cronjob import supervisor
 from run_cronjob.core.timeouts import Timeouts
 from sandbox import NAMESPACE
-from tests.integration.inprocess import Press
+from tests.integration.inprocess import InProcessRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def test_when_time_is_up_the_outputs_and_the_summary_are_written(
     wakeups = supervisor.WakeupPipe()
     proxy.on_request = lambda _: wakeups.put(supervisor.Wakeup.DEADLINE)
 
-    run = Press(sandbox, monkeypatch, tmp_path, timeouts=SHORT, wakeups=wakeups)
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, timeouts=SHORT, wakeups=wakeups)
 
     assert run.exit_status() == 1
     assert run.outputs()["reason"] == "TookTooLong"
@@ -47,7 +47,7 @@ def test_after_the_report_the_worker_writes_nothing(
     wakeups = supervisor.WakeupPipe()
     proxy.on_request = lambda _: wakeups.put(supervisor.Wakeup.DEADLINE)
 
-    run = Press(sandbox, monkeypatch, tmp_path, {"cronjob": "nobody"}, wakeups=wakeups)
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, {"cronjob": "nobody"}, wakeups=wakeups)
     run.exit_status()
     for worker in [each for each in threading.enumerate() if each.name == supervisor.WORKER]:
         worker.join(30)  # until it has written what it would write

@@ -12,7 +12,7 @@ from sandbox import NAMESPACE
 from sandbox.github.workflow_commands import interpret
 from sandbox.job_script import JobScript
 from sandbox.tools.wait import until
-from tests.integration.inprocess import Press
+from tests.integration.inprocess import InProcessRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,24 +154,24 @@ def test_a_stream_that_stalls_is_given_up_and_asked_for_again(
 ):
     proxy = sandbox.before_cluster()
     stalls(proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", skip=1))
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch_silence=2))
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch_silence=2))
     script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: any(each.fault for each in proxy.journal))
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
 
 
 def test_a_stream_that_the_server_ends_goes_on_where_it_ended(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch=1))
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, FOLLOW, Timeouts(watch=1))
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
     until(lambda: len(watches(sandbox)) >= 4)
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
     assert len([each for each in lists(sandbox) if "watch" not in each.query]) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ):
     # The role's credentials live 900 s, which is no longer than a token: each renewal needs new ones, too.
-    press = Press(
+    run = InProcessRun(
         sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(watch=1, token_refresh=2)
     )
     script = JobScript(sandbox.cluster, NAMESPACE)
@@ -191,7 +191,7 @@ def test_a_run_outlives_several_bearer_tokens_and_the_roles_credentials(
     until(lambda: len(tokens()) >= 4)
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
     assert len(sandbox.github.journal) >= 4, "a fresh OIDC token for each"
     log = interpret(capfdbinary.readouterr().out)
     for token in tokens():
@@ -205,14 +205,14 @@ def test_a_token_that_is_refused_before_its_time_is_renewed_at_once(
     proxy = sandbox.before_cluster()
     fault(proxy, times=1).status(401, UNAUTHORIZED)
     # With new credentials of the role, too: a token made in the same second would be the same.
-    press = Press(
+    run = InProcessRun(
         sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(token_refresh_retry=0)
     )
     script = JobScript(sandbox.cluster, NAMESPACE)
     until(lambda: len(watches(sandbox)) >= 1)
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
     assert len({each.headers["authorization"] for each in proxy.journal}) == 2
 
 
@@ -226,14 +226,14 @@ def test_a_kubeconfigs_token_file_is_read_again(
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     inputs = {"kubeconfig": str(kubeconfig), "cluster": "", "role-to-assume": "", "namespace": ""}
-    press = Press(sandbox, monkeypatch, tmp_path, FOLLOW | inputs, Timeouts(watch=1, token_refresh=1))
+    run = InProcessRun(sandbox, monkeypatch, tmp_path, FOLLOW | inputs, Timeouts(watch=1, token_refresh=1))
     script = JobScript(sandbox.cluster, NAMESPACE)
     script.pod().run()
     file.write_text(f"{second}\n")
     until(lambda: f"Bearer {second}" in {each.headers["authorization"] for each in sandbox.cluster.journal})
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
 
 
 def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
@@ -243,7 +243,7 @@ def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
     sts.on(method="POST", skip=1, times=None).status(
         403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
     )
-    press = Press(
+    run = InProcessRun(
         sandbox, monkeypatch, tmp_path, FOLLOW | {"role-duration-seconds": "900"}, Timeouts(watch=1, token_refresh=1)
     )
     script = JobScript(sandbox.cluster, NAMESPACE)
@@ -251,4 +251,4 @@ def test_while_credentials_cannot_be_renewed_the_old_token_is_used_on(
     until(lambda: len(sts.journal) >= 2 and len(watches(sandbox)) >= 3)
     script.complete()
 
-    assert press.outputs()["result"] == "succeeded"
+    assert run.outputs()["result"] == "succeeded"
