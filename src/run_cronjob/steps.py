@@ -15,7 +15,6 @@ import yaml
 from run_cronjob.access import EksAccess, KubeconfigAccess
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, NoAnswer, Refused
 from run_cronjob.core.models import Creation, Deletion, IfRunning, JobRef, OnCancel, Result, WaitFor
-from run_cronjob.core.retry import Budget
 from run_cronjob.core.text import kubectl, quoted, redact
 from run_cronjob.diagnosis import run, snippets
 from run_cronjob.inputs import LABEL
@@ -160,8 +159,7 @@ class Steps:
     def create_job(self, api: KubeApi, cronjob: Json, unfinished: tuple[RunningJob, ...]) -> None:
         """Create the Job; with `dry-run`, have the API server check it and create nothing."""
         with self._context.stage("Job", "creating the Job") as stage:
-            budget = Budget(create.BUDGET_SECONDS, self._clock)
-            created = create.create_once(api, self._plan(cronjob), budget, self)
+            created = create.create_once(api, self._plan(cronjob), self._context.timeouts.create, self._clock, self)
             if self._inputs.dry_run:
                 self._run_state.update(result=Result.DRY_RUN, manifest=self._shown(created.manifest))
                 stage.found = f"{quoted(created.name)} would be accepted; a dry run creates nothing"

@@ -58,16 +58,25 @@ class JobWait:
         self._job = JobRef(known.namespace, known.job_name, known.job_uid)
         self._tails = None
         if context.inputs.logs is Logs.TRUE:
-            self._tails = LogTailer(api, context.actions, context.clock, lambda _: self.missing(Right.LOGS))
+            self._tails = LogTailer(
+                api, context.actions, context.clock, context.timeouts, lambda _: self.missing(Right.LOGS)
+            )
 
     def follow(self, cronjob: Json) -> str:
         """Follow the Job until its result is certain; the result, in words for the log.
 
         Raises ActionError where the cluster lets nobody see the Job any more.
         """
-        error_context = self._context.error_context
+        context = self._context
         following = Follow(
-            self._api, self._job, self._inputs.wait_for, self, self._tails, self._clock, error_context.env_values
+            self._api,
+            self._job,
+            self._inputs.wait_for,
+            self,
+            self._tails,
+            self._clock,
+            context.timeouts,
+            context.error_context.env_values,
         )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")

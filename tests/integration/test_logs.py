@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.emulator.pod_logs import ContainerLog
 
 REAL_TIMEOUTS = Timeouts()
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 RULES = """
 apiVersion: v1
 kind: Namespace
@@ -61,7 +61,7 @@ class Stage:
         self._written = b""
         self.refusals: list[ApiError] = []
         self._ca_pem = ca_pem
-        self.tails = self.tail(emulator.user("ci"))
+        self.tailer = self.tail(emulator.user("ci"))
 
     def tail(self, token: str, timeouts: Timeouts = REAL_TIMEOUTS) -> LogTailer:
         kubeconfig = {
@@ -73,13 +73,13 @@ class Stage:
             "users": [{"name": "u", "user": {"token": token}}],
         }
         source = KubeApi(Access(kubeconfig, "c", "batch"), SystemClock(), timeouts)
-        return LogTailer(source, Actions(), SystemClock(), self.refusals.append)
+        return LogTailer(source, Actions(), SystemClock(), timeouts, self.refusals.append)
 
     def pod(self, name: str = "nightly-1-abcde", *, init: tuple[str, ...] = (), policy: str = "Never") -> Pod:
         return Pod(self, name, init, policy)
 
     def finish(self) -> tuple[str, ...]:
-        assert self.tails.drain(PATIENCE_SECONDS)
+        assert self.tailer.drain(TIMEOUT_SECONDS)
         return self.shown
 
     @property
@@ -101,7 +101,7 @@ class Stage:
         return self._written
 
     def until(self, condition: Callable[[], object]) -> None:
-        for _ in range(PATIENCE_SECONDS * 100):
+        for _ in range(TIMEOUT_SECONDS * 100):
             if condition():
                 return
             threading.Event().wait(0.01)
@@ -146,7 +146,7 @@ class Pod:
         self.run(tell=tell)
 
     def tell(self) -> None:
-        self._stage.tails.see(status.pod(self._stage.emulator.get("Pod", "batch", self.name)))
+        self._stage.tailer.update(status.pod(self._stage.emulator.get("Pod", "batch", self.name)))
 
     def _set(self, phase: str, container: str, state: dict[str, Any], *, tell: bool = True) -> None:
         kind = "containerStatuses" if container == "main" else "initContainerStatuses"
@@ -212,7 +212,7 @@ def test_requests_that_fail_are_repeated(stage: Stage, fault: str) -> None:
 
 
 def test_a_silent_connection_is_given_up_and_a_silent_container_is_not(stage: Stage) -> None:
-    stage.tails = stage.tail(stage.emulator.user("ci"), Timeouts(log_silence=0.2))
+    stage.tailer = stage.tail(stage.emulator.user("ci"), Timeouts(log_silence=0.2))
     pod = stage.pod()
     pod.run()
     stage.until(lambda: stage.requests > 2)
@@ -324,7 +324,7 @@ def test_hostile_lines_do_nothing(stage: Stage) -> None:
 
 
 def test_without_the_right_there_is_one_refusal(stage: Stage) -> None:
-    stage.tails = stage.tail(stage.emulator.user("stranger"))
+    stage.tailer = stage.tail(stage.emulator.user("nobody"))
     for name in ("nightly-1-aaaaa", "nightly-1-bbbbb"):
         stage.pod(name).end()
     stage.finish()

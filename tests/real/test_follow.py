@@ -270,7 +270,7 @@ def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluste
         name = f"many-{number}"
         (created,) = cluster.apply(suspended(name, fails=number % 3 == 0, pruned=number % 5 == 0))
         ref = JobRef(NAMESPACE, name, created["metadata"]["uid"])
-        following = Follow(api, ref, WaitFor.COMPLETED, listeners[number], None, SystemClock(), frozenset())
+        following = Follow(api, ref, WaitFor.COMPLETED, listeners[number], None, SystemClock(), Timeouts(), frozenset())
         return following.until_decided()[0]
 
     with ThreadPoolExecutor(COMPLETIONS) as threads:

@@ -1,7 +1,7 @@
-"""Exactly once: what follows when the answer to the creating POST is lost, or is a conflict.
+"""Creates the Job exactly once, also when the answer to the POST is lost or is a conflict.
 
-The name is chosen before the first POST, so that repeating it can't make a second Job; the request id on a
-Job tells whether it is ours.
+The Job's name is chosen before the first POST, so that a repeated POST can't make a second Job. The request id, an
+annotation on the Job, shows whether a Job of that name is the one of this run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from run_cronjob.core.errors import ActionError, ApiError, Cause, NoAnswer
 from run_cronjob.core.models import CreatedJob, Creation
+from run_cronjob.core.retry import Budget
 from run_cronjob.core.text import redact
 from run_cronjob.diagnosis import kube_api, run
 from run_cronjob.jobs import manifest
@@ -19,119 +20,113 @@ from run_cronjob.jobs import manifest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from run_cronjob.clients.kube_api import KubeApi
+    from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import Json
-    from run_cronjob.core.retry import Budget
 
-BUDGET_SECONDS = 40
 MOST_NAMES = 5
-"""So many names taken in a row are no chance."""
+"""Names tried before the run fails; so many conflicts in a row are no coincidence."""
 
 
 class PostResult(Enum):
-    """What became of a POST that did not answer with a Job."""
+    """The effect of a POST that was not answered with a Job."""
 
     UNREAD = auto()
-    """It had no effect, and another may."""
+    """None; another POST may succeed."""
     LOST = auto()
-    """It may have had its effect."""
+    """Unknown: the Job may have been created."""
     TAKEN = auto()
-    """A Job of that name exists."""
+    """None, since a Job of that name exists."""
     REFUSED = auto()
-    """It had no effect, and no other will."""
+    """None, and another POST would fail as well."""
 
 
 class LookUp(Enum):
-    """What a look for the Job of that name found."""
+    """The result of a GET of the Job by its name."""
 
     OURS = auto()
-    STRANGERS = auto()
+    """It has this run's request id."""
+    OTHERS = auto()
+    """It has another request id."""
     ABSENT = auto()
     HIDDEN = auto()
-    """We have no right to look."""
+    """The right to get Jobs is missing."""
     UNKNOWN = auto()
 
 
 class NextStep(Enum):
-    """What to do about it."""
+    """The reaction to a PostResult."""
 
     ACCEPT = auto()
     BELIEVE = auto()
-    """Take it for ours though it can't be looked at, and say on what ground."""
+    """Accept the Job although it can't be read, and state the reason."""
     REPEAT = auto()
     RENAME = auto()
     FAIL = auto()
-    """Tell the error: there is no Job."""
+    """Raise the error: there is no Job."""
     STAY_UNCERTAIN = auto()
 
 
-def needs_look(post: PostResult, *, lost: bool) -> bool:
-    """Whether `decide` depends on what a look finds."""
+def needs_look_up(post: PostResult, *, lost: bool) -> bool:
+    """Whether `decide` depends on the result of a look-up."""
     return post in {PostResult.LOST, PostResult.TAKEN} or (post is PostResult.REFUSED and lost)
 
 
-def decide(post: PostResult, seen: LookUp, *, lost: bool, may_be_gone: bool) -> NextStep:
-    """The next step. `lost`: an earlier POST under this name may have had its effect.
+def decide(post: PostResult, look_up: LookUp, *, lost: bool, may_be_gone: bool) -> NextStep:
+    """The next step.
 
-    `may_be_gone`: a Job of this CronJob can have run and been pruned already, so that absence proves nothing.
+    With `lost`, an earlier POST under this name may have created the Job. With `may_be_gone`, such a Job can have run
+    and been deleted already, so that its absence proves nothing.
     """
     if post is PostResult.UNREAD:
         return NextStep.REPEAT
-    if seen is LookUp.OURS:
+    if look_up is LookUp.OURS:
         return NextStep.ACCEPT
-    if seen is LookUp.STRANGERS:
+    if look_up is LookUp.OTHERS:
         return NextStep.RENAME
-    absent = seen is LookUp.ABSENT and not may_be_gone
+    absent = look_up is LookUp.ABSENT and not may_be_gone
     if post is PostResult.REFUSED:
-        # With an earlier POST open, our own Job may be what the refusal (a quota's, say) is about.
+        # After a lost answer, the refusal (by a quota, say) may be due to the very Job that was created.
         return NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
     if post is PostResult.TAKEN:
         if not lost:
             return NextStep.RENAME
-        return NextStep.BELIEVE if seen is LookUp.HIDDEN else NextStep.STAY_UNCERTAIN
-    may_repeat = absent or (seen is LookUp.HIDDEN and not may_be_gone)
+        return NextStep.BELIEVE if look_up is LookUp.HIDDEN else NextStep.STAY_UNCERTAIN
+    may_repeat = absent or (look_up is LookUp.HIDDEN and not may_be_gone)
     return NextStep.REPEAT if may_repeat else NextStep.STAY_UNCERTAIN
 
 
-class JobCreator(Protocol):
-    """What is needed of a cluster."""
-
-    def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
-        """Ask once; the answer and its warnings."""
-
-    def get_job(self, namespace: str, name: str) -> Json:
-        """The Job of that name."""
-
-
 class Record(Protocol):
-    """Keeps what is known of the Job, for whoever must tell of it if the work is cut short."""
+    """Records whether the Job exists, for the report of a run that is interrupted."""
 
     def posting(self, name: str) -> None:
-        """A POST is about to be sent. Raises Interrupted, and nothing is to be sent, if work is to stop."""
+        """A POST of a Job called `name` is about to be sent. Raises Interrupted if it must not be sent any more."""
 
     def known(self, creation: Creation) -> None:
-        """That POST's fate."""
+        """The result of that POST."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to create."""
+    """The Job to create."""
 
     cronjob: Json
     request_id: str
     manifest: Callable[[str], Json]
-    """The Job under a name with the given suffix, empty at first."""
+    """Makes the Job with a suffix to its name, empty at first."""
     next_suffix: Callable[[], str]
-    """A random one, such as `-x7k2p`."""
+    """Makes a random suffix, such as `-x7k2p`."""
     name_is_fixed: bool
     dry_run: bool
 
 
-def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> CreatedJob:
-    """The one Job of this request.
+def create_once(api: KubeApi, plan: Plan, seconds: float, clock: Clock, record: Record) -> CreatedJob:
+    """Create the Job within `seconds`, retries included.
 
-    Raises ActionError, Interrupted, or the ApiError or NoAnswer of a POST after which there is no Job.
+    Raises ActionError, Interrupted, or the ApiError or NoAnswer of the last POST if there is no Job.
     """
-    may_be_gone = manifest.may_be_pruned_within(plan.cronjob, BUDGET_SECONDS)
+    budget = Budget(seconds, clock)
+    may_be_gone = manifest.may_be_pruned_within(plan.cronjob, seconds)
     wanted = plan.manifest("")
     names = 1
     lost = False
@@ -143,10 +138,10 @@ def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> 
         except (ApiError, NoAnswer) as failure:
             error = failure
 
-        post = _judge(error, dry_run=plan.dry_run)
-        look = needs_look(post, lost=lost)
-        seen, uid = _look(api, plan, namespace, name) if look else (LookUp.UNKNOWN, "")
-        step = decide(post, seen, lost=lost, may_be_gone=may_be_gone)
+        post = _result_of(error, dry_run=plan.dry_run)
+        needs = needs_look_up(post, lost=lost)
+        look_up, uid = _look_up(api, plan, namespace, name) if needs else (LookUp.UNKNOWN, "")
+        step = decide(post, look_up, lost=lost, may_be_gone=may_be_gone)
         lost = lost or post is PostResult.LOST
         if step is NextStep.REPEAT:
             record.known(Creation.OPEN if lost else Creation.NONE)
@@ -154,7 +149,7 @@ def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> 
                 step = NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
 
         if step is NextStep.BELIEVE and plan.name_is_fixed:
-            step = NextStep.STAY_UNCERTAIN  # an earlier run may well have had that name
+            step = NextStep.STAY_UNCERTAIN  # an earlier run may have had that name
 
         match step:
             case NextStep.ACCEPT:
@@ -162,7 +157,7 @@ def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> 
             case NextStep.BELIEVE:
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
             case NextStep.STAY_UNCERTAIN:
-                said = _said(error, plan, namespace)
+                said = _message(error, plan, namespace)
                 raise ActionError(run.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case NextStep.FAIL:
                 record.known(Creation.NONE)
@@ -176,7 +171,7 @@ def create_once(api: JobCreator, plan: Plan, budget: Budget, record: Record) -> 
                 wanted = plan.manifest(plan.next_suffix())
 
 
-def _post(api: JobCreator, manifest: Json, *, dry_run: bool) -> CreatedJob:
+def _post(api: KubeApi, manifest: Json, *, dry_run: bool) -> CreatedJob:
     answer, warnings = api.create_job(manifest, dry_run=dry_run)
     metadata, name = answer.get("metadata") or {}, manifest["metadata"]["name"]
     if metadata.get("name") != name:
@@ -184,7 +179,7 @@ def _post(api: JobCreator, manifest: Json, *, dry_run: bool) -> CreatedJob:
     return CreatedJob(name, str(metadata.get("uid", "")), answer, warnings)
 
 
-def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> PostResult:
+def _result_of(error: ApiError | NoAnswer, *, dry_run: bool) -> PostResult:
     if isinstance(error, NoAnswer):
         if error.cause.is_final:
             return PostResult.REFUSED
@@ -200,13 +195,13 @@ def _judge(error: ApiError | NoAnswer, *, dry_run: bool) -> PostResult:
     return PostResult.REFUSED
 
 
-def _said(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
+def _message(error: ApiError | NoAnswer, plan: Plan, namespace: str) -> str:
     if isinstance(error, NoAnswer):
         return error.detail
     return redact(error.message, manifest.env_values(plan.cronjob), known=(plan.cronjob["metadata"]["name"], namespace))
 
 
-def _look(api: JobCreator, plan: Plan, namespace: str, name: str) -> tuple[LookUp, str]:
+def _look_up(api: KubeApi, plan: Plan, namespace: str, name: str) -> tuple[LookUp, str]:
     try:
         found = api.get_job(namespace, name)
     except ApiError as error:
@@ -215,5 +210,5 @@ def _look(api: JobCreator, plan: Plan, namespace: str, name: str) -> tuple[LookU
         return LookUp.UNKNOWN, ""
     if manifest.is_ours(found, plan.request_id):
         return LookUp.OURS, str(found["metadata"].get("uid", ""))
-    # By no request of this action, it seems: but a webhook may have stripped our annotations.
-    return (LookUp.STRANGERS if manifest.request_of(found) else LookUp.UNKNOWN), ""
+    # Without a request id it may still be ours: a webhook can have removed our annotations.
+    return (LookUp.OTHERS if manifest.request_of(found) else LookUp.UNKNOWN), ""

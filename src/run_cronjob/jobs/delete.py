@@ -1,12 +1,12 @@
-"""Deletes the Job of a cancelled run: at once, or by the step's `post-entrypoint` what was not done in time.
+"""Deletes the Job of a cancelled run: at once, or later by the step's `post-entrypoint`.
 
-The two share the runner's state file. It is written before the Job is asked for, so that a Job is found whose creation
-was never answered; the request's id on it, or its UID, keeps a namesake safe.
+The runner's state file connects the two. It is written before the Job is created, so that a Job is found even if the
+answer to its POST was lost. The Job's UID or its request id makes sure that no other Job of that name is deleted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import ApiError, NoAnswer
 from run_cronjob.core.models import Deletion
@@ -15,28 +15,19 @@ from run_cronjob.jobs import manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from run_cronjob.core.models import JobRef, Json
+    from run_cronjob.clients.kube_api import KubeApi
+    from run_cronjob.core.models import JobRef
 
 NOTHING_LEFT: Mapping[str, str] = {"job": ""}
 
 
-class JobDeleter(Protocol):
-    """What is needed of a cluster."""
-
-    def get_job(self, namespace: str, name: str) -> Json:
-        """The Job of that name."""
-
-    def delete_job(self, namespace: str, name: str, uid: str) -> None:
-        """Ask for the deletion of the Job with this UID, and its pods."""
-
-
 def to_state(job: JobRef) -> Mapping[str, str]:
-    """For the runner's state file."""
+    """The entries for the runner's state file."""
     return {"namespace": job.namespace, "job": job.name, "request-id": job.request_id}
 
 
-def stop(api: JobDeleter, job: JobRef) -> tuple[Deletion, str]:
-    """Have the Job deleted, unless it has ended; what came of it, and the Job's UID, if there is one."""
+def stop(api: KubeApi, job: JobRef) -> tuple[Deletion, str]:
+    """Delete the Job and its pods, unless it has ended; the result, and the Job's UID if it is known."""
     uid = job.uid
     try:
         if not uid:
@@ -50,7 +41,7 @@ def stop(api: JobDeleter, job: JobRef) -> tuple[Deletion, str]:
                 return Deletion.ENDED, uid
         api.delete_job(job.namespace, job.name, uid)
     except ApiError as error:
-        # 409: the precondition on the UID; what has the name now is another Job.
+        # 409: the precondition on the UID fails, since another Job has the name now.
         return (Deletion.GONE if error.status in {404, 409} else Deletion.FAILED), uid
     except NoAnswer:
         return Deletion.FAILED, uid

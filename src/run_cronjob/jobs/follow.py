@@ -1,8 +1,8 @@
-"""Follows one Job until it is decided: its end, its first running container, or that it is gone.
+"""Follows one Job until its result is certain: its end, its first running container, or its deletion.
 
-Watches tell what happens, in threads of their own; one loop here takes their news in order, says what changed, and
-decides by what the Job itself says. Nothing is decided by a stream's end, a counter or the clock: who ends the waiting
-(a time-out, a cancelled workflow) stands in supervisor.py.
+Watches deliver updates from threads of their own. One loop here takes them in order, reports changes, and decides by
+the Job's own status. The end of a stream, a counter or the clock decides nothing; supervisor.py ends the wait at the
+time-out or when the workflow is cancelled.
 """
 
 from __future__ import annotations
@@ -22,38 +22,34 @@ from run_cronjob.core.status import Job
 from run_cronjob.diagnosis import job_state
 from run_cronjob.diagnosis.view import View
 from run_cronjob.jobs import manifest
-from run_cronjob.jobs.watch import Changed, Listed, Lost, Watch
+from run_cronjob.jobs.events import EventPoller
+from run_cronjob.jobs.watch import Changed, Listed, Watch, WatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from run_cronjob.clients.kube_api import Selection
+    from run_cronjob.clients.kube_api import KubeApi, Selection
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import JobRef, Json, Problem, TerminalCondition
     from run_cronjob.core.status import Event, Pod
-    from run_cronjob.jobs.watch import News
+    from run_cronjob.core.timeouts import Timeouts
+    from run_cronjob.jobs.tail import LogTailer
+    from run_cronjob.jobs.watch import Update
 
-SIGN_OF_LIFE_SECONDS = 30
-HOPELESS_SECONDS = 300
-"""So long may the cluster refuse us before we believe it: an API server that starts refuses everybody at first."""
+_REPEAT_SECONDS = 30
+"""The Job's state is reported again after this, though it has not changed."""
 
-LAST_LOOK_SECONDS = 5
-"""For the pods and events once more after the verdict."""
+_CHECK_SECONDS = 5.0
+"""Some problems become certain by the time alone; they are looked for at least this often."""
 
-_LOOK_SECONDS = 5.0
-"""How often causes are looked for that only time makes certain."""
-
-_EVENT_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
-_LONGEST_CALM_SECONDS = 10.0
-"""Where something new is unexplained all the time, as with a hundred pods, events are looked at so often."""
-_MOST_LOOKED_AT = 3
-_MOST_REMEMBERED = 200
+_MOST_POLLED_PODS = 3
+_MOST_GONE_PODS = 200
 _MOST_EVENTS = 500
-_HOPELESS = {401, 403, 404}
+_REFUSALS = {401, 403, 404}
 
 
-class About(Enum):
-    """What a message is about."""
+class Subject(Enum):
+    """The objects that an update is about."""
 
     JOB = auto()
     PODS = auto()
@@ -61,80 +57,54 @@ class About(Enum):
 
 
 class Right(Enum):
-    """What we may lack; without it something is not seen, and the rest goes on."""
+    """The RBAC rights that a run can do without: some things are not seen then, and the rest goes on."""
 
     PODS = auto()
     EVENTS = auto()
     LOGS = auto()
 
 
-_RIGHTS = {About.PODS: Right.PODS, About.EVENTS: Right.EVENTS}
-
-
-class JobReader(Protocol):
-    """What is needed of a cluster; see cluster.Cluster."""
-
-    def select_job(self, namespace: str, name: str) -> Selection:
-        """The one Job of that name."""
-
-    def select_pods(self, namespace: str, labels: str) -> Selection:
-        """The pods that a label selector finds."""
-
-    def list_selected(self, selection: Selection) -> tuple[list[Json], str]:
-        """All objects now, and the version to watch from."""
-
-    def watch(self, selection: Selection, version: str) -> Iterator[Json]:
-        """The watch events since then."""
-
-    def list_events(self, namespace: str, uid: str) -> list[Json]:
-        """The newest events about one object."""
-
-
-class PodObserver(Protocol):
-    """Whoever shows the containers' output."""
-
-    def see(self, pod: Pod, *, gone: bool = False) -> None:
-        """A pod is new or has changed, or was deleted."""
+_RIGHTS = {Subject.PODS: Right.PODS, Subject.EVENTS: Right.EVENTS}
 
 
 class Reporter(Protocol):
-    """Whoever tells people, and remembers what is known."""
+    """Receives what happens to the Job, to show and to record it."""
 
     def state(self, sentence: str) -> None:
-        """What the Job waits for or does, whenever that changes."""
+        """The Job's state has changed: what it does or waits for."""
 
     def alive(self, sentence: str) -> None:
-        """The same sentence again, as a sign of life."""
+        """The Job's state is still the same after a while."""
 
     def trouble(self, problem: Problem) -> None:
-        """What keeps the Job from running and can't heal by itself; once each."""
+        """A problem keeps the Job from running and does not pass by itself; called once for each."""
 
     def held_up(self, problem: Problem | None) -> None:
-        """The gravest of these as things stand now; None while there is none, or none any more."""
+        """The gravest of these problems now; None while there is none."""
 
     def missing(self, right: Right) -> None:
-        """A right is missing; once each."""
+        """A right is missing; called once for each."""
 
 
 @dataclass
-class Unwatchable(Exception):  # noqa: N818  names what it is
-    """The cluster has refused for long to let us see the Job."""
+class Unwatchable(Exception):  # noqa: N818  names the state of the Job
+    """The cluster has refused to show the Job for longer than `Timeouts.refusal`."""
 
     error: ApiError | NoAnswer
 
 
-class Inbox:
-    """The news, in order of arrival, from any thread."""
+class UpdateQueue:
+    """The updates of all threads, in the order of arrival."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[About, News]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Subject, Update]] = queue.SimpleQueue()
 
-    def put(self, about: About, news: News) -> None:
-        """Add some."""
-        self._queue.put((about, news))
+    def put(self, subject: Subject, update: Update) -> None:
+        """Add an update."""
+        self._queue.put((subject, update))
 
-    def get(self, seconds: float) -> tuple[About, News] | None:
-        """The next; None if none comes in time."""
+    def get(self, seconds: float) -> tuple[Subject, Update] | None:
+        """The next update; None if none comes within `seconds`."""
         try:
             return self._queue.get(timeout=max(seconds, 0))
         except queue.Empty:
@@ -142,56 +112,57 @@ class Inbox:
 
 
 class JobSnapshot:
-    """What is known of the Job, as the news tell it. No I/O."""
+    """The Job, its pods and its events, as the updates so far show them. No I/O."""
 
-    def __init__(self, job: JobRef, env_values: frozenset[str] = frozenset(), *, shows_output: bool = True) -> None:
-        """Without a UID in `job`, the Job is the first one seen with its name."""
-        self._uid = job.uid
+    def __init__(self, ref: JobRef, env_values: frozenset[str] = frozenset(), *, shows_output: bool = True) -> None:
+        """Without a UID in `ref`, the Job is the first one seen with its name."""
+        self._uid = ref.uid
         self._env_values = env_values
         self._shows_output = shows_output
         self.job = Job()
         self.pod_selector = ""
         """The label selector of the Job's pods; empty until the Job was seen."""
         self.gone = False
-        self.lost: Lost | None = None
+        self.error: WatchError | None = None
+        """The last answer about the Job, if it was an error."""
         self._pods: dict[str, Pod] = {}
         self._present: set[str] = set()
         self._events: dict[str, Event] = {}
 
     @property
     def uid(self) -> str:
-        """The Job's."""
+        """The Job's UID; empty while it is unknown."""
         return self._uid or self.job.uid
 
-    def learn(self, about: About, news: News) -> Iterable[tuple[Pod, bool]]:
-        """Take in the news; the pods that are new, have changed or, if True stands beside them, are gone."""
-        match about, news:
-            case About.JOB, Lost():
-                self.lost = news
-            case About.JOB, Listed(objects):
-                self._see_job(next(iter(objects), None), gone=False)
-            case About.JOB, Changed(found, gone):
-                self._see_job(found, gone=gone)
-            case About.PODS, Listed(objects):
-                ours = [self._parsed(pod) for pod in objects if manifest.owns(self.uid, pod)]
-                before, self._present = self._present, {pod.uid for pod in ours}
+    def update(self, subject: Subject, update: Update) -> Iterable[tuple[Pod, bool]]:
+        """Take in an update; the pods that are new or have changed, each with whether it is gone."""
+        match subject, update:
+            case Subject.JOB, WatchError():
+                self.error = update
+            case Subject.JOB, Listed(objects):
+                self._update_job(next(iter(objects), None), gone=False)
+            case Subject.JOB, Changed(found, gone):
+                self._update_job(found, gone=gone)
+            case Subject.PODS, Listed(objects):
+                pods = [self._parsed(pod) for pod in objects if manifest.owns(self.uid, pod)]
+                before, self._present = self._present, {pod.uid for pod in pods}
                 missed = [(self._pods[uid], True) for uid in before - self._present]
-                self._remember(ours)
-                return [*missed, *((pod, False) for pod in ours)]
-            case About.PODS, Changed(found, gone) if manifest.owns(self.uid, found):
+                self._remember(pods)
+                return [*missed, *((pod, False) for pod in pods)]
+            case Subject.PODS, Changed(found, gone) if manifest.owns(self.uid, found):
                 pod = self._parsed(found)
                 (self._present.discard if gone else self._present.add)(pod.uid)
                 self._remember([pod])
                 return [(pod, gone)]
-            case About.EVENTS, Listed(objects):
+            case Subject.EVENTS, Listed(objects):
                 self._events |= {status.uid(event): status.event(event) for event in objects}
                 self._events = dict(list(self._events.items())[-_MOST_EVENTS:])
         return ()
 
-    def _see_job(self, found: Json | None, *, gone: bool) -> None:
-        self.lost = None
+    def _update_job(self, found: Json | None, *, gone: bool) -> None:
+        self.error = None
         if found is None or (self.uid and status.uid(found) != self.uid):
-            self.gone = True  # a namesake is another Job
+            self.gone = True  # another Job of the same name does not count
             return
         self.job = status.job(found)
         self.pod_selector = manifest.pod_selector(found)
@@ -200,23 +171,23 @@ class JobSnapshot:
     def _parsed(self, pod: Json) -> Pod:
         return status.pod(pod, shows_output=self._shows_output)
 
-    def _remember(self, seen: list[Pod]) -> None:
-        self._pods |= {pod.uid: pod for pod in seen}
+    def _remember(self, pods: list[Pod]) -> None:
+        self._pods |= {pod.uid: pod for pod in pods}
         past = [uid for uid in self._pods if uid not in self._present]
-        for uid in past[: max(len(past) - _MOST_REMEMBERED, 0)]:
+        for uid in past[: max(len(past) - _MOST_GONE_PODS, 0)]:
             del self._pods[uid]
 
     @property
     def view(self) -> View:
-        """For diagnosis; those that are gone tell what happened to them."""
+        """The present state, for diagnosis; it includes the pods that were deleted last."""
         return View(self.job, tuple(self._pods.values()), tuple(self._events.values()), self._env_values)
 
-    def verdict(self, wait_for: WaitFor) -> tuple[Result, TerminalCondition | None] | None:
-        """Whether that decides. An end that was seen stands, whatever is deleted afterwards."""
-        ended = self.job.terminal_condition
-        if ended:
+    def decision(self, wait_for: WaitFor) -> tuple[Result, TerminalCondition | None] | None:
+        """The result, once it is certain. After the Job has ended, its deletion changes nothing."""
+        end = self.job.terminal_condition
+        if end:
             good = Result.STARTED if wait_for is WaitFor.STARTED else Result.SUCCEEDED
-            return (good if ended.succeeded else Result.FAILED), ended
+            return (good if end.succeeded else Result.FAILED), end
         if self.gone:
             return Result.DELETED, None
         if wait_for is WaitFor.STARTED and status.has_started(self.job, self._pods.values()):
@@ -225,265 +196,209 @@ class JobSnapshot:
 
     @property
     def unexplained(self) -> tuple[str, ...]:
-        """The UIDs of what events may tell more about: pods that don't run, and the Job where there are too few."""
+        """The UIDs of objects whose events may explain why nothing runs: pending pods, and the Job itself."""
         present = [self._pods[uid] for uid in self._present]
-        stuck = [pod.uid for pod in present if pod.phase in {"", "Pending"}]
-        about_job = [self.uid] if self.uid and (stuck or not present) else []
-        return (*about_job, *stuck[:_MOST_LOOKED_AT])
+        pending = [pod.uid for pod in present if pod.phase in {"", "Pending"}]
+        about_job = [self.uid] if self.uid and (pending or not present) else []
+        return (*about_job, *pending[:_MOST_POLLED_PODS])
 
     @property
     def failed_pods(self) -> tuple[str, ...]:
         """The UIDs of the pods that failed last."""
         failed = [pod.uid for pod in self._pods.values() if pod.phase == "Failed"]
-        return tuple(failed[-_MOST_LOOKED_AT:])
+        return tuple(failed[-_MOST_POLLED_PODS:])
 
 
 class Rights:
-    """Which are missing. One that was there before is not, just since an API server that starts refuses everybody."""
+    """The rights that are missing.
 
-    def __init__(self, clock: Clock) -> None:
+    A right that was there before counts as missing after `seconds` of refusals only: an API server that starts
+    refuses everybody at first.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
+        self._seconds = seconds
         self.missing: set[Right] = set()
         self._listed: set[Right] = set()
-        self._refused_at: dict[Right, float | None] = {}
-        """Of those that were there: since when not, if so."""
+        self._refused_since: dict[Right, float | None] = {}
+        """Has each right that was there; None while it is not refused."""
 
-    def learn(self, right: Right, news: News) -> bool:
-        """Whether these news are the first to tell that the right is missing."""
+    def update(self, right: Right, update: Update) -> bool:
+        """Take in an update; whether it is the first one to show that the right is missing."""
         # Pods that can be listed may still not be watched; events are never watched.
-        was_there = right is Right.EVENTS or right in self._refused_at
-        match news:
-            case Changed() | Listed() if was_there or isinstance(news, Changed):
+        was_there = right is Right.EVENTS or right in self._refused_since
+        match update:
+            case Changed() | Listed() if was_there or isinstance(update, Changed):
                 self.missing.discard(right)
-                self._refused_at[right] = None
-            case Lost(ApiError(status=403)) if right not in self.missing:
-                if right in self._listed and not news.after_listing:
-                    self._refused_at.setdefault(right, None)
-                if self._is_believed(right):
+                self._refused_since[right] = None
+            case WatchError(ApiError(status=403)) if right not in self.missing:
+                if right in self._listed and not update.after_listing:
+                    self._refused_since.setdefault(right, None)
+                if self._is_certain(right):
                     self.missing.add(right)
                     return True
-        if isinstance(news, Listed):
+        if isinstance(update, Listed):
             self._listed.add(right)
         return False
 
-    def _is_believed(self, right: Right) -> bool:
-        if right not in self._refused_at:
+    def _is_certain(self, right: Right) -> bool:
+        if right not in self._refused_since:
             return True
         now = self._clock.monotonic()
-        since = self._refused_at[right]
+        since = self._refused_since[right]
         if since is None:
-            since = self._refused_at[right] = now
-        return now - since >= HOPELESS_SECONDS
+            since = self._refused_since[right] = now
+        return now - since >= self._seconds
 
 
 class Follow:
-    """One Job, from its creation on."""
+    """Follows one Job, from its creation on.
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it works with
+    `tailer` shows the containers' output, if it may be shown; `env_values` are left out of the cluster's messages.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  its collaborators
         self,
-        api: JobReader,
-        job: JobRef,
+        api: KubeApi,
+        ref: JobRef,
         wait_for: WaitFor,
         reporter: Reporter,
-        tails: PodObserver | None,
+        tailer: LogTailer | None,
         clock: Clock,
+        timeouts: Timeouts,
         env_values: frozenset[str],
-        inbox: Inbox | None = None,
+        updates: UpdateQueue | None = None,
     ) -> None:
         self._api = api
-        self._job = job
+        self._ref = ref
         self._wait_for = wait_for
         self._reporter = reporter
-        self._tails = tails
+        self._tailer = tailer
         self._clock = clock
-        self._inbox = inbox or Inbox()
-        self._known = JobSnapshot(job, env_values, shows_output=tails is not None)
-        self._watches: dict[About, Watch] = {}
-        self._looker: _EventLooker | None = None
-        self._said = ""
-        self._said_at = clock.monotonic()
-        self._told: set[tuple[str, str]] = set()
-        self._rights = Rights(clock)
-        self._lost_at: float | None = None
+        self._timeouts = timeouts
+        self._updates = updates or UpdateQueue()
+        self._snapshot = JobSnapshot(ref, env_values, shows_output=tailer is not None)
+        self._watches: dict[Subject, Watch] = {}
+        self._event_poller: EventPoller | None = None
+        self._state = ""
+        self._state_at = clock.monotonic()
+        self._reported: set[tuple[str, str]] = set()
+        self._rights = Rights(clock, timeouts.refusal)
+        self._failing_since: float | None = None
 
     def until_decided(self) -> tuple[Result, TerminalCondition | None]:
-        """The result as soon as it is certain. Raises Unwatchable."""
-        self._start(About.JOB, self._api.select_job(self._job.namespace, self._job.name))
+        """Wait until the result is certain. Raises Unwatchable."""
+        self._watch(Subject.JOB, self._api.select_job(self._ref.namespace, self._ref.name))
         while True:
-            message = self._inbox.get(self._seconds_to_wait())
+            message = self._updates.get(self._seconds_to_wait())
             while message:
-                self._learn(*message)
-                decided = self._known.verdict(self._wait_for)
-                if decided:
+                self._take(*message)
+                decision = self._snapshot.decision(self._wait_for)
+                if decision:
                     self._stop()
-                    return decided
-                message = self._inbox.get(0)  # a hundred pods change at once: what holds now is told, not each step
-            self._give_up_if_hopeless()
-            if self._known.pod_selector:
+                    return decision
+                message = self._updates.get(0)  # a hundred pods may change at once: report the last state alone
+            self._check_refusal()
+            if self._snapshot.pod_selector:
                 self._watch_pods()
                 self._report()
 
     def last_look(self, *, explain: bool) -> View:
-        """All that is known, after looking at the pods once more, and to `explain` a failure at events.
-
-        A watch may lag behind another.
-        """
-        if self._known.pod_selector and Right.PODS not in self._rights.missing:
-            selection = self._api.select_pods(self._job.namespace, self._known.pod_selector)
-            self._last(About.PODS, lambda: self._api.list_selected(selection)[0])
+        """Get the pods once more, since one watch may lag behind another; to `explain` a failure, events as well."""
+        if self._snapshot.pod_selector and Right.PODS not in self._rights.missing:
+            selection = self._api.select_pods(self._ref.namespace, self._snapshot.pod_selector)
+            self._ask_once(Subject.PODS, lambda: self._api.list_selected(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
-            for uid in (self._known.uid, *self._known.failed_pods):
-                self._last(About.EVENTS, partial(self._api.list_events, self._job.namespace, uid))
-        return self._known.view
+            for uid in (self._snapshot.uid, *self._snapshot.failed_pods):
+                self._ask_once(Subject.EVENTS, partial(self._api.list_events, self._ref.namespace, uid))
+        return self._snapshot.view
 
     @property
     def view(self) -> View:
-        """What is known now."""
-        return self._known.view
-
-    # --- the loop's parts
+        """The present state."""
+        return self._snapshot.view
 
     def _seconds_to_wait(self) -> float:
-        return min(_LOOK_SECONDS, self._said_at + SIGN_OF_LIFE_SECONDS - self._clock.monotonic())
+        return min(_CHECK_SECONDS, self._state_at + _REPEAT_SECONDS - self._clock.monotonic())
 
-    def _learn(self, about: About, news: News) -> None:
-        for pod, gone in self._known.learn(about, news):
-            if self._tails:
-                self._tails.see(pod, gone=gone)
-        if not self._known.lost:
-            self._lost_at = None
-        elif self._lost_at is None:
-            self._lost_at = self._clock.monotonic()
-        if about in _RIGHTS and self._rights.learn(_RIGHTS[about], news):
-            self._reporter.missing(_RIGHTS[about])
-        if self._looker:
-            self._looker.look_at(self._known.unexplained)
+    def _take(self, subject: Subject, update: Update) -> None:
+        for pod, gone in self._snapshot.update(subject, update):
+            if self._tailer:
+                self._tailer.update(pod, gone=gone)
+        if not self._snapshot.error:
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
+        if subject in _RIGHTS and self._rights.update(_RIGHTS[subject], update):
+            self._reporter.missing(_RIGHTS[subject])
+        if self._event_poller:
+            self._event_poller.poll(self._snapshot.unexplained)
 
-    def _give_up_if_hopeless(self) -> None:
-        if not self._known.lost:
+    def _check_refusal(self) -> None:
+        if not self._snapshot.error:
             return
-        error = self._known.lost.error
-        final = error.status in _HOPELESS if isinstance(error, ApiError) else error.cause.is_final
-        if final and self._lost_for() >= HOPELESS_SECONDS:
+        error = self._snapshot.error.error
+        is_refusal = error.status in _REFUSALS if isinstance(error, ApiError) else error.cause.is_final
+        if is_refusal and self._failing_for() >= self._timeouts.refusal:
             self._stop()
             raise Unwatchable(error)
 
     def _watch_pods(self) -> None:
-        if About.PODS in self._watches:
+        if Subject.PODS in self._watches:
             return
-        self._start(About.PODS, self._api.select_pods(self._job.namespace, self._known.pod_selector))
-        self._looker = _EventLooker(
-            lambda uid: self._api.list_events(self._job.namespace, uid),
-            lambda news: self._inbox.put(About.EVENTS, news),
+        self._watch(Subject.PODS, self._api.select_pods(self._ref.namespace, self._snapshot.pod_selector))
+        self._event_poller = EventPoller(
+            partial(self._api.list_events, self._ref.namespace),
+            partial(self._updates.put, Subject.EVENTS),
             self._clock,
         )
-        self._looker.start()
+        self._event_poller.start()
 
     def _report(self) -> None:
         now = self._clock.now()
-        view = self._known.view
+        view = self._snapshot.view
         sentence = job_state.waiting(view, now)
-        if self._known.lost and self._lost_for() >= SIGN_OF_LIFE_SECONDS:
+        if self._snapshot.error and self._failing_for() >= _REPEAT_SECONDS:
             sentence = f"The cluster does not answer for now. The last that is known: {sentence}"
-        if sentence != self._said:
+        if sentence != self._state:
             self._reporter.state(sentence)
-            self._said, self._said_at = sentence, self._clock.monotonic()
-        elif self._clock.monotonic() - self._said_at >= SIGN_OF_LIFE_SECONDS:
+            self._state, self._state_at = sentence, self._clock.monotonic()
+        elif self._clock.monotonic() - self._state_at >= _REPEAT_SECONDS:
             self._reporter.alive(sentence)
-            self._said_at = self._clock.monotonic()
+            self._state_at = self._clock.monotonic()
         lasting = [each.problem for each in job_state.blockers(view, now) if each.lasting]
         self._reporter.held_up(lasting[0] if lasting else None)
         for problem in lasting:
             key = (problem.reason, problem.what)
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 self._reporter.trouble(problem)
 
-    def _lost_for(self) -> float:
-        return 0.0 if self._lost_at is None else self._clock.monotonic() - self._lost_at
+    def _failing_for(self) -> float:
+        return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
 
-    def _start(self, about: About, selection: Selection) -> None:
-        watch = Watch(_Selected(self._api, selection), lambda news: self._inbox.put(about, news), self._clock)
-        self._watches[about] = watch
+    def _watch(self, subject: Subject, selection: Selection) -> None:
+        watch = Watch(self._api, selection, partial(self._updates.put, subject), self._clock)
+        self._watches[subject] = watch
         watch.start()
 
     def _stop(self) -> None:
         for watch in self._watches.values():
             watch.stop()
-        if self._looker:
-            self._looker.stop()
+        if self._event_poller:
+            self._event_poller.stop()
 
-    def _last(self, about: About, ask: Callable[[], list[Json]]) -> None:
-        """One more answer, if it comes in time."""
-        answers: queue.SimpleQueue[News] = queue.SimpleQueue()
+    def _ask_once(self, subject: Subject, ask: Callable[[], list[Json]]) -> None:
+        """Take in one more answer, if it comes within `Timeouts.last_look`."""
+        answers: queue.SimpleQueue[Update] = queue.SimpleQueue()
 
         def run() -> None:
             try:
                 answers.put(Listed(tuple(ask())))
-            except Exception as error:  # noqa: BLE001  a traceback would print foreign text past the one writer
-                answers.put(Lost.by(error))
+            except Exception as error:  # noqa: BLE001  a traceback would print foreign text to the log unescaped
+                answers.put(WatchError.of(error))
 
         threading.Thread(target=run, daemon=True).start()
         with suppress(queue.Empty):
-            self._learn(about, answers.get(timeout=LAST_LOOK_SECONDS))
-
-
-@dataclass(frozen=True)
-class _Selected:
-    """One selection of a cluster's objects, as a Watch wants it."""
-
-    api: JobReader
-    selection: Selection
-
-    def snapshot(self) -> tuple[list[Json], str]:
-        return self.api.list_selected(self.selection)
-
-    def changes(self, version: str) -> Iterator[Json]:
-        return self.api.watch(self.selection, version)
-
-
-class _EventLooker:
-    """Asks for the events of what is not explained otherwise; more and more seldom while that stays the same."""
-
-    def __init__(self, ask: Callable[[str], list[Json]], tell: Callable[[News], None], clock: Clock) -> None:
-        self._ask = ask
-        self._tell = tell
-        self._clock = clock
-        self._wanted: tuple[str, ...] = ()
-        self._looked_at = clock.monotonic()
-        self._changed = threading.Event()
-        self._stopped = False
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._changed.set()
-
-    def look_at(self, uids: tuple[str, ...]) -> None:
-        if set(uids) != set(self._wanted):
-            self._wanted = uids
-            self._changed.set()
-
-    def _run(self) -> None:
-        looks, was_let_in = 0, False
-        while True:
-            pause = _EVENT_PAUSES[min(looks, len(_EVENT_PAUSES) - 1)] if self._wanted else None
-            if self._changed.wait(pause):
-                self._changed.clear()
-                looks = 0
-                if self._stopped:
-                    return
-                if self._clock.monotonic() - self._looked_at < _LONGEST_CALM_SECONDS:
-                    continue  # what began just now explains itself most often
-            looks += 1
-            self._looked_at = self._clock.monotonic()
-            for uid in self._wanted:
-                try:
-                    self._tell(Listed(tuple(self._ask(uid))))
-                    was_let_in = True
-                except Exception as error:  # noqa: BLE001  as above
-                    self._tell(Lost.by(error))
-                    if isinstance(error, ApiError) and error.status == 403 and not was_let_in:
-                        return
+            self._take(subject, answers.get(timeout=self._timeouts.last_look))

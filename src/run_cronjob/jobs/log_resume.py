@@ -1,8 +1,9 @@
-r"""Pure: a container's log as the API tells it (`<RFC 3339> text\n`) -> lines to show, and where to go on after a cut.
+r"""Reads a container's log across interrupted streams, and makes lines to show of it. No I/O.
 
-The API resumes by `sinceTime`, of which the API server passes on whole seconds only. What it sends then is laid over
-what was seen since that second, byte for byte: only what lies behind is new. Timestamps alone would not do, since many
-lines may bear the same, and those of stdout and stderr may stand out of order in one log.
+Each line of the API's answer is `<RFC 3339 timestamp> text\n`. The API resumes a log by `sinceTime`, of which the API
+server passes on whole seconds only. So each answer repeats bytes that were read before. They are compared by length and
+checksum, and only the bytes behind them are new. Timestamps alone can't tell: many lines may have the same one, and the
+lines of stdout and stderr may stand out of order in one log.
 """
 
 from __future__ import annotations
@@ -17,65 +18,65 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LINE_LENGTH = 16_000
-"""GitHub's live log shows 1,024 characters of a line, the one that it keeps all of them."""
-_HELD_BYTES = 4 * LINE_LENGTH
-"""Of a line whose end is not in yet; what comes beyond is counted."""
+"""Characters of a line that are shown. GitHub's live log shows 1,024 of them; the stored log keeps all."""
+_BUFFER_BYTES = 4 * LINE_LENGTH
+"""Kept of a line that has no end yet; the bytes after that are only counted."""
 _HEAD_BYTES = 256
 _TAIL_BYTES = 4096
-_SAID_BYTES = 500
+_MESSAGE_BYTES = 500
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d) ")
 _LONGEST_STAMP = len("2026-11-23T04:05:06.123456789+02:00 ")
 _SHOWN_STAMP = re.compile(_STAMP.pattern.decode())
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-"""Colours, cursor movements and titles, which only a terminal understands (ECMA-48: CSI, OSC, the rest)."""
+"""Colours, cursor movements and titles for terminals (ECMA-48: CSI, OSC, the rest)."""
 
 
-class Differs(Exception):  # noqa: N818  names what was found
-    """The API sends another log than the one that was seen, or one whose beginning is gone."""
+class Mismatch(Exception):  # noqa: N818  no error: the caller resumes elsewhere
+    """The answer does not continue the log read so far: it is another log, or the log's beginning is gone."""
 
 
 @dataclass
-class Mark:
-    """A stretch of the log, from a place that the API can be asked for up to the last byte seen."""
+class Checkpoint:
+    """A place to resume from, and the length and checksum of all bytes read since."""
 
     since: str
-    """What to ask for; empty for all there is."""
+    """The `sinceTime` to request; empty for the whole log."""
     length: int = 0
     checksum: int = 0
     head: bytes = b""
 
-    def add(self, seen: bytes) -> None:
-        """Make the stretch longer."""
+    def add(self, read: bytes) -> None:
+        """Take in the bytes that were read next."""
         if len(self.head) < _HEAD_BYTES:
-            self.head += seen[: _HEAD_BYTES - len(self.head)]
-        self.length += len(seen)
-        self.checksum = zlib.crc32(seen, self.checksum)
+            self.head += read[: _HEAD_BYTES - len(self.head)]
+        self.length += len(read)
+        self.checksum = zlib.crc32(read, self.checksum)
 
 
 class SeenLog:
-    """How much of one log was seen: `marks` are the places to resume from, the nearest first.
+    """The part of one log that was read so far; `checkpoints` are the places to resume from, the nearest first.
 
     The nearest is the beginning of the second before the last one, since a line may stand behind a younger one.
     """
 
     def __init__(self) -> None:
-        self.marks = [Mark("")]
-        self._next: Mark | None = None
+        self.checkpoints = [Checkpoint("")]
+        self._next: Checkpoint | None = None
         """The beginning of the last second."""
         self._second = b""
         self._near = b"\n"
-        """What may be the beginning of a line's timestamp, and the line feed before it."""
+        """The last bytes, where a line's timestamp may begin, with the line feed before it."""
         self._stamp = b""
-        """The youngest one, and some bytes up to the last one: what is left to go by when the marks fail."""
+        """The latest timestamp; with the log's last bytes, it is used when no checkpoint fits."""
         self._tail = b""
 
-    def add(self, seen: bytes) -> None:
-        """These bytes came next."""
-        for mark in [*self.marks, *filter(None, [self._next])]:
-            mark.add(seen)
-        self._tail = (self._tail + seen[-_TAIL_BYTES:])[-_TAIL_BYTES:]
-        near = self._near + seen
+    def add(self, read: bytes) -> None:
+        """Take in the bytes that were read next."""
+        for checkpoint in [*self.checkpoints, *filter(None, [self._next])]:
+            checkpoint.add(read)
+        self._tail = (self._tail + read[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+        near = self._near + read
         self._near = near[-_LONGEST_STAMP:]
         newline = near.rfind(b"\n", 0, -_LONGEST_STAMP)
         stamp = _STAMP.match(near, newline + 1)
@@ -85,116 +86,116 @@ class SeenLog:
         if stamp[1] == self._second:
             return
         self._second = stamp[1]
-        self.marks[:-1] = filter(None, [self._next])
-        self._next = Mark((stamp[1] + stamp[3]).decode())
+        self.checkpoints[:-1] = filter(None, [self._next])
+        self._next = Checkpoint((stamp[1] + stamp[3]).decode())
         self._next.add(near[near.find(b"\n" + stamp[1]) + 1 :])
 
-    def lose(self) -> Gap:
-        """What comes next does not join on to what was seen: begin anew behind that."""
-        self.marks = [Mark(self.marks[0].since)]
+    def skip_gap(self) -> GapFilter:
+        """Start again behind the bytes read so far, after an answer that does not continue them."""
+        self.checkpoints = [Checkpoint(self.checkpoints[0].since)]
         self._next = None
-        return Gap(self._stamp, self._tail)
+        return GapFilter(self._stamp, self._tail)
 
 
 class Overlap:
-    """Takes one answer of the API, asked for from `mark` on, and gives what is new in it."""
+    """Leaves out the beginning of one answer, resumed from `checkpoint`, that was read before."""
 
-    def __init__(self, mark: Mark) -> None:
-        self._left = mark.length
-        self._wanted = mark.checksum
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._left = checkpoint.length
+        self._expected = checkpoint.checksum
         self._checksum = 0
-        self._head = mark.head
-        self._got = b""
-        self._joining = bool(mark.since)
+        self._head = checkpoint.head
+        self._received = b""
+        self._may_begin_within_line = bool(checkpoint.since)
         self._at_line_start = True
-        self._held = b""
+        self._buffer = b""
 
     @property
-    def is_joined(self) -> bool:
-        """Whether the answer has come to where what was seen ends."""
+    def has_caught_up(self) -> bool:
+        """Whether the answer has reached the end of the bytes read before."""
         return not self._left
 
     @property
-    def said(self) -> str:
-        """What the kubelet said in its own words at the end of the answer; empty, nearly always."""
-        return self._held[:_SAID_BYTES].decode(errors="replace").strip()
+    def kubelet_error(self) -> str:
+        """An error message of the kubelet at the end of the answer; nearly always empty."""
+        return self._buffer[:_MESSAGE_BYTES].decode(errors="replace").strip()
 
     def take(self, sent: bytes) -> bytes:
-        """The new bytes in what was `sent` next. Raises Differs where the answer does not continue what was seen."""
-        sent = self._held + sent if self._held else sent
-        self._held = b""
-        if self._joining:
+        """The new bytes in `sent`, the answer's next bytes. Raises Mismatch if they don't continue the log."""
+        sent = self._buffer + sent if self._buffer else sent
+        self._buffer = b""
+        if self._may_begin_within_line:
             sent = self._from_first_line(sent)
         last = sent.rfind(b"\n") + 1
-        # Every line begins with a timestamp. Words without one that nothing follows are an error of the kubelet's,
-        # which it found when it had begun to answer (pkg/kubelet/server, getContainerLogs).
+        # Every line begins with a timestamp. Text without one at the end of an answer is an error that the kubelet
+        # met after it had begun to answer (pkg/kubelet/server, getContainerLogs).
         if (last or self._at_line_start) and sent[last:] and not sent[last : last + 1].isdigit():
-            sent, self._held = sent[:last], sent[last:]
-            if len(self._held) > _HELD_BYTES:
-                sent, self._held = sent + self._held, b""
+            sent, self._buffer = sent[:last], sent[last:]
+            if len(self._buffer) > _BUFFER_BYTES:
+                sent, self._buffer = sent + self._buffer, b""
         if sent:
             self._at_line_start = sent.endswith(b"\n")
-        return self._behind_the_known(sent)
+        return self._new_part(sent)
 
     def _from_first_line(self, sent: bytes) -> bytes:
-        """`sent` without the rest of a line that began before the time asked for; its timestamp is left out too."""
+        """`sent` without the rest of a line that began before the requested time; that rest has no timestamp."""
         if not _STAMP.match(sent):
             newline = sent.find(b"\n")
             if newline < 0:
-                self._held = sent[:_SAID_BYTES]  # not to be known yet, or to be dropped
+                self._buffer = sent[:_MESSAGE_BYTES]  # incomplete yet, or to be dropped
                 return b""
             sent = sent[newline + 1 :]
-        self._joining = False
+        self._may_begin_within_line = False
         return sent
 
-    def _behind_the_known(self, sent: bytes) -> bytes:
+    def _new_part(self, sent: bytes) -> bytes:
         if not self._left:
             return sent
         known, new = sent[: self._left], sent[self._left :]
-        if len(self._got) < len(self._head):
-            self._got += known[: len(self._head) - len(self._got)]
-            if not self._head.startswith(self._got):
-                raise Differs
+        if len(self._received) < len(self._head):
+            self._received += known[: len(self._head) - len(self._received)]
+            if not self._head.startswith(self._received):
+                raise Mismatch
         self._checksum = zlib.crc32(known, self._checksum)
         self._left -= len(known)
-        if not self._left and self._checksum != self._wanted:
-            raise Differs
+        if not self._left and self._checksum != self._expected:
+            raise Mismatch
         return new
 
 
-class Gap:
-    """Leaves out, where a log's beginning is gone, the lines that were seen before it went."""
+class GapFilter:
+    """Leaves out lines that were read before, in a log whose beginning is gone."""
 
     def __init__(self, stamp: bytes, tail: bytes) -> None:
         lines = tail.split(b"\n")
-        moments = [moment for line in [stamp, *lines] if (moment := _moment(line))]
-        self._last = max(moments, default=(0.0, 0))
-        self._seen = {line for line in lines if _moment(line) == self._last}
-        self._held = b""
+        times = [time for line in [stamp, *lines] if (time := _timestamp(line))]
+        self._last = max(times, default=(0.0, 0))
+        self._seen = {line for line in lines if _timestamp(line) == self._last}
+        self._buffer = b""
         self._is_over = False
 
     def take(self, new: bytes) -> bytes:
-        """What of it was not seen."""
+        """The part of `new` that was not read before."""
         if self._is_over:
             return new
-        *lines, self._held = (self._held + new).split(b"\n")
+        *lines, self._buffer = (self._buffer + new).split(b"\n")
         for index, line in enumerate(lines):
-            if self._is_unseen(line):
+            if self._is_unread(line):
                 self._is_over = True
-                return b"\n".join([*lines[index:], self._held])
-        if len(self._held) > _HELD_BYTES and self._is_unseen(self._held):
+                return b"\n".join([*lines[index:], self._buffer])
+        if len(self._buffer) > _BUFFER_BYTES and self._is_unread(self._buffer):
             self._is_over = True
-            return self._held
-        self._held = self._held[:_HELD_BYTES]
+            return self._buffer
+        self._buffer = self._buffer[:_BUFFER_BYTES]
         return b""
 
-    def _is_unseen(self, line: bytes) -> bool:
-        moment = _moment(line)
-        return moment is not None and moment >= self._last and line not in self._seen
+    def _is_unread(self, line: bytes) -> bool:
+        time = _timestamp(line)
+        return time is not None and time >= self._last and line not in self._seen
 
 
-def _moment(line: bytes) -> tuple[float, int] | None:
-    """What the line's timestamp says, in whole seconds and nanoseconds."""
+def _timestamp(line: bytes) -> tuple[float, int] | None:
+    """The line's timestamp: seconds since the epoch, and nanoseconds."""
     stamp = _STAMP.match(line)
     if not stamp:
         return None
@@ -202,49 +203,49 @@ def _moment(line: bytes) -> tuple[float, int] | None:
     return seconds, int((stamp[2] or b".0")[1:].ljust(9, b"0"))
 
 
-class Lines:
-    """Cuts a log into lines to show, without their timestamps. Of a line of any length little is held."""
+class LineSplitter:
+    """Splits a log into lines to show, without their timestamps; of a long line, only the beginning is kept."""
 
-    def __init__(self, public: Callable[[str], str]) -> None:
-        """`public` strikes secrets, which must happen before a line is cut."""
-        self._public = public
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        """`redact` masks secrets; a line is cut after that, or half a secret could remain."""
+        self._redact = redact
         self._rest = b""
         self._dropped = 0
 
     def take(self, new: bytes) -> list[str]:
-        """The lines that end in what comes next."""
+        """The lines that end in `new`, the log's next bytes."""
         if self._dropped:
-            beyond, newline, new = new.partition(b"\n")
-            self._hold(beyond)
+            rest, newline, new = new.partition(b"\n")
+            self._keep(rest)
             return [*self.end(), *self.take(new)] if newline else []
         if self._rest:
             new = self._rest + new
         end = new.rfind(b"\n")
         self._rest = b""
-        self._hold(new[end + 1 :])
+        self._keep(new[end + 1 :])
         return self._shown(new[:end].decode(errors="replace")) if end >= 0 else []
 
-    def _hold(self, more: bytes) -> None:
+    def _keep(self, more: bytes) -> None:
         overwritten = more.rfind(b"\r", 0, -1)
-        if overwritten >= 0 and (self._dropped or len(more) > _HELD_BYTES):
-            # A long-lived progress bar: what counts is its last state.
+        if overwritten >= 0 and (self._dropped or len(more) > _BUFFER_BYTES):
+            # A progress bar that has been redrawn many times: only its last state counts.
             self._rest, self._dropped, more = b"", 0, more[overwritten:]
-        room = _HELD_BYTES - len(self._rest)
-        self._rest += more[:room]
-        self._dropped += len(more[room:])
+        free = _BUFFER_BYTES - len(self._rest)
+        self._rest += more[:free]
+        self._dropped += len(more[free:])
 
     def end(self) -> list[str]:
-        """What is there of a line that does not end."""
+        """The last line, if it has no line feed."""
         rest, dropped = self._rest.decode(errors="replace"), self._dropped
         self._rest, self._dropped = b"", 0
         return self._shown(rest, dropped) if rest else []
 
     def _shown(self, text: str, dropped: int = 0) -> list[str]:
-        lines = _without_stamps(text)
+        lines = _without_timestamps(text)
         if "\x1b" in text:
             lines = [_ESCAPES.sub("", line) for line in lines]
         if "\r" in text:
-            lines = [_settled(line) for line in lines]
+            lines = [_final_state(line) for line in lines]
         if dropped or len(max(lines, key=len)) > LINE_LENGTH:
             lines = [self._cut(line, dropped) for line in lines]
         return lines
@@ -252,88 +253,89 @@ class Lines:
     def _cut(self, line: str, dropped: int) -> str:
         if len(line) <= LINE_LENGTH and not dropped:
             return line
-        line = self._public(line)
+        line = self._redact(line)
         more = len(line[LINE_LENGTH:].encode(errors="replace")) + dropped
         return f"{line[:LINE_LENGTH]}… ({more:,} more bytes are not shown)" if more else line
 
 
 class Log:
-    """One container's log, whole, however often it is cut on the way: ask for `since`, `begin`, `take` what comes.
+    """One container's log, whole, however often its stream is interrupted.
 
-    Where `take` raises Differs, ask again as long as `differs` finds another place to begin at, else `lose`.
+    For each request, ask for `since`, call `begin`, and `take` the answer. If that raises Mismatch, request again as
+    long as `resume_earlier` is true, else call `skip_gap`.
     """
 
-    def __init__(self, public: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
         self._seen = SeenLog()
-        self._lines = Lines(public)
-        self._gap: Gap | None = None
-        self._failed = 0
-        self._joint = Overlap(self._seen.marks[0])
+        self._splitter = LineSplitter(redact)
+        self._gap_filter: GapFilter | None = None
+        self._mismatches = 0
+        self._overlap = Overlap(self._seen.checkpoints[0])
 
     @property
     def since(self) -> str:
-        """The time to ask for."""
-        return self._seen.marks[self._failed].since
+        """The `sinceTime` to request; empty for the whole log."""
+        return self._seen.checkpoints[self._mismatches].since
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was seen yet, so that any log joins on."""
-        return not self._seen.marks[-1].length
+        """Whether nothing was read so far, so that any log continues this one."""
+        return not self._seen.checkpoints[-1].length
 
     @property
-    def is_joined(self) -> bool:
-        """Whether the answer has come to where what was seen ends."""
-        return self._joint.is_joined
+    def has_caught_up(self) -> bool:
+        """Whether the answer has reached the end of the bytes read before."""
+        return self._overlap.has_caught_up
 
     @property
-    def said(self) -> str:
-        """What the kubelet said in its own words at the end of the answer; empty, nearly always."""
-        return self._joint.said
+    def kubelet_error(self) -> str:
+        """An error message of the kubelet at the end of the answer; nearly always empty."""
+        return self._overlap.kubelet_error
 
     def begin(self) -> None:
-        """An answer begins."""
-        self._joint = Overlap(self._seen.marks[self._failed])
+        """Start with a new answer."""
+        self._overlap = Overlap(self._seen.checkpoints[self._mismatches])
 
     def take(self, sent: bytes) -> tuple[list[str], bool]:
-        """The lines that end in what was `sent`, and whether anything in it was new."""
-        new = self._joint.take(sent)
+        """The lines that end in `sent`, and whether anything in it was new. Raises Mismatch."""
+        new = self._overlap.take(sent)
         if not new:
             return [], False
-        self._failed = 0
+        self._mismatches = 0
         self._seen.add(new)
-        if self._gap:
-            new = self._gap.take(new)
-        return self._lines.take(new), True
+        if self._gap_filter:
+            new = self._gap_filter.take(new)
+        return self._splitter.take(new), True
 
-    def differs(self) -> bool:
-        """Whether there is another place to ask for, as this one did not lead on."""
-        self._failed += 1
-        if self._failed < len(self._seen.marks):
+    def resume_earlier(self) -> bool:
+        """Whether there is an earlier checkpoint to resume from, after a mismatch."""
+        self._mismatches += 1
+        if self._mismatches < len(self._seen.checkpoints):
             return True
-        self._failed = 0
+        self._mismatches = 0
         return False
 
-    def lose(self) -> list[str]:
-        """Go on behind a gap; the line that was cut by it."""
-        self._gap = self._seen.lose()
+    def skip_gap(self) -> list[str]:
+        """Go on after missing lines; the beginning of the line that they interrupt."""
+        self._gap_filter = self._seen.skip_gap()
         return self.end()
 
     def end(self) -> list[str]:
-        """The last line, where it does not end."""
-        return self._lines.end()
+        """The last line, if it has no line feed."""
+        return self._splitter.end()
 
 
-def _without_stamps(text: str) -> list[str]:
+def _without_timestamps(text: str) -> list[str]:
     stamp = _SHOWN_STAMP.match(text)
     if stamp:
-        # Today's kubelets write all of them in one length, and this takes half the time of splitting and cutting.
+        # Kubelets write all timestamps in one length. This takes half the time of splitting and cutting.
         lines: list[str] = re.findall(f"^.{{{stamp.end() - 2}}}{stamp[0][-2:]}(.*)", text, re.MULTILINE)
         if len(lines) == text.count("\n") + 1:
             return lines
     return [_SHOWN_STAMP.sub("", line, count=1) if _SHOWN_STAMP.match(line) else line for line in text.split("\n")]
 
 
-def _settled(line: str) -> str:
-    r"""What a terminal would show in the end: a progress bar overwrites itself after each `\r`."""
+def _final_state(line: str) -> str:
+    r"""The text that a terminal would show in the end: each `\r` lets the next text overwrite the one before."""
     states = [state for state in line.split("\r") if state.strip()]
     return states[-1] if states else ""

@@ -1,8 +1,8 @@
-"""Pure: CronJob -> Job, and what else there is to know of either.
+"""Makes a Job from a CronJob, and reads the specs and metadata of both. No I/O.
 
 The Job is the one that `kubectl create job NAME --from=cronjob/X` creates (kubernetes
 staging/src/k8s.io/kubectl/pkg/cmd/create/create_job.go, createJobFromCronJob), with our label and
-annotations in addition. The template travels as raw JSON, so that fields newer than any client survive.
+annotations in addition. The template is copied as raw JSON, so that fields newer than this client survive.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PREFIX = "run-cronjob/"
 REQUEST_ID = f"{PREFIX}request-id"
 HIDDEN = "***"
 _ANNOTATION_LENGTH = 1000
-"""Longer than any honest value; all annotations of an object share 256 KiB."""
+"""Characters of a value, more than any real one has; all annotations of an object share 256 KiB."""
 
 _SOON_SECONDS = 24 * 3600
-"""Sooner than people look at what failed."""
+"""A failed Job that is deleted sooner may be gone before somebody looks at it."""
 
 
 def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
     """The Job to create from `cronjob`.
 
-    A template can't speak in our name: what it carries under our prefix is left out.
+    Labels and annotations of the template under our own prefix are left out, since they could be forged.
     """
     template = cronjob["spec"]["jobTemplate"]
     carried = template.get("metadata") or {}
@@ -69,8 +69,8 @@ def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
 def _labels(template: Json) -> dict[str, str] | None:
     """The labels that a Job made from `template` has.
 
-    The API server gives the pods' labels to a Job without any (kubernetes pkg/apis/batch/v1/defaults.go,
-    SetDefaults_Job). To ours it never would, since ours brings a label along.
+    The API server copies the pods' labels to a Job without labels (kubernetes pkg/apis/batch/v1/defaults.go,
+    SetDefaults_Job). Our Job always has a label, so they are copied here.
     """
     pod_template = (template.get("spec") or {}).get("template") or {}
     own: dict[str, str] | None = (template.get("metadata") or {}).get("labels")
@@ -97,7 +97,7 @@ def _origin(trigger: Trigger) -> dict[str, str]:
 
 
 def is_from(job: Json, cronjob: Json) -> bool:
-    """Whether `cronjob` itself, not a namesake, owns `job`."""
+    """Whether `cronjob`, by its UID, owns `job`."""
     return any(
         owner.get("uid") == cronjob["metadata"]["uid"]
         for owner in (job.get("metadata") or {}).get("ownerReferences") or []
@@ -105,24 +105,24 @@ def is_from(job: Json, cronjob: Json) -> bool:
 
 
 def request_of(job: Json) -> str:
-    """The id of the request that created `job`, empty if it was none of this action's."""
+    """The id of the request that created `job`; empty if this action did not create it."""
     annotations = (job.get("metadata") or {}).get("annotations") or {}
     return str(annotations.get(REQUEST_ID) or "")
 
 
 def run_of(job: Json) -> str:
-    """The id of the workflow run that created `job`, empty if it was none."""
+    """The id of the workflow run that created `job`; empty if no run did."""
     annotations = (job.get("metadata") or {}).get("annotations") or {}
     return str(annotations.get(f"{PREFIX}run-id") or "")
 
 
 def is_ours(job: Json, request_id: str) -> bool:
-    """Whether `job` is the one that this very request created."""
+    """Whether the request with this id created `job`."""
     return request_of(job) == request_id
 
 
 def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:
-    """The Jobs of `cronjob`, of any origin, that have no terminal condition; oldest first."""
+    """The Jobs of `cronjob`, whoever created them, without a terminal condition; oldest first."""
     found = [job for job in jobs if is_from(job, cronjob)]
     if not found:
         return ()
@@ -134,13 +134,13 @@ def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:
 
 
 def active(cronjob: Json) -> tuple[RunningJob, ...]:
-    """The unfinished Jobs that the CronJob's own status lists: scheduled ones, not those of people."""
+    """The unfinished Jobs in the CronJob's status: those of its schedule only, not those that people created."""
     listed = (cronjob.get("status") or {}).get("active") or []
     return tuple(RunningJob(str(reference.get("name", ""))) for reference in listed)
 
 
 def pod_selector(job: Json) -> str:
-    """The label selector by which the Job's controller finds its pods; it names labels that this cluster knows."""
+    """The label selector by which the Job controller finds the Job's pods."""
     selector = (job.get("spec") or {}).get("selector") or {}
     terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or []:
@@ -148,7 +148,7 @@ def pod_selector(job: Json) -> str:
         operators = {"In": f"{each['key']} in {values}", "NotIn": f"{each['key']} notin {values}"}
         operators |= {"Exists": str(each["key"]), "DoesNotExist": f"!{each['key']}"}
         terms += [operators[each["operator"]]] if each.get("operator") in operators else []
-    # Every cluster's pods of Jobs have this label, older ones' no other.
+    # All Kubernetes versions set this label on the pods of Jobs; older ones set no other.
     return ",".join(terms) or f"controller-uid={job['metadata']['uid']}"
 
 
@@ -169,7 +169,7 @@ def _running(job: Json, parsed: Job) -> RunningJob:
 
 
 def facts(cronjob: Json) -> CronJobFacts:
-    """What the summary shows of `cronjob`."""
+    """The fields of `cronjob` that the summary shows."""
     spec = cronjob["spec"]
     job_spec = spec["jobTemplate"].get("spec") or {}
     images = dict.fromkeys(str(each.get("image", "")) for each in _containers(job_spec))
@@ -183,8 +183,8 @@ def facts(cronjob: Json) -> CronJobFacts:
     )
 
 
-def may_be_pruned_within(cronjob: Json, seconds: int) -> bool:
-    """Whether a Job of `cronjob` can have run, ended and been removed within `seconds` of its creation."""
+def may_be_pruned_within(cronjob: Json, seconds: float) -> bool:
+    """Whether a Job of `cronjob` can have ended and been deleted within `seconds` of its creation."""
     spec = cronjob["spec"]
     time_to_live = (spec["jobTemplate"].get("spec") or {}).get("ttlSecondsAfterFinished")
     return (
@@ -195,7 +195,7 @@ def may_be_pruned_within(cronjob: Json, seconds: int) -> bool:
 
 
 def will_be_pruned(cronjob: Json) -> str:
-    """When a failed Job of `cronjob` is going to be removed, as the end of a sentence; empty if not soon."""
+    """When a failed Job of `cronjob` will be deleted, as the end of a sentence; empty if that is not soon."""
     spec = cronjob["spec"]
     time_to_live = (spec["jobTemplate"].get("spec") or {}).get("ttlSecondsAfterFinished")
     limit = spec.get("failedJobsHistoryLimit", 1)
@@ -210,7 +210,7 @@ def will_be_pruned(cronjob: Json) -> str:
 
 
 def env_values(cronjob: Json) -> frozenset[str]:
-    """The literal values of all containers' environment variables: often passwords, so never shown."""
+    """The literal values of all containers' environment variables. They may be passwords, so they are never shown."""
     job_spec = cronjob["spec"]["jobTemplate"].get("spec") or {}
     return frozenset(
         str(variable["value"])
@@ -221,7 +221,7 @@ def env_values(cronjob: Json) -> frozenset[str]:
 
 
 def without_env_values(manifest: Json, secrets: frozenset[str], known: tuple[str, ...]) -> Json:
-    """`manifest` for people to see: no env value, nor a text that repeats one."""
+    """`manifest` to show to people: without env values, and without texts that repeat one."""
     shown = copy.deepcopy(manifest)
     for container in _containers(shown.get("spec") or {}):
         for variable in container.get("env") or []:

@@ -1,8 +1,8 @@
-"""Pure: what a Job may be called, and how a name that is too long is cut.
+"""Makes the Job's name from a pattern, and shortens it where it is too long. No I/O.
 
-A Job's name becomes a label value on its pods, hence 63 characters. The pods of an Indexed Job are called
-NAME-INDEX and take that as their host name, so that the longest of these must be a DNS-1123 label: at most
-63 characters and no dots (kubernetes pkg/apis/batch/validation, ValidateJob).
+A Job's name becomes a label value on its pods, so it has at most 63 characters. The pods of an Indexed Job have the
+host name NAME-INDEX, so the longest of these must be a DNS-1123 label: at most 63 characters and no dots (kubernetes
+pkg/apis/batch/validation, ValidateJob).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ TIMESTAMP = "%Y%m%d%H%M%S"
 LENGTH = 63
 _HASH_LENGTH = 5
 _SHORTEST_STEM = 3
-"""Fewer characters of the CronJob's name than this tell a reader nothing: then the whole name is cut."""
+"""If fewer characters of the CronJob's name would be left, the whole name is cut instead."""
 
 _PLACEHOLDER = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
 
 
 @dataclass(frozen=True)
 class NameRule:
-    """What the API server will take for one template."""
+    """The names that the API server accepts for one Job template."""
 
     length: int = LENGTH
     dots: bool = True
 
 
 def rule_for(job_spec: Json) -> NameRule:
-    """The rule that follows from a Job's spec."""
+    """The rule for a Job with this spec."""
     if job_spec.get("completionMode") != "Indexed":
         return NameRule()
     last_index = max(int(job_spec.get("completions") or 1) - 1, 0)
@@ -51,7 +51,7 @@ def rule_for(job_spec: Json) -> NameRule:
 
 
 def is_pattern(pattern: str) -> bool:
-    """Whether names made from `pattern` are DNS-1123 subdomains, whatever the placeholders hold."""
+    """Whether all names made from `pattern` are DNS-1123 subdomains."""
     sample = _PLACEHOLDER.sub("x", pattern)
     return bool(re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", sample))
 
@@ -69,7 +69,7 @@ def placeholder_values(cronjob: str, now: datetime, run_id: str, run_attempt: st
 def job_name(pattern: str, values: Mapping[str, str], rule: NameRule, suffix: str = "") -> str:
     """A valid name: `pattern` filled in, `suffix` (such as `-x7k2p`) at its end, cut with a hash to fit.
 
-    The CronJob's name gives way first, so that what tells two runs apart stays readable.
+    The CronJob's name is cut first, so that the parts that differ between runs stay readable.
     """
     length = rule.length - len(suffix)
 

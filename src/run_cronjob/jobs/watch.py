@@ -1,97 +1,89 @@
-"""One list of objects, kept up to date: list, watch, and after whatever may happen to a stream, again.
+"""Keeps one list of Kubernetes objects up to date: LIST, watch, and both again after any failure.
 
-A stream's end means nothing; only what a list or an event says does. Each list is asked for once and told whole, so
-that nothing is missed between two streams, and what was deleted meanwhile is seen to be missing.
+The end of a stream decides nothing; only a list or a watch event does. After a failure the whole list is delivered
+again, so that nothing is missed between two streams, and objects deleted meanwhile are missing from it.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.retry import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from run_cronjob.clients.kube_api import KubeApi, Selection
     from run_cronjob.core.clock import Clock
     from run_cronjob.core.models import Json
 
 _EXPIRED = 410
-"""What has happened since that version is forgotten in part: nothing is wrong, list again."""
+"""HTTP status: the API server no longer has the changes since that version. Nothing is wrong: list again."""
 
-_CUT_SECONDS = 1.0
-"""A stream that ends sooner was cut, not ended by its server's clock, and so may the next one be."""
+_SHORT_STREAM_SECONDS = 1.0
+"""A stream that ends sooner was cut, not ended by the server's time limit; the next one may be cut as well."""
 
-_LONGEST_WAIT_SECONDS = 60.0
-"""Whatever Retry-After asks for: once a minute is patient enough."""
-
-
-class Source(Protocol):
-    """What is to be kept up to date."""
-
-    def snapshot(self) -> tuple[list[Json], str]:
-        """All objects now, and the version to watch from."""
-
-    def changes(self, version: str) -> Iterator[Json]:
-        """The watch events since then, until the stream ends."""
+_LONGEST_PAUSE_SECONDS = 60.0
+"""Longer values of Retry-After are cut to this."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """All that there is."""
+    """All objects of the selection."""
 
     objects: tuple[Json, ...]
 
 
 @dataclass(frozen=True)
 class Changed:
-    """One object, new or changed, or as it was last before it was deleted."""
+    """One object that is new or has changed; with `gone`, its last state before it was deleted."""
 
     object: Json
     gone: bool = False
 
 
 @dataclass(frozen=True)
-class Lost:
-    """There is no answer, or a refusal; another attempt follows."""
+class WatchError:
+    """A request that failed or was refused; another attempt follows."""
 
     error: ApiError | NoAnswer
     after_listing: bool = False
-    """Whether all was listed the moment before, so that it is the watch alone that fails."""
+    """The LIST just before had succeeded, so that the watch alone fails."""
 
     @classmethod
-    def by(cls, error: Exception, *, after_listing: bool = False) -> Lost:
-        """What any error comes to: a thread that died of an unforeseen one would be missed by nobody."""
+    def of(cls, error: Exception, *, after_listing: bool = False) -> WatchError:
+        """The WatchError for any exception: an unexpected one must not end the thread in silence."""
         if not isinstance(error, ApiError | NoAnswer):
             error = NoAnswer("the Kubernetes API", "", Cause.BROKEN, type(error).__name__)
         return cls(error, after_listing)
 
 
-News: TypeAlias = Listed | Changed | Lost
+Update: TypeAlias = Listed | Changed | WatchError
 
 
 class Watch:
-    """Keeps telling the news of `source`, in a thread of its own, until stopped."""
+    """Delivers every change of the objects in `selection`, from a thread of its own, until stopped."""
 
-    def __init__(self, source: Source, tell: Callable[[News], None], clock: Clock) -> None:
-        self._source = source
-        self._tell = tell
+    def __init__(self, api: KubeApi, selection: Selection, deliver: Callable[[Update], None], clock: Clock) -> None:
+        self._api = api
+        self._selection = selection
+        self._deliver = deliver
         self._clock = clock
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         threading.Thread(target=self.run, daemon=True).start()
 
     def stop(self) -> None:
-        """Tell nothing more."""
+        """Deliver nothing more."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Go on until stopped."""
+        """List and watch until stopped."""
         backoff = Backoff(self._clock)
         version = ""
         while not self._stopped.is_set():
@@ -99,36 +91,36 @@ class Watch:
             has_listed = False
             try:
                 if not version:
-                    objects, version = self._source.snapshot()
+                    objects, version = self._api.list_selected(self._selection)
                     has_listed = True
                     self._pass_on(Listed(tuple(objects)))
-                for event in self._source.changes(version):
+                for event in self._api.watch(self._selection, version):
                     has_listed = False
                     version = self._take(event) or version
                     backoff.reset()
-            except Exception as error:  # noqa: BLE001  a watch that died unheard would let us wait for ever
+            except Exception as error:  # noqa: BLE001  without this thread the run would wait until its time-out
                 version = ""
-                if self._clock.monotonic() - began >= _CUT_SECONDS:
+                if self._clock.monotonic() - began >= _SHORT_STREAM_SECONDS:
                     backoff.reset()
-                lost = Lost.by(error, after_listing=has_listed)
-                refusal = lost.error if isinstance(lost.error, ApiError) else None
+                failure = WatchError.of(error, after_listing=has_listed)
+                refusal = failure.error if isinstance(failure.error, ApiError) else None
                 if not (refusal and refusal.status == _EXPIRED):
-                    self._pass_on(lost)
-                wanted = refusal.retry_after if refusal else None
-                self._clock.sleep(min(backoff.next(wanted), _LONGEST_WAIT_SECONDS))
+                    self._pass_on(failure)
+                retry_after = refusal.retry_after if refusal else None
+                self._clock.sleep(min(backoff.next(retry_after), _LONGEST_PAUSE_SECONDS))
             else:
-                if self._clock.monotonic() - began >= _CUT_SECONDS:
+                if self._clock.monotonic() - began >= _SHORT_STREAM_SECONDS:
                     backoff.reset()
                 else:
                     self._clock.sleep(backoff.next())
 
     def _take(self, event: Json) -> str:
-        """Pass an event on; the version it came with."""
+        """Pass on a watch event; its resource version."""
         kind, subject = event["type"], event["object"]
         if kind != "BOOKMARK":
             self._pass_on(Changed(subject, gone=kind == "DELETED"))
         return str((subject.get("metadata") or {}).get("resourceVersion") or "")
 
-    def _pass_on(self, news: News) -> None:
+    def _pass_on(self, update: Update) -> None:
         if not self._stopped.is_set():
-            self._tell(news)
+            self._deliver(update)

@@ -1,11 +1,11 @@
-"""Exactly once: never two Jobs of one request, and never one reported that is not there."""
+"""Tests of jobs/create: never two Jobs of one request, and never a report of a Job that does not exist."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import event, given, settings
@@ -13,22 +13,25 @@ from hypothesis import strategies as st
 
 from run_cronjob.core.errors import ActionError, ApiError, Cause, Interrupted, NoAnswer
 from run_cronjob.core.models import CreatedJob, Creation, Json
-from run_cronjob.core.retry import Budget
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import create, manifest
-from run_cronjob.jobs.create import LookUp, NextStep, Plan, PostResult, decide, needs_look
+from run_cronjob.jobs.create import LookUp, NextStep, Plan, PostResult, decide, needs_look_up
 from tests.builders import TRIGGER, cronjob
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from run_cronjob.clients.kube_api import KubeApi
+
 REQUEST = "request-1"
+CREATE_SECONDS = int(Timeouts().create)
 NAME = "nightly-report-1"
 
 
 # --- the table of decisions ---------------------------------------------------------------------------------
 
-ANY = (LookUp.OURS, LookUp.STRANGERS, LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN)
+ANY = (LookUp.OURS, LookUp.OTHERS, LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN)
 BOTH = (False, True)
 
 # POST, what a look finds, an earlier POST is open, a Job may have been pruned -> what to do.
@@ -39,15 +42,15 @@ TABLE: list[tuple[PostResult, Iterable[LookUp], Iterable[bool], Iterable[bool], 
     (PostResult.LOST, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
     (PostResult.TAKEN, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
     (PostResult.REFUSED, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
-    (PostResult.LOST, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
-    (PostResult.TAKEN, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
-    (PostResult.REFUSED, [LookUp.STRANGERS], BOTH, BOTH, NextStep.RENAME),
+    (PostResult.LOST, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
+    (PostResult.TAKEN, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
+    (PostResult.REFUSED, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
     # The answer was lost: again only if there is certainly no Job; a name that can't be looked at
     # lets the repetition find out.
     (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [False], NextStep.REPEAT),
     (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [True], NextStep.STAY_UNCERTAIN),
     (PostResult.LOST, [LookUp.UNKNOWN], BOTH, BOTH, NextStep.STAY_UNCERTAIN),
-    # A conflict without an open POST of ours is a stranger's, whoever may look.
+    # A conflict without an open POST of ours is another request's, with or without the right to look.
     (PostResult.TAKEN, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [False], BOTH, NextStep.RENAME),
     # A conflict right after our own lost answer counts as ours where there is no right to look.
     (PostResult.TAKEN, [LookUp.HIDDEN], [True], BOTH, NextStep.BELIEVE),
@@ -78,10 +81,10 @@ def test_what_follows_is_as_in_the_table(
 def test_a_look_is_taken_exactly_where_something_honest_depends_on_it(post: PostResult, lost: bool, gone: bool) -> None:
     answers = {decide(post, seen, lost=lost, may_be_gone=gone) for seen in LookUp}
     if post is PostResult.REFUSED and not lost:
-        # Nothing of ours can be there: a stranger's Job of that name has no say in a refusal.
-        assert not needs_look(post, lost=lost)
+        # Nothing of ours can be there: another request's Job of that name does not cause a refusal.
+        assert not needs_look_up(post, lost=lost)
     else:
-        assert needs_look(post, lost=lost) == (len(answers) > 1)
+        assert needs_look_up(post, lost=lost) == (len(answers) > 1)
 
 
 # --- create_once against a scripted API ---------------------------------------------------------------------
@@ -103,19 +106,19 @@ FORBIDDEN = status(403, "Forbidden", 'cannot get resource "jobs"')
 
 
 class Reply:
-    """One that is no error."""
+    """An answer that is no error."""
 
 
 class Accepted(Reply):
-    """The server creates the Job and says so."""
+    """The API server creates the Job and answers with it."""
 
 
 class Ours(Reply):
-    """A look finds the Job of our own request."""
+    """A look-up finds the Job of this request."""
 
 
-class Strangers(Reply):
-    """A look finds someone else's Job."""
+class Others(Reply):
+    """A look-up finds the Job of another request."""
 
 
 Answer = type[Reply] | Exception
@@ -210,8 +213,7 @@ class Attempt:
 def attempt(*script: Answer, told: Told | None = None, what: Plan | None = None) -> Attempt:
     seen = Attempt(ScriptedApi(*script), told or Told(), FakeClock())
     try:
-        budget = Budget(create.BUDGET_SECONDS, seen.clock)
-        seen.made = create.create_once(seen.api, what or plan(), budget, seen.told)
+        seen.made = create.create_once(cast("KubeApi", seen.api), what or plan(), CREATE_SECONDS, seen.clock, seen.told)
     except (ActionError, ApiError, NoAnswer, Interrupted) as error:
         seen.error = error
     return seen
@@ -260,7 +262,7 @@ def test_between_a_lost_answer_and_its_repetition_a_job_may_still_exist() -> Non
     "owner",
     [
         cronjob(ttlSecondsAfterFinished=0),
-        cronjob(ttlSecondsAfterFinished=create.BUDGET_SECONDS),
+        cronjob(ttlSecondsAfterFinished=CREATE_SECONDS),
         cronjob(spec={"successfulJobsHistoryLimit": 0}),
         cronjob(spec={"failedJobsHistoryLimit": 0}),
     ],
@@ -276,7 +278,7 @@ def test_a_job_that_may_have_run_and_been_pruned_is_never_asked_for_again(owner:
 
 
 def test_a_job_kept_longer_than_the_budget_can_be_asked_for_again() -> None:
-    owner = cronjob(ttlSecondsAfterFinished=create.BUDGET_SECONDS + 1)
+    owner = cronjob(ttlSecondsAfterFinished=CREATE_SECONDS + 1)
 
     assert attempt(LOST, NOT_FOUND, Accepted, what=plan(owner)).made is not None
 
@@ -315,8 +317,8 @@ def test_a_conflict_with_a_job_that_is_gone_by_now_stays_uncertain() -> None:
     assert attempt(LOST, NOT_FOUND, CONFLICT, NOT_FOUND).reason == "CreationUncertain"
 
 
-@pytest.mark.parametrize("look", [Strangers, NOT_FOUND, FORBIDDEN], ids=["seen", "gone by now", "hidden"])
-def test_a_strangers_conflict_gets_another_name(look: type[Strangers] | Exception) -> None:
+@pytest.mark.parametrize("look", [Others, NOT_FOUND, FORBIDDEN], ids=["seen", "gone by now", "hidden"])
+def test_another_requests_conflict_gets_another_name(look: type[Others] | Exception) -> None:
     seen = attempt(CONFLICT, look, Accepted)
 
     assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
@@ -324,28 +326,28 @@ def test_a_strangers_conflict_gets_another_name(look: type[Strangers] | Exceptio
     assert seen.made.name == f"{NAME}-2"
 
 
-def test_a_stranger_who_took_the_name_while_our_answer_was_lost_has_it() -> None:
-    seen = attempt(LOST, Strangers, Accepted)
+def test_another_request_that_took_the_name_while_our_answer_was_lost_keeps_it() -> None:
+    seen = attempt(LOST, Others, Accepted)
 
     assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
 
 
 def test_a_new_name_starts_with_nothing_open() -> None:
-    seen = attempt(LOST, Strangers, CONFLICT, FORBIDDEN, Accepted)
+    seen = attempt(LOST, Others, CONFLICT, FORBIDDEN, Accepted)
 
     assert seen.made is not None
     assert seen.made.name == f"{NAME}-3"
 
 
-def test_a_strangers_conflict_is_an_error_for_a_name_that_a_person_fixed() -> None:
-    seen = attempt(CONFLICT, Strangers, what=plan(fixed=True))
+def test_another_requests_conflict_is_an_error_for_a_name_that_a_person_fixed() -> None:
+    seen = attempt(CONFLICT, Others, what=plan(fixed=True))
 
     assert seen.reason == "NameTaken"
     assert seen.told.creation is Creation.NONE
 
 
 def test_names_that_are_all_taken_come_to_an_end() -> None:
-    taken: list[Answer] = [CONFLICT, Strangers]
+    taken: list[Answer] = [CONFLICT, Others]
 
     seen = attempt(*taken * create.MOST_NAMES)
 
@@ -380,7 +382,7 @@ def test_the_server_says_how_long_to_wait() -> None:
 
 
 def test_a_wait_that_the_budget_would_not_outlast_is_not_begun() -> None:
-    busy = status(429, retry_after=float(create.BUDGET_SECONDS))
+    busy = status(429, retry_after=float(CREATE_SECONDS))
 
     seen = attempt(busy)
 
@@ -395,7 +397,7 @@ def test_repeating_ends_with_the_budget_and_the_last_error() -> None:
     seen = attempt(*[busy] * 100)
 
     assert seen.error is busy
-    assert seen.clock.elapsed < create.BUDGET_SECONDS
+    assert seen.clock.elapsed < CREATE_SECONDS
     assert len(seen.api.asked) > 5
     assert seen.told.creation is Creation.NONE
 
@@ -478,7 +480,7 @@ UNSENT = [Cause.NAME, Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.PROXY]
 SENT = [Cause.READ_TIMEOUT, Cause.BROKEN]
 
 
-class Weather:
+class UnreliableApi:
     """A cluster and a network that lose, delay, refuse and prune as `draw` decides.
 
     A POST that was delayed on the way arrives before the next POST is answered, or never.
@@ -494,8 +496,8 @@ class Weather:
         self.jobs: dict[str, tuple[float, Json]] = {}
         self.ever: list[str] = []
         """The Jobs of this request that were ever started."""
-        self.taken_by_strangers = draw(st.sets(st.sampled_from([NAME, f"{NAME}-2", f"{NAME}-3"])))
-        for name in self.taken_by_strangers:
+        self.taken_by_others = draw(st.sets(st.sampled_from([NAME, f"{NAME}-2", f"{NAME}-3"])))
+        for name in self.taken_by_others:
             self.jobs[name] = (-1000.0, manifest.build(owner, name, TRIGGER, "request-2"))
         self.lost_answers = 0
 
@@ -511,7 +513,7 @@ class Weather:
         self._clock.elapsed += self._draw(st.sampled_from([0.1, most]))
         for name, (since, _) in list(self.jobs.items()):
             old = self._keeps_none or (self._keeps is not None and self._clock.elapsed - since >= self._keeps)
-            if name not in self.taken_by_strangers and old and self._draw(st.booleans()):
+            if name not in self.taken_by_others and old and self._draw(st.booleans()):
                 del self.jobs[name]
 
     def _arrive(self) -> None:
@@ -556,11 +558,11 @@ class Weather:
 class HonestRecord(Told):
     """Fails the test as soon as a person would be told that there is no Job while there was one."""
 
-    weather: Weather
+    api: UnreliableApi
 
     def known(self, creation: Creation) -> None:
         super().known(creation)
-        assert creation is not Creation.NONE or not self.weather.ever
+        assert creation is not Creation.NONE or not self.api.ever
 
 
 OWNERS = [
@@ -577,34 +579,34 @@ OWNERS = [
 def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_it_is_true(data: st.DataObject) -> None:
     clock = FakeClock()
     owner = data.draw(st.sampled_from(OWNERS))
-    weather = Weather(data.draw, clock, owner)
+    api = UnreliableApi(data.draw, clock, owner)
     record = HonestRecord(allowed_posts=data.draw(st.sampled_from([1000, 0, 1, 2])))
-    record.weather = weather
+    record.api = api
     fixed = data.draw(st.booleans())
 
     try:
-        made = create.create_once(weather, plan(owner, fixed=fixed), Budget(create.BUDGET_SECONDS, clock), record)
+        made = create.create_once(cast("KubeApi", api), plan(owner, fixed=fixed), CREATE_SECONDS, clock, record)
     except (ApiError, NoAnswer):
         event("ends: error")
-        assert weather.ever == []
+        assert api.ever == []
     except ActionError as error:
         reason = error.problem.reason
         event(f"ends: {reason}")
         if reason == "NameTaken":
-            assert weather.ever == []
+            assert api.ever == []
         else:
             assert reason == "CreationUncertain"
-            assert weather.lost_answers
+            assert api.lost_answers
             assert record.creation is Creation.OPEN
     except Interrupted:
         event("ends: interrupted")
-        assert record.creation is Creation.OPEN or not weather.ever
+        assert record.creation is Creation.OPEN or not api.ever
     else:
         event(f"ends: {made.ground or 'answered'}")
         if made.ground == "its name was taken when the request was repeated":
             # Without a look there is no telling whose; that there is a Job of that name is certain.
-            assert made.name in {*weather.ever, *weather.taken_by_strangers}
+            assert made.name in {*api.ever, *api.taken_by_others}
         else:
-            assert weather.ever == [made.name]
+            assert api.ever == [made.name]
 
-    assert len(weather.ever) <= 1
+    assert len(api.ever) <= 1

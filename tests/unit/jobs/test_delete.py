@@ -1,14 +1,17 @@
-"""The Job of a cancelled run is deleted, and no other: neither a namesake nor one that has ended."""
+"""Tests of jobs/delete: a cancelled run's Job is deleted, but no other one of its name, and none that has ended."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import Deletion, JobRef
 from run_cronjob.jobs import delete
+
+if TYPE_CHECKING:
+    from run_cronjob.clients.kube_api import KubeApi
 
 JOB = JobRef("staging", "nightly-1", request_id="r-1")
 GONE = ApiError(404, "NotFound", "no such Job")
@@ -17,8 +20,8 @@ FORBIDDEN = ApiError(403, "Forbidden", "no")
 LOST = NoAnswer("the Kubernetes API", "k8s.example", Cause.READ_TIMEOUT)
 
 
-class Cluster:
-    """Knows one Job."""
+class FakeApi:
+    """Answers for one Job."""
 
     def __init__(self, found: dict[str, Any] | Exception, deleting: Exception | None = None) -> None:
         self._found = found
@@ -63,25 +66,31 @@ def job(request_id: str = "r-1", *conditions: str) -> dict[str, Any]:
 def test_what_becomes_of_the_job(
     found: dict[str, Any] | Exception, deleting: Exception | None, came_to: Deletion, deleted: list[str]
 ) -> None:
-    cluster = Cluster(found, deleting)
+    api = FakeApi(found, deleting)
 
-    assert delete.stop(cluster, JOB)[0] is came_to
-    assert cluster.deleted == deleted
+    assert delete.stop(cast("KubeApi", api), JOB)[0] is came_to
+    assert api.deleted == deleted
 
 
 def test_a_job_of_another_workflow_run_is_left_alone_whatever_the_state_says() -> None:
-    """Steps of a job can set variables of that name; the run's id comes from the runner."""
+    """Any step of a job can set STATE_ variables; the run's id comes from the runner."""
     found = job()
     found["metadata"]["annotations"]["run-cronjob/run-id"] = "7"
-    cluster = Cluster(found)
+    api = FakeApi(found)
 
-    assert delete.stop(cluster, JobRef("staging", "nightly-1", request_id="r-1", run_id="8"))[0] is Deletion.GONE
-    assert not cluster.deleted
-    assert delete.stop(cluster, JobRef("staging", "nightly-1", request_id="r-1", run_id="7"))[0] is Deletion.DONE
+    assert (
+        delete.stop(cast("KubeApi", api), JobRef("staging", "nightly-1", request_id="r-1", run_id="8"))[0]
+        is Deletion.GONE
+    )
+    assert not api.deleted
+    assert (
+        delete.stop(cast("KubeApi", api), JobRef("staging", "nightly-1", request_id="r-1", run_id="7"))[0]
+        is Deletion.DONE
+    )
 
 
 def test_with_its_uid_known_nothing_needs_to_be_read_first() -> None:
-    cluster = Cluster(FORBIDDEN)
+    api = FakeApi(FORBIDDEN)
 
-    assert delete.stop(cluster, JobRef("staging", "nightly-1", "uid-7", "r-1")) == (Deletion.DONE, "uid-7")
-    assert cluster.deleted == ["uid-7"]
+    assert delete.stop(cast("KubeApi", api), JobRef("staging", "nightly-1", "uid-7", "r-1")) == (Deletion.DONE, "uid-7")
+    assert api.deleted == ["uid-7"]

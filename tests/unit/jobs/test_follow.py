@@ -1,10 +1,9 @@
-"""What is known of the Job, and what it decides: by what the Job says, in whatever order the news come."""
+"""Tests of jobs/follow: the snapshot of the Job, the result that follows from it, and what is reported meanwhile."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,14 +12,15 @@ from hypothesis import strategies as st
 from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import JobRef, Result, WaitFor
-from run_cronjob.jobs import follow
-from run_cronjob.jobs.follow import About, Follow, JobSnapshot, Right, Unwatchable
-from run_cronjob.jobs.watch import Changed, Listed, Lost
+from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.jobs.follow import Follow, JobSnapshot, Right, Subject, Unwatchable, UpdateQueue
+from run_cronjob.jobs.watch import Changed, Listed, WatchError
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
+    from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.core.models import Problem
-    from run_cronjob.jobs.watch import News
+    from run_cronjob.jobs.watch import Update
 
 JOB = JobRef("staging", "nightly-1", "uid-1")
 FORBIDDEN = ApiError(403, "Forbidden", "no")
@@ -44,19 +44,19 @@ def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **stat
     }
 
 
-def known(*news: tuple[About, News], of: JobRef = JOB) -> JobSnapshot:
+def known(*news: tuple[Subject, Update], of: JobRef = JOB) -> JobSnapshot:
     found = JobSnapshot(of)
     for about, each in news:
-        found.learn(about, each)
+        found.update(about, each)
     return found
 
 
 def result(found: JobSnapshot, wait_for: WaitFor = WaitFor.COMPLETED) -> Result | None:
-    decided = found.verdict(wait_for)
+    decided = found.decision(wait_for)
     return decided[0] if decided else None
 
 
-SEEN = (About.JOB, Listed((job(),)))
+SEEN = (Subject.JOB, Listed((job(),)))
 
 
 # --- the verdict --------------------------------------------------------------------------------------------
@@ -67,62 +67,62 @@ SEEN = (About.JOB, Listed((job(),)))
     [
         ([], None, None),
         ([SEEN], None, None),
-        ([(About.JOB, Listed((job("Complete"),)))], Result.SUCCEEDED, Result.STARTED),
-        ([(About.JOB, Listed((job("Failed"),)))], Result.FAILED, Result.FAILED),
-        ([SEEN, (About.JOB, Changed(job("SuccessCriteriaMet")))], None, None),
-        ([SEEN, (About.JOB, Changed(job("FailureTarget", "Suspended")))], None, None),
-        ([SEEN, (About.JOB, Changed(job(succeeded=5, failed=5)))], None, None),
-        ([SEEN, (About.JOB, Changed(job(ready=1)))], None, Result.STARTED),
-        ([(About.JOB, Listed(()))], Result.DELETED, Result.DELETED),
-        ([SEEN, (About.JOB, Listed(()))], Result.DELETED, Result.DELETED),
-        ([SEEN, (About.JOB, Changed(job(), gone=True))], Result.DELETED, Result.DELETED),
-        ([SEEN, (About.JOB, Listed((job("Complete", uid="uid-2"),)))], Result.DELETED, Result.DELETED),
-        ([SEEN, (About.JOB, Changed(job("Complete", uid="uid-2")))], Result.DELETED, Result.DELETED),
+        ([(Subject.JOB, Listed((job("Complete"),)))], Result.SUCCEEDED, Result.STARTED),
+        ([(Subject.JOB, Listed((job("Failed"),)))], Result.FAILED, Result.FAILED),
+        ([SEEN, (Subject.JOB, Changed(job("SuccessCriteriaMet")))], None, None),
+        ([SEEN, (Subject.JOB, Changed(job("FailureTarget", "Suspended")))], None, None),
+        ([SEEN, (Subject.JOB, Changed(job(succeeded=5, failed=5)))], None, None),
+        ([SEEN, (Subject.JOB, Changed(job(ready=1)))], None, Result.STARTED),
+        ([(Subject.JOB, Listed(()))], Result.DELETED, Result.DELETED),
+        ([SEEN, (Subject.JOB, Listed(()))], Result.DELETED, Result.DELETED),
+        ([SEEN, (Subject.JOB, Changed(job(), gone=True))], Result.DELETED, Result.DELETED),
+        ([SEEN, (Subject.JOB, Listed((job("Complete", uid="uid-2"),)))], Result.DELETED, Result.DELETED),
+        ([SEEN, (Subject.JOB, Changed(job("Complete", uid="uid-2")))], Result.DELETED, Result.DELETED),
         # Deleted, but its last state tells its end.
-        ([SEEN, (About.JOB, Changed(job("Complete"), gone=True))], Result.SUCCEEDED, Result.STARTED),
-        ([(About.JOB, Listed((job("Complete"),))), (About.JOB, Listed(()))], Result.SUCCEEDED, Result.STARTED),
-        ([SEEN, (About.PODS, Listed((pod(running={}),)))], None, Result.STARTED),
-        ([SEEN, (About.PODS, Listed((pod(waiting={}),)))], None, None),
-        ([SEEN, (About.PODS, Changed(pod(terminated={"startedAt": "x"})))], None, Result.STARTED),
-        ([SEEN, (About.PODS, Changed(pod(terminated={"reason": "ContainerCannotRun"})))], None, None),
-        ([SEEN, (About.PODS, Changed(pod(running={}, owner="uid-2")))], None, None),
+        ([SEEN, (Subject.JOB, Changed(job("Complete"), gone=True))], Result.SUCCEEDED, Result.STARTED),
+        ([(Subject.JOB, Listed((job("Complete"),))), (Subject.JOB, Listed(()))], Result.SUCCEEDED, Result.STARTED),
+        ([SEEN, (Subject.PODS, Listed((pod(running={}),)))], None, Result.STARTED),
+        ([SEEN, (Subject.PODS, Listed((pod(waiting={}),)))], None, None),
+        ([SEEN, (Subject.PODS, Changed(pod(terminated={"startedAt": "x"})))], None, Result.STARTED),
+        ([SEEN, (Subject.PODS, Changed(pod(terminated={"reason": "ContainerCannotRun"})))], None, None),
+        ([SEEN, (Subject.PODS, Changed(pod(running={}, owner="uid-2")))], None, None),
     ],
 )
-def test_what_decides(news: list[tuple[About, News]], completed: Result | None, started: Result | None) -> None:
+def test_what_decides(news: list[tuple[Subject, Update]], completed: Result | None, started: Result | None) -> None:
     assert result(known(*news)) is completed
     assert result(known(*news), WaitFor.STARTED) is started
 
 
-NOISE: list[tuple[About, News]] = [
+NOISE: list[tuple[Subject, Update]] = [
     SEEN,
-    (About.JOB, Changed(job("SuccessCriteriaMet", succeeded=1))),
-    (About.JOB, Lost(NoAnswer("the Kubernetes API", "k8s.example", Cause.BROKEN))),
-    (About.PODS, Listed((pod(running={}),))),
-    (About.PODS, Changed(pod(phase="Succeeded"), gone=True)),
-    (About.PODS, Lost(FORBIDDEN)),
-    (About.EVENTS, Listed(({"metadata": {"uid": "e"}},))),
+    (Subject.JOB, Changed(job("SuccessCriteriaMet", succeeded=1))),
+    (Subject.JOB, WatchError(NoAnswer("the Kubernetes API", "k8s.example", Cause.BROKEN))),
+    (Subject.PODS, Listed((pod(running={}),))),
+    (Subject.PODS, Changed(pod(phase="Succeeded"), gone=True)),
+    (Subject.PODS, WatchError(FORBIDDEN)),
+    (Subject.EVENTS, Listed(({"metadata": {"uid": "e"}},))),
 ]
 
 
-@given(st.lists(st.sampled_from(NOISE)), st.lists(st.sampled_from([*NOISE, (About.JOB, Listed(()))])))
+@given(st.lists(st.sampled_from(NOISE)), st.lists(st.sampled_from([*NOISE, (Subject.JOB, Listed(()))])))
 def test_an_end_that_was_seen_stands_whatever_comes_before_and_after(
-    before: list[tuple[About, News]], after: list[tuple[About, News]]
+    before: list[tuple[Subject, Update]], after: list[tuple[Subject, Update]]
 ) -> None:
-    found = known(*before, (About.JOB, Changed(job("Complete"))))
+    found = known(*before, (Subject.JOB, Changed(job("Complete"))))
     assert result(found) is Result.SUCCEEDED
     for about, news in after:
         if (about, news) not in (SEEN, NOISE[1]):  # no API server takes an end back
-            found.learn(about, news)
+            found.update(about, news)
     assert result(found) is Result.SUCCEEDED
 
 
 @given(st.lists(st.sampled_from(NOISE)))
-def test_without_an_end_nothing_is_decided(news: list[tuple[About, News]]) -> None:
+def test_without_an_end_nothing_is_decided(news: list[tuple[Subject, Update]]) -> None:
     assert result(known(*news)) is None
 
 
 def test_without_a_uid_the_job_of_that_name_is_it() -> None:
-    found = known((About.JOB, Listed((job(uid="uid-9"),))), of=JobRef("staging", "nightly-1"))
+    found = known((Subject.JOB, Listed((job(uid="uid-9"),))), of=JobRef("staging", "nightly-1"))
 
     assert found.uid == "uid-9"
     assert result(found) is None
@@ -132,44 +132,44 @@ def test_without_a_uid_the_job_of_that_name_is_it() -> None:
 
 
 def test_pods_that_went_are_remembered_for_what_they_tell() -> None:
-    found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))), (About.PODS, Changed(pod("b"), gone=True)))
+    found = known(SEEN, (Subject.PODS, Listed((pod("a"), pod("b")))), (Subject.PODS, Changed(pod("b"), gone=True)))
 
     assert {each.name for each in found.view.pods} == {"a", "b"}
 
 
 def test_a_pod_that_is_missing_from_a_new_list_is_told_as_gone() -> None:
-    found = known(SEEN, (About.PODS, Listed((pod("a"), pod("b")))))
+    found = known(SEEN, (Subject.PODS, Listed((pod("a"), pod("b")))))
 
-    assert list(found.learn(About.PODS, Listed((pod("a"),)))) == [
+    assert list(found.update(Subject.PODS, Listed((pod("a"),)))) == [
         (status.pod(pod("b")), True),
         (status.pod(pod("a")), False),
     ]
 
 
 def test_not_all_of_a_thousand_pods_that_went_are_remembered() -> None:
-    found = known(SEEN, *((About.PODS, Changed(pod(f"p{number}"), gone=True)) for number in range(1000)))
+    found = known(SEEN, *((Subject.PODS, Changed(pod(f"p{number}"), gone=True)) for number in range(1000)))
 
     assert len(found.view.pods) <= 200
     assert found.view.pods[-1].name == "p999"
 
 
 def test_others_pods_are_none_of_ours() -> None:
-    assert known(SEEN, (About.PODS, Listed((pod(owner="uid-2"),)))).view.pods == ()
+    assert known(SEEN, (Subject.PODS, Listed((pod(owner="uid-2"),)))).view.pods == ()
 
 
 def test_events_are_asked_for_where_something_is_unexplained_and_not_of_everything() -> None:
     stuck = [pod(f"p{number}") for number in range(20)]
 
     assert known(SEEN).unexplained == ("uid-1",)
-    assert known(SEEN, (About.PODS, Listed((pod(phase="Running", running={}),)))).unexplained == ()
-    assert len(known(SEEN, (About.PODS, Listed(tuple(stuck)))).unexplained) <= 4
+    assert known(SEEN, (Subject.PODS, Listed((pod(phase="Running", running={}),)))).unexplained == ()
+    assert len(known(SEEN, (Subject.PODS, Listed(tuple(stuck)))).unexplained) <= 4
 
 
 # --- the loop -----------------------------------------------------------------------------------------------
 
 
-class Silence:
-    """A cluster that never answers, so that a test alone brings the news."""
+class SilentApi:
+    """An API that never answers: the test alone delivers updates."""
 
     def __init__(self) -> None:
         self._never = threading.Event()
@@ -186,7 +186,7 @@ class Silence:
 
 
 class Reporter:
-    """Remembers what was told."""
+    """Remembers what was reported."""
 
     def __init__(self) -> None:
         self.states: list[str] = []
@@ -211,17 +211,17 @@ class Reporter:
         self.rights.append(right)
 
 
-class Inbox(follow.Inbox):
-    """Plays news; a number is time that passes without any."""
+class PlayedUpdates(UpdateQueue):
+    """Plays updates; a number is seconds that pass without any."""
 
-    def __init__(self, clock: FakeClock, *news: tuple[About, News] | float) -> None:
+    def __init__(self, clock: FakeClock, *news: tuple[Subject, Update] | float) -> None:
         super().__init__()
         self._clock = clock
         self._news = list(news)
 
-    def get(self, seconds: float) -> tuple[About, News] | None:
+    def get(self, seconds: float) -> tuple[Subject, Update] | None:
         if not self._news:
-            return About.JOB, Changed(job("Complete"))
+            return Subject.JOB, Changed(job("Complete"))
         first = self._news[0]
         if isinstance(first, tuple):
             self._news.pop(0)
@@ -234,9 +234,19 @@ class Inbox(follow.Inbox):
         return None
 
 
-def played(*news: tuple[About, News] | float) -> Reporter:
+def played(*news: tuple[Subject, Update] | float) -> Reporter:
     clock, reporter = FakeClock(), Reporter()
-    Follow(Silence(), JOB, WaitFor.COMPLETED, reporter, None, clock, frozenset(), Inbox(clock, *news)).until_decided()
+    Follow(
+        cast("KubeApi", SilentApi()),
+        JOB,
+        WaitFor.COMPLETED,
+        reporter,
+        None,
+        clock,
+        Timeouts(),
+        frozenset(),
+        PlayedUpdates(clock, *news),
+    ).until_decided()
     return reporter
 
 
@@ -248,53 +258,36 @@ def test_each_state_is_told_once_and_then_every_half_minute_that_it_lasts() -> N
 
 
 def test_a_missing_right_is_told_once() -> None:
-    lost = (About.PODS, Lost(FORBIDDEN))
+    lost = (Subject.PODS, WatchError(FORBIDDEN))
 
-    assert played(SEEN, lost, lost, (About.EVENTS, Lost(FORBIDDEN))).rights == [Right.PODS, Right.EVENTS]
+    assert played(SEEN, lost, lost, (Subject.EVENTS, WatchError(FORBIDDEN))).rights == [Right.PODS, Right.EVENTS]
 
 
 def test_a_right_that_was_there_is_not_missing_because_an_api_server_starts_and_refuses_everybody() -> None:
-    listed, changed, lost = (About.PODS, Listed(())), (About.PODS, Changed(pod())), (About.PODS, Lost(FORBIDDEN))
+    listed, changed, lost = (
+        (Subject.PODS, Listed(())),
+        (Subject.PODS, Changed(pod())),
+        (Subject.PODS, WatchError(FORBIDDEN)),
+    )
 
     assert not played(SEEN, listed, changed, lost, 200.0, lost, listed, lost, 200.0, lost).rights
     assert played(SEEN, listed, changed, lost, 301.0, lost, lost).rights == [Right.PODS]
 
 
 def test_pods_that_were_listed_once_may_be_listed_though_nothing_has_changed_since() -> None:
-    listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN))
+    listed, lost = (Subject.PODS, Listed(())), (Subject.PODS, WatchError(FORBIDDEN))
 
     assert not played(SEEN, listed, lost, 200.0, lost, listed).rights
 
 
 def test_pods_that_may_be_listed_but_not_watched_are_a_right_that_is_missing() -> None:
-    listed, lost = (About.PODS, Listed(())), (About.PODS, Lost(FORBIDDEN, after_listing=True))
+    listed, lost = (Subject.PODS, Listed(())), (Subject.PODS, WatchError(FORBIDDEN, after_listing=True))
 
     assert played(SEEN, listed, lost, listed, lost).rights == [Right.PODS]
 
 
-def test_events_are_asked_for_again_after_a_refusal_if_they_were_there_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(follow, "_EVENT_PAUSES", (0.0,))
-    answers: list[list[Any] | ApiError] = [[], FORBIDDEN, [{"reason": "Killing"}]]
-    told: queue.SimpleQueue[News] = queue.SimpleQueue()
-
-    def ask(_: str) -> list[Any]:
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, ApiError):
-            raise answer
-        return answer
-
-    looker = follow._EventLooker(ask, told.put, FakeClock())
-    looker.look_at(("uid-1",))
-    looker.start()
-
-    assert [told.get(timeout=60) for _ in range(3)] == [Listed(()), Lost(FORBIDDEN), Listed(({"reason": "Killing"},))]
-    looker.stop()
-
-
-class Defect(Silence):
-    """A cluster whose answers nobody foresaw."""
+class DefectiveApi(SilentApi):
+    """An API whose answers have an unexpected shape."""
 
     def list_selected(self, *_: object) -> Any:
         raise TypeError
@@ -302,37 +295,37 @@ class Defect(Silence):
     list_events = list_selected
 
 
-def test_not_even_a_defect_ends_the_looking_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "_EVENT_PAUSES", (0.0,))
-    told: queue.SimpleQueue[News] = queue.SimpleQueue()
-    looker = follow._EventLooker(Defect().list_events, told.put, FakeClock())
-    looker.look_at(("uid-1",))
-    looker.start()
-
-    assert [type(told.get(timeout=60)) for _ in range(2)] == [Lost, Lost]
-    looker.stop()
-
-
-def test_nor_does_it_make_the_last_look_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "LAST_LOOK_SECONDS", 3600)
-
-    clock = FakeClock()
-    following = Follow(Defect(), JOB, WaitFor.COMPLETED, Reporter(), None, clock, frozenset(), Inbox(clock, SEEN))
+def test_a_defect_does_not_make_the_last_look_wait() -> None:
+    clock, timeouts = FakeClock(), Timeouts(last_look=3600)
+    following = Follow(
+        cast("KubeApi", DefectiveApi()),
+        JOB,
+        WaitFor.COMPLETED,
+        Reporter(),
+        None,
+        clock,
+        timeouts,
+        frozenset(),
+        PlayedUpdates(clock, SEEN),
+    )
     following.until_decided()
 
     assert following.last_look(explain=True).job.name == "nightly-1"
 
 
-def test_a_cause_that_cannot_heal_is_told_once_and_at_once() -> None:
+def test_a_problem_that_does_not_pass_is_reported_once_and_at_once() -> None:
     waiting = {"reason": "InvalidImageName", "message": "invalid reference format"}
-    news = (About.PODS, Changed(pod(waiting=waiting)))
+    news = (Subject.PODS, Changed(pod(waiting=waiting)))
 
     assert len(played(SEEN, news, news, 60.0).troubles) == 1
 
 
-def test_a_cause_that_was_mended_holds_nothing_up_any_more() -> None:
-    waiting = (About.PODS, Changed(pod(waiting={"reason": "InvalidImageName", "message": "invalid reference format"})))
-    running = (About.PODS, Changed(pod(running={}, phase="Running")))
+def test_a_problem_that_was_solved_is_reported_no_more() -> None:
+    waiting = (
+        Subject.PODS,
+        Changed(pod(waiting={"reason": "InvalidImageName", "message": "invalid reference format"})),
+    )
+    running = (Subject.PODS, Changed(pod(running={}, phase="Running")))
 
     reasons = [problem and problem.reason for problem in played(SEEN, waiting, 1.0, running, 1.0).held_up_by]
 
@@ -340,7 +333,7 @@ def test_a_cause_that_was_mended_holds_nothing_up_any_more() -> None:
     assert reasons[-1] is None
 
 
-NO_ANSWER = (About.JOB, Lost(NoAnswer("the Kubernetes API", "k8s.example", Cause.REFUSED)))
+NO_ANSWER = (Subject.JOB, WatchError(NoAnswer("the Kubernetes API", "k8s.example", Cause.REFUSED)))
 
 
 def test_a_cluster_that_does_not_answer_is_waited_for_and_the_log_says_so() -> None:
@@ -351,26 +344,8 @@ def test_a_cluster_that_does_not_answer_is_waited_for_and_the_log_says_so() -> N
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_cluster_that_refuses_for_minutes_is_believed(status: int) -> None:
-    refused = (About.JOB, Lost(ApiError(status, "", "")))
+    refused = (Subject.JOB, WatchError(ApiError(status, "", "")))
 
     with pytest.raises(Unwatchable):
         played(SEEN, refused, 301.0)
     played(SEEN, refused, 200.0, SEEN, refused, 200.0)
-
-
-def test_events_are_looked_at_though_something_new_is_unexplained_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "_EVENT_PAUSES", (3600.0,))
-    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-    clock = FakeClock()
-
-    def ask(uid: str) -> list[Any]:
-        asked.put(uid)
-        return []
-
-    looker = follow._EventLooker(ask, lambda _: None, clock)
-    clock.elapsed = 60
-    looker.start()
-    looker.look_at(("pod-1",))
-
-    assert asked.get(timeout=60) == "pod-1"
-    looker.stop()

@@ -1,7 +1,7 @@
-"""A container's log: each line once and in order, wherever the stream is cut; and what of a line is shown.
+"""Tests of jobs/log_resume: each line comes once and in order, wherever the stream is cut; how a line is shown.
 
-`serve` is the kubelet's own way to answer (cri-client pkg/logs, ReadLogs): the file is a list of pieces with a
-timestamp each, the ones before `sinceTime` are left out, and a piece that continues a line bears none in the answer.
+`serve` answers as the kubelet does (cri-client pkg/logs, ReadLogs). The file is a list of pieces with a timestamp
+each. Pieces before `sinceTime` are left out, and a piece that continues a line has no timestamp in the answer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob.jobs import log_resume
-from run_cronjob.jobs.log_resume import Differs, Log, Mark
+from run_cronjob.jobs.log_resume import Checkpoint, Log, Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Piece = tuple[int, bytes]
-"""Nanoseconds since an epoch of the tests' own, and what was printed then."""
+"""Nanoseconds since EPOCH, and the bytes printed then."""
 
 SECOND = 1_000_000_000
 EPOCH = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
@@ -44,7 +44,7 @@ def serve(file: Iterable[Piece], since: str, zone: str = "Z") -> bytes:
 
 
 class Reader:
-    """Reads a log as tail.py does, but for its threads and pauses."""
+    """Reads a log as tail.py does, without threads and pauses."""
 
     def __init__(self) -> None:
         self.log = Log(lambda text: text)
@@ -52,22 +52,22 @@ class Reader:
         self.gaps = 0
 
     def read(self, file: Iterable[Piece], *, until: int | None = None, step: int = 1 << 20, zone: str = "Z") -> bool:
-        """One answer, cut `until` there and in chunks; whether it brought anything or there is more to ask for."""
+        """Read one answer up to byte `until` in chunks; whether it had new bytes or another request is needed."""
         answer = serve(file, self.log.since, zone)[:until]
         self.log.begin()
-        brought = False
+        has_new = False
         for start in range(0, len(answer), step):
             try:
                 lines, is_new = self.log.take(answer[start : start + step])
-            except Differs:
-                return self._differs()
+            except Mismatch:
+                return self._after_mismatch()
             self.shown += lines
-            brought = brought or is_new
-        return brought
+            has_new = has_new or is_new
+        return has_new
 
-    def _differs(self) -> bool:
-        if not self.log.differs():
-            self.shown += self.log.lose()
+    def _after_mismatch(self) -> bool:
+        if not self.log.resume_earlier():
+            self.shown += self.log.skip_gap()
             self.gaps += 1
         return True
 
@@ -75,7 +75,7 @@ class Reader:
         for _ in range(10):
             if self.read(file, step=step, zone=zone):
                 continue
-            if self.log.is_joined or not self._differs():
+            if self.log.has_caught_up or not self._after_mismatch():
                 break
         else:
             pytest.fail("no end in sight")
@@ -97,12 +97,12 @@ TEXTS = st.sampled_from(
 )
 STEPS = st.sampled_from([0, 0, 1, 1000, SECOND // 3, SECOND, 90 * SECOND])
 CUTS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 60), st.integers(0, 12)), max_size=8)
-"""For each answer: where it ends, the size of its chunks, and how many pieces more were printed by then."""
+"""For each answer: its end, the size of its chunks, and the number of pieces printed since the one before."""
 
 
 @st.composite
 def files(draw: st.DrawFn, disorder: bool = False, pieces: bool = False) -> list[Piece]:
-    """What a container printed: no line is another or its beginning, so that a test can tell them apart."""
+    """A container's output. No line is equal to another or its beginning, so that tests can distinguish them."""
     at, file = 0, []
     for number, (text, step) in enumerate(draw(st.lists(st.tuples(TEXTS, STEPS), max_size=40))):
         at += step
@@ -145,7 +145,7 @@ def test_each_line_comes_once_wherever_the_stream_is_cut(
 
 @given(files(disorder=True), CUTS)
 def test_lines_out_of_order_come_as_they_stand(file: list[Piece], cuts: list[tuple[int, int, int]]) -> None:
-    """Two threads of the container runtime stamp stdout and stderr, and write into one file."""
+    """Two threads of the container runtime add timestamps to stdout and stderr, and write to one file."""
     reader = read_through(file, cuts)
 
     assert reader.shown == lines_of(file)
@@ -154,7 +154,7 @@ def test_lines_out_of_order_come_as_they_stand(file: list[Piece], cuts: list[tup
 
 @given(files(pieces=True), CUTS)
 def test_lines_that_were_printed_in_pieces_come_whole(file: list[Piece], cuts: list[tuple[int, int, int]]) -> None:
-    """The runtime stamps each 16 KiB of a line; `sinceTime` may fall between them."""
+    """The runtime adds a timestamp to each 16 KiB of a line; `sinceTime` may lie between two of them."""
     reader = read_through(file, cuts)
 
     assert reader.shown == lines_of(file)
@@ -174,7 +174,7 @@ def test_after_a_rotation_nothing_comes_twice_and_nothing_that_is_left_is_lost(
     nothing_seen = reader.log.is_empty
 
     rest = file[begins:]
-    looks_whole = any(is_laid_over(mark, file, rest, reader) for mark in reader.log._seen.marks)
+    looks_whole = any(continues(checkpoint, file, rest, reader) for checkpoint in reader.log._seen.checkpoints)
     reader.finish(rest)
 
     missed = lines_of(file)[seen:begins]
@@ -183,14 +183,14 @@ def test_after_a_rotation_nothing_comes_twice_and_nothing_that_is_left_is_lost(
     assert reader.gaps or nothing_seen or not missed or looks_whole
 
 
-def is_laid_over(mark: Mark, file: list[Piece], rest: list[Piece], reader: Reader) -> bool:
-    """Whether what was seen since `mark`, a few bytes perhaps, is what the rest begins with: then nobody can tell."""
-    seen = serve(file, "")[: reader.log._seen.marks[-1].length]
-    return serve(rest, mark.since).startswith(seen[len(seen) - mark.length :])
+def continues(checkpoint: Checkpoint, file: list[Piece], rest: list[Piece], reader: Reader) -> bool:
+    """Whether `rest` begins with the bytes read since `checkpoint`, a few perhaps: then a gap can't be noticed."""
+    read = serve(file, "")[: reader.log._seen.checkpoints[-1].length]
+    return serve(rest, checkpoint.since).startswith(read[len(read) - checkpoint.length :])
 
 
-def test_a_line_that_stands_far_out_of_order_leads_nobody_astray() -> None:
-    """Asked for since 5, the API leaves the 1 out that was seen behind it: less comes than is known."""
+def test_a_line_far_out_of_order_costs_no_line() -> None:
+    """Requested since 5, the API leaves out the 1 that was read after it: the answer is shorter than expected."""
     file = [(second * SECOND, b"line %d\n" % number) for number, second in enumerate([0, 5, 1, 6, 7, 7])]
     reader = Reader()
     reader.read(file[:4], step=10)
@@ -201,7 +201,7 @@ def test_a_line_that_stands_far_out_of_order_leads_nobody_astray() -> None:
 
 
 def test_a_line_that_is_left_out_far_behind_the_place_asked_for_is_noticed() -> None:
-    """As before, but the answer begins as what was seen, and is as long: what is new stands where the 1 was."""
+    """As before, but the answer has the expected beginning and length: a new line stands in place of the 1."""
     late = [(5 * SECOND, b"x" * 1000 + b"\n"), (1 * SECOND, b"late\n"), (6 * SECOND, b"seen\n")]
     file = [(0, b"first\n"), *late, (7 * SECOND, b"new line\n"), (8 * SECOND, b"newer line\n")]
     reader = Reader()
@@ -253,7 +253,7 @@ def test_what_the_kubelet_says_in_its_own_words_is_no_line_of_the_container() ->
     lines, _ = reader.log.take(answer)
 
     assert lines == ["two"]
-    assert reader.log.said == "failed to watch directory"
+    assert reader.log.kubelet_error == "failed to watch directory"
 
     reader.finish([(0, b"one\n"), (1, b"two\n"), (2, b"three\n")])
     assert reader.shown == ["one", "three"]
@@ -265,7 +265,7 @@ def test_a_log_that_is_gone_is_told_from_one_that_is_empty() -> None:
     log.begin()
 
     assert log.take(b"unable to retrieve container logs for containerd://0123") == ([], False)
-    assert log.said == "unable to retrieve container logs for containerd://0123"
+    assert log.kubelet_error == "unable to retrieve container logs for containerd://0123"
 
 
 # --- what of a line is shown --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which logs are asked for, when one is complete, and what is told where something is missing."""
+"""Tests of jobs/tail: which logs are requested, when one is complete, and the notes where lines are missing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
 from tests.fakes import FakeClock
@@ -16,23 +17,23 @@ from tests.fakes import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.clients.workflow_commands import Actions
 
     Answer = list[bytes] | Exception | Callable[[], Iterator[bytes]]
 
-PATIENCE_SECONDS = 60
-"""Of a test that would fail otherwise; nothing lasts that long."""
+TIMEOUT_SECONDS = 60
+"""A test fails after this; no step takes that long."""
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(tail, "LONGEST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(tail, "NEWS_SECONDS", 0.01)
 
 
 class Writer:
-    """Stands in for Actions."""
+    """A fake of Actions."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
@@ -60,7 +61,7 @@ class Writer:
 
 
 class Kubelet:
-    """Answers each container's requests in turn as a test says; the last answer is given again and again."""
+    """Gives each container's requests the answers of a test in order; the last answer is repeated."""
 
     def __init__(self, **answers: list[Answer]) -> None:
         self._answers = answers
@@ -125,24 +126,30 @@ def pod(name: str = "nightly-1-abcde", *, phase: str = "Running", index: int | N
 
 
 class Scene:
-    def __init__(self, **answers: list[Answer]) -> None:
+    """A LogTailer between a kubelet that a test plays and a writer that remembers."""
+
+    def __init__(self, *, log_news: float = 0.01, **answers: list[Answer]) -> None:
         self.kubelet = Kubelet(**answers)
         self.writer = Writer()
         self.refusals: list[ApiError] = []
-        self.tails = LogTailer(
-            cast("Any", self.kubelet), cast("Actions", self.writer), FakeClock(), self.refusals.append
+        self.tailer = LogTailer(
+            cast("KubeApi", self.kubelet),
+            cast("Actions", self.writer),
+            FakeClock(),
+            Timeouts(log_news=log_news),
+            self.refusals.append,
         )
 
     def see(self, *pods: dict[str, Any]) -> None:
         for each in pods:
-            self.tails.see(status.pod(each))
+            self.tailer.update(status.pod(each))
 
     def finish(self) -> None:
-        assert self.tails.drain(PATIENCE_SECONDS)
+        assert self.tailer.drain(TIMEOUT_SECONDS)
 
     def until(self, condition: Callable[[], bool]) -> None:
         done = threading.Event()
-        for _ in range(PATIENCE_SECONDS * 1000):
+        for _ in range(TIMEOUT_SECONDS * 1000):
             if condition():
                 return
             done.wait(0.001)
@@ -323,13 +330,13 @@ def test_what_could_not_be_read_in_time_is_told() -> None:
 
     def stream() -> Iterator[bytes]:
         yield at(1, "one")
-        stuck.wait(PATIENCE_SECONDS)
+        stuck.wait(TIMEOUT_SECONDS)
 
     scene = Scene(main=[stream])
     scene.see(pod(main=running()))
     scene.until(lambda: scene.writer.shown == ["one"])
 
-    assert not scene.tails.drain(0.01)
+    assert not scene.tailer.drain(0.01)
     assert "could not be read in" in scene.writer.told[0]
     stuck.set()
 
@@ -377,13 +384,10 @@ def test_starts_whose_logs_are_not_kept_are_told() -> None:
 
 
 @pytest.mark.parametrize("first", [[at(1, "first")], []], ids=["printed", "silent"])
-def test_the_log_of_the_next_start_is_not_taken_for_the_first_ones(
-    first: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_log_of_the_next_start_is_not_taken_for_the_first_ones(first: list[bytes]) -> None:
     """The kubelet has started the container again, and the pod's status does not say so yet."""
-    monkeypatch.setattr(tail, "NEWS_SECONDS", PATIENCE_SECONDS)
     second = [at(5, "second")]
-    scene = Scene(main=[cut(*first), second], main_before=[first])
+    scene = Scene(log_news=TIMEOUT_SECONDS, main=[cut(*first), second], main_before=[first])
     scene.see(pod(main=running()))
     scene.until(lambda: len(scene.kubelet.asked) == 2)
     scene.see(pod(main=running() | {"lastState": terminated(1)["state"]}, restarts=1))
@@ -434,16 +438,16 @@ def test_the_last_lines_are_remembered_for_each_container() -> None:
     scene.see(pod(phase="Failed", main=terminated(1), other=terminated()))
     scene.finish()
 
-    last = scene.tails.last_lines("nightly-1-abcde", "main")
+    last = scene.tailer.last_lines("nightly-1-abcde", "main")
     assert last[-2] == "line 499"
     assert len(last) == 50
     assert len(last[-1]) == 1000
-    assert scene.tails.last_lines("nightly-1-abcde", "other") == ()
+    assert scene.tailer.last_lines("nightly-1-abcde", "other") == ()
 
 
 def test_once_stopped_nothing_more_is_shown() -> None:
     scene = Scene(main=[[at(1, "x")]])
-    scene.tails.stop()
+    scene.tailer.stop()
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
@@ -467,8 +471,8 @@ def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
     def printing() -> Iterator[bytes]:
         answers.append(min(len(answers) + 1, 50))
         yield at(1, "one")
-        with scene.tails.changed:
-            scene.tails.changed.wait_for(lambda: scene.tails.is_draining, PATIENCE_SECONDS)
+        with scene.tailer.changed:
+            scene.tailer.changed.wait_for(lambda: scene.tailer.is_draining, TIMEOUT_SECONDS)
         for _ in range(answers[-1]):
             yield at(1, "more")
 
@@ -476,7 +480,7 @@ def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
     scene.see(pod(main=running()))
     scene.until(lambda: bool(scene.writer.shown))
 
-    assert scene.tails.drain(PATIENCE_SECONDS)
+    assert scene.tailer.drain(TIMEOUT_SECONDS)
     assert len(answers) < 50  # each brought something that is new
     assert "the container goes on, though the Job is over" in scene.writer.told[0]
 
@@ -488,4 +492,4 @@ def test_no_secret_is_cut_to_what_is_not_known_as_one() -> None:
     scene.see(pod(phase="Failed", main=terminated(1)))
     scene.finish()
 
-    assert scene.tails.last_lines("nightly-1-abcde", "main") == ("x" * 995 + "***",)
+    assert scene.tailer.last_lines("nightly-1-abcde", "main") == ("x" * 995 + "***",)
