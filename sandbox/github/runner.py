@@ -151,7 +151,6 @@ def start_step(  # noqa: PLR0913  the options of a step
     home: Path | None = None,
     id_token_permission: bool = True,
     launch: Launcher | None = None,
-    on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
     timeout: float = 90,
 ) -> Step:
     """Start the action whose action.yml is beside `entrypoint`, with `launch` or else as a process.
@@ -182,8 +181,6 @@ def start_step(  # noqa: PLR0913  the options of a step
     }
     remaining = {name: value for name, value in variables.items() if name not in unset}
     process = (launch or _launch_process)(entrypoint, remaining, folders)
-    if on_start:
-        on_start(process)
     return Step(process, folders.workspace, folders.home, timeout, files)
 
 

@@ -19,20 +19,18 @@ if TYPE_CHECKING:
 class ForwardProxy(Listener):
     """Serves CONNECT tunnels and plain `http://` requests; the journal's paths are `HOST:PORT` or URLs.
 
-    With `credentials` (user, password), requests without them get 407; with `forbid`, all requests get 403. With
-    `local_ports`, which maps `HOST:PORT` to a port of this machine, only these tunnels exist.
+    With `credentials` (user, password), requests without them get 407. With `local_ports`, which maps `HOST:PORT` to a
+    port of this machine, only these tunnels exist.
     """
 
     def __init__(
         self,
         *,
         credentials: tuple[str, str] | None = None,
-        forbid: bool = False,
         local_ports: Mapping[str, int] | None = None,
     ) -> None:
         self.journal: list[RecordedRequest] = []
         self._authorization = credentials and f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
-        self._forbid = forbid
         self._local_ports = local_ports
         super().__init__()
 
@@ -45,8 +43,6 @@ class ForwardProxy(Listener):
         if self._authorization and headers.get("proxy-authorization") != self._authorization:
             challenge = [("Proxy-Authenticate", 'Basic realm="sandbox"')]
             client.reply(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
-        elif self._forbid:
-            client.reply(HTTPStatus.FORBIDDEN, b"this proxy's policy forbids it")
         elif self._local_ports is not None:
             if port := self._local_ports.get(client.path):
                 client.tunnel(HOST, port)

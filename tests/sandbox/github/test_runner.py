@@ -16,7 +16,6 @@ from sandbox.github.oidc_provider import GitHub
 from sandbox.github.runner import run_step, start_step
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -276,23 +275,12 @@ def test_a_started_step_can_be_sent_signals(step: Callable[[str], dict[str, Any]
     assert started.finish().exit_status == -signal.SIGKILL
 
 
-def test_on_start_gets_the_process(run: RunScript):
-    seen: list[subprocess.Popen[bytes]] = []
-
-    run("", on_start=seen.append)
-
-    assert [process.returncode for process in seen] == [0]
-
-
-def test_a_step_that_does_not_end_is_killed_and_its_log_reported(run: RunScript):
-    seen: list[subprocess.Popen[bytes]] = []
-
-    def wait_for_output(process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout
-        select.select([process.stdout], [], [], 60)
-        seen.append(process)
+def test_a_step_that_does_not_end_is_killed_and_its_log_reported(step: Callable[[str], dict[str, Any]]):
+    started = start_step(**step(WAIT), timeout=0.01)
+    assert started.process.stdout
+    select.select([started.process.stdout], [], [], 60)
 
     with pytest.raises(TimeoutError, match="::notice::waiting"):
-        run(WAIT, on_start=wait_for_output, timeout=0.01)
+        started.finish()
 
-    assert seen[0].returncode == -signal.SIGKILL
+    assert started.process.returncode == -signal.SIGKILL

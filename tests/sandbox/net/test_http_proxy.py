@@ -115,16 +115,6 @@ def test_without_the_right_credentials_nothing_is_forwarded(plain: Server, throu
     assert len(plain.journal) == 0
 
 
-def test_a_forbidding_proxy_lets_nothing_out(secure: Server, plain: Server, through: Through) -> None:
-    with ForwardProxy(forbid=True) as proxy:
-        with pytest.raises(urllib3.exceptions.ProxyError, match="403"):
-            through(proxy).request("GET", secure.url)
-        assert through(proxy).request("GET", plain.url).status == 403
-
-    assert len(proxy.journal) == 2
-    assert len(secure.journal) == len(plain.journal) == 0
-
-
 def test_a_dead_target_is_a_bad_gateway(secure: Server, plain: Server, through: Through) -> None:
     secure.close()
     plain.close()
