@@ -1,1 +1,1 @@
-"""How long it takes from a process's start to a Job, beside what people do instead; `make bench`."""
+"""`make bench` measures the time from a process's start to a Job, for run-cronjob and for what people use instead."""

@@ -1,4 +1,4 @@
-"""A contender of the benchmark, and a comparison of two of them."""
+"""A contender of the benchmark, the comparison of two contenders, and the error of a failed run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bench.course import Course
+    from bench.environment import Environment
 
-    Start = Callable[[Course, Path], subprocess.Popen[bytes]]
+    Start = Callable[[Environment, Path], subprocess.Popen[bytes]]
+    """Starts a contender's process in an environment, with a folder of its own."""
+
+
+class RunFailedError(Exception):
+    """A contender's run failed. The message includes the contender's output."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to create a Job. `start` starts its process, which exits by itself unless `stays` is true.
+    """A program or script that creates a Job.
 
+    `start` starts its process. The process exits by itself, unless `kill_once_created` is true.
     If `in_container` is true, the work is not done by descendants of that process, and its costs can't be measured.
     """
 
     name: str
-    does: str
+    description: str
     start: Start
-    stays: bool = False
+    kill_once_created: bool = False
     in_container: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Bytes on their way through, counted."""
+"""A TCP relay that counts the bytes that pass it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sandbox.net.server import HOST
 
 
 class Relay:
-    """Carries connections on to a port of this machine; `sent` and `received` are the clients' bytes."""
+    """Forwards connections to a port on this machine. `sent` and `received` count bytes from the clients' side."""
 
     def __init__(self, port: int) -> None:
         self.sent = self.received = 0
         lock, relay = threading.Lock(), self
 
-        class Carrier(socketserver.BaseRequestHandler):
+        class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection((HOST, port)) as upstream, suppress(ConnectionError):
                     copy_both_ways(self.request, upstream, self._count)
@@ -31,7 +31,7 @@ class Relay:
                     else:
                         relay.received += size
 
-        self._server = socketserver.ThreadingTCPServer((HOST, 0), Carrier)
+        self._server = socketserver.ThreadingTCPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

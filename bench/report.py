@@ -1,4 +1,4 @@
-"""The tables, for the terminal and docs/benchmarks.md: what was run, never where."""
+"""The tables and ratios, for the terminal, and docs/benchmarks.md. They name what ran, and no host or user."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bench.contenders import TOOLS
-from bench.following import LINES
+from bench.log_stream import LINES
 from sandbox.names import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.course import Traffic
-    from bench.following import Delay, Stream
-    from bench.measure import Measure
+    from bench.completion import CompletionDelay
+    from bench.creation import Creation
+    from bench.environment import Traffic
+    from bench.log_stream import LogStream
     from bench.models import Comparison, Contender
     from sandbox.tools.images import Size
 
@@ -30,35 +31,37 @@ _MEGABYTE = 1_000_000
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`, from one run; not by hand.
+`make bench` writes this page from one run. Don't edit it by hand.
 
-The contenders run in turn, {rounds} rounds of them, against a real control plane and the sandbox's GitHub and AWS on
-the same machine. Times are medians: from the start of the process until a watch shows the Job, and processor time of
-all processes involved. Memory is the most that a contender's processes hold together. Requests and bytes (on the wire,
-TLS included) are those of one run of its own, through relays that count. On loopback an answer takes next to no time;
-over a network each request to GitHub, AWS or the cluster adds its wait, to all contenders alike.
+**Creating a Job.** The contenders run in turn, {rounds} rounds of them, against a real control plane and the sandbox's
+GitHub and AWS on the same machine. Seconds are counted from the start of the process until a watch shows the Job; CPU
+seconds are those of all processes involved. Both are medians. Memory is the most that a contender's processes hold
+together. Requests and bytes (on the wire, including TLS) are counted by relays, in a separate run. On loopback an
+answer takes next to no time. Over a network, each request to GitHub, AWS or the cluster adds a round trip for every
+contender.
 
-*aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
---from=cronjob/…`, for which kubectl calls `aws eks get-token`. *Given credentials* leaves the role out, *given a
-kubeconfig* AWS altogether. cronjob-runner, which follows its Job, is stopped when that is there. run-cronjob also looks
-for unfinished runs, says who pressed, and writes outputs and a summary. It runs with the files of its image, the Python
-there included, but no container; awscli runs by this machine's Python. *The image run-cronjob* is the same from a
-container's start, beside *the image plain*: a Debian image into which pip put the same packages. What goes on within a
-container is not seen from without: no processor time, no memory.
+- *aws eks, kubectl* is what most workflows do: fetch the OIDC token, `aws eks update-kubeconfig`, `kubectl create job
+  --from=cronjob/…`, for which kubectl calls `aws eks get-token`.
+- *given credentials* doesn't assume the role. *given a kubeconfig* doesn't use AWS at all.
+- *cronjob-runner* follows its Job. It is stopped once the Job is created.
+- *run-cronjob* also looks for unfinished runs, records the actor, and writes outputs and a summary. It runs with the
+  files of its image, including Python, but without a container. awscli runs with this machine's Python.
+- *the image run-cronjob* is the same, including the start of a container. *the image plain* is a Debian image into
+  which pip installed the same packages. Processor time and memory within a container are not measured.
 
-*Waits for completion*: each contender creates a Job, and once the API server serves its watch, the Job's pod runs and
-ends, and the Job completes. Times are from the moment at which a watch of the bench's own brings that event: until the
-words that tell of it, `condition met` or run-cronjob's line of the verdict, are on stdout, and until the process has
-exited. {rounds} rounds. kubectl wait looks at the Job alone; run-cronjob looks at its pods once more, and shows the
-rest of their logs, before it says its verdict.
+**Waiting for completion.** Each contender creates a Job. Once the API server serves the contender's watch, the Job's
+pod runs and ends, and the Job completes. Times start when the benchmark's own watch receives that event. They end when
+the message that reports it (`condition met`, or `✓ End` in run-cronjob's log) is on stdout, and
+when the process has exited. {rounds} rounds. kubectl wait reads the Job alone. run-cronjob reads its pods again and
+shows the rest of their logs before it reports the result.
 
-*Shows a log*: each contender creates a Job whose pod prints {lines:,} lines of some hundred characters, rendered
-beforehand, served by the sandbox's kubelet through the API server, to a pipe that is read at full speed. Seconds are
-those from the first line on stdout to the last one, processor time is that of the contender's whole run, with start and
-creation, and memory the most that its process held. {log_rounds} rounds. Each line must have arrived, once, in its
-order: compared by hash. run-cronjob is the whole action, which reads the log with timestamps to resume by, looks for
-commands and secrets in each line, and asks once more for what may have come last. curl only passes bytes on: no
-contender can be faster than its row, which is what the serving side can do.
+**Showing a log.** Each contender creates a Job whose pod prints {lines:,} lines of about one hundred characters. They
+are rendered beforehand and served by the sandbox's kubelet through the API server. The contender's stdout is a pipe
+that is read at full speed. Seconds are counted from the first line on stdout to the last. CPU seconds are those of the
+contender's whole run, including its start and the creation. Memory is the most that its process held. {log_rounds}
+rounds. Each line must arrive once and in order, which a hash checks. run-cronjob is the whole action: it reads the log
+with timestamps in order to resume, looks for commands and secrets in each line, and asks once more for lines that came
+last. curl only passes bytes on. Its row is the limit of the serving side, so no contender can be faster.
 """
 _NOT_MEASURED = """\
 cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of it was given
@@ -67,58 +70,53 @@ cronjob-runner (github.com/int128/cronjob-runner) was not measured: no binary of
 
 
 class Timed(Protocol):
-    """What contenders are compared by."""
+    """The measurements of one contender, which a ratio compares."""
 
     @property
     def seconds(self) -> float:
-        """Median."""
+        """The median of the time that is compared."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """All that is known of one contender."""
+class Creations:
+    """One contender's runs until the Job is created, with the memory and traffic of a separate run."""
 
-    measures: Sequence[Measure]
+    runs: Sequence[Creation]
     memory: int
     traffic: Traffic
 
     @property
     def seconds(self) -> float:
-        """Median."""
-        return statistics.median(measure.seconds for measure in self.measures)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Median."""
-        return statistics.median(measure.cpu_seconds for measure in self.measures)
+        """The median."""
+        return statistics.median(run.seconds for run in self.runs)
 
 
 @dataclass(frozen=True)
 class Completions:
-    """How soon a contender told of its Jobs' ends."""
+    """One contender's delays in reporting completion."""
 
-    delays: Sequence[Delay]
+    delays: Sequence[CompletionDelay]
 
     @property
     def seconds(self) -> float:
-        """Median, until its words."""
-        return statistics.median(delay.told for delay in self.delays)
+        """The median until the message."""
+        return statistics.median(delay.message for delay in self.delays)
 
 
 @dataclass(frozen=True)
-class Streams:
-    """How fast a contender showed a long log."""
+class LogStreams:
+    """One contender's runs that print a long log."""
 
-    streams: Sequence[Stream]
+    runs: Sequence[LogStream]
 
     @property
     def seconds(self) -> float:
-        """Median."""
-        return statistics.median(stream.seconds for stream in self.streams)
+        """The median."""
+        return statistics.median(run.seconds for run in self.runs)
 
 
-def contenders(rows: Mapping[Contender, Row]) -> str:
-    """All contenders."""
+def creations_table(measured: Mapping[Contender, Creations]) -> str:
+    """The times and costs of creating a Job."""
     heads = (
         "contender",
         "does",
@@ -132,75 +130,77 @@ def contenders(rows: Mapping[Contender, Row]) -> str:
         "sent",
         "received",
     )
-    return _markdown(heads, [_cells(contender, row) for contender, row in rows.items()], words=2)
+    return _markdown(heads, [_creation_cells(contender, each) for contender, each in measured.items()], text_columns=2)
 
 
-def _cells(contender: Contender, row: Row) -> tuple[str, ...]:
-    traffic = row.traffic
+def _creation_cells(contender: Contender, measured: Creations) -> tuple[str, ...]:
+    traffic = measured.traffic
+    cpu_seconds = statistics.median(run.cpu_seconds for run in measured.runs)
+    costs = ("", "") if contender.in_container else (f"{cpu_seconds:.2f}", f"{measured.memory / _MEGABYTE:.0f} MB")
     return (
         contender.name,
-        contender.does,
-        f"{row.seconds:.2f}",
-        *(("", "") if contender.in_container else (f"{row.cpu_seconds:.2f}", f"{row.memory / _MEGABYTE:.0f} MB")),
+        contender.description,
+        f"{measured.seconds:.2f}",
+        *costs,
         *(str(number) for number in traffic.requests.values()),
         f"{traffic.sent / 1000:.1f} kB",
         f"{traffic.received / 1000:.1f} kB",
     )
 
 
-def sizes(images: Mapping[str, Size]) -> str:
-    """The images on disk, and as a registry sends them."""
+def images_table(sizes: Mapping[str, Size]) -> str:
+    """The sizes of the images on disk, and compressed as by a registry."""
     cells = [
         (name, f"{size.on_disk / _MEGABYTE:.0f} MB", f"{size.compressed / _MEGABYTE:.0f} MB")
-        for name, size in images.items()
+        for name, size in sizes.items()
     ]
-    return _markdown(("image", "on disk", "gzip -6"), cells, words=1)
+    return _markdown(("image", "on disk", "gzip -6"), cells, text_columns=1)
 
 
-def completions(rows: Mapping[Contender, Completions]) -> str:
-    """From the API server's event to the contenders' words, and to their exit."""
+def completions_table(measured: Mapping[Contender, Completions]) -> str:
+    """The delays from the completion event to each contender's message, and to its exit."""
     cells = [
         (
             contender.name,
-            _milliseconds(row.seconds),
-            _milliseconds(max(delay.told for delay in row.delays)),
-            _milliseconds(statistics.median(delay.exited for delay in row.delays)),
+            _milliseconds(each.seconds),
+            _milliseconds(max(delay.message for delay in each.delays)),
+            _milliseconds(statistics.median(delay.exit for delay in each.delays)),
         )
-        for contender, row in rows.items()
+        for contender, each in measured.items()
     ]
-    return _markdown(("waits for completion", "until it says so", "at worst", "until its exit"), cells, words=1)
+    return _markdown(("waits for completion", "until it says so", "at worst", "until its exit"), cells, text_columns=1)
 
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def streams(rows: Mapping[Contender, Streams]) -> str:
-    """A long log."""
+def log_streams_table(measured: Mapping[Contender, LogStreams]) -> str:
+    """The times and costs of printing a long log."""
     cells = [
         (
             contender.name,
-            contender.does,
-            f"{row.seconds:.2f}",
-            f"{statistics.median(stream.cpu_seconds for stream in row.streams):.2f}",
-            f"{max(stream.memory for stream in row.streams) / _MEGABYTE:.0f} MB",
+            contender.description,
+            f"{each.seconds:.2f}",
+            f"{statistics.median(run.cpu_seconds for run in each.runs):.2f}",
+            f"{max(run.memory for run in each.runs) / _MEGABYTE:.0f} MB",
         )
-        for contender, row in rows.items()
+        for contender, each in measured.items()
     ]
-    return _markdown(("shows a log", "how", "seconds", "CPU s", "memory"), cells, words=2)
+    return _markdown(("shows a log", "how", "seconds", "CPU s", "memory"), cells, text_columns=2)
 
 
-def ratios(rows: Mapping[Contender, Timed], comparisons: Iterable[Comparison]) -> str:
-    """How many times longer the others take, a line each."""
+def ratio_lines(measured: Mapping[Contender, Timed], comparisons: Iterable[Comparison]) -> str:
+    """One line for each comparison: `ratio NAME` and how many times longer the other contender takes than ours."""
     return "".join(
-        f"ratio {each.name} {rows[each.other].seconds / rows[each.ours].seconds:.2f}\n" for each in comparisons
+        f"ratio {each.name} {measured[each.other].seconds / measured[each.ours].seconds:.2f}\n" for each in comparisons
     )
 
 
-def write(
+def write_document(
     tables: Sequence[str], ratios: str, rounds: Mapping[str, int], kubernetes: str, cronjob_runner: Path | None
 ) -> None:
-    """docs/benchmarks.md."""
+    """Write docs/benchmarks.md."""
     versions = [*_versions(kubernetes), *([_version_of(cronjob_runner)] if cronjob_runner else [])]
     parts = [
         _INTRODUCTION.format(**rounds, lines=LINES),
@@ -213,16 +213,16 @@ def write(
     DOCUMENT.write_text("\n".join(parts))
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
-    """A table whose first columns are `words`; the others are numbers."""
-    lines = [heads, ["---"] * words + ["--:"] * (len(heads) - words), *rows]
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
+    """A table. The first `text_columns` are aligned to the left, the others, which are numbers, to the right."""
+    lines = [heads, ["---"] * text_columns + ["--:"] * (len(heads) - text_columns), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _machine() -> str:
-    told = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    fields = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     processor = next(
-        (value.strip() for name, value in told.items() if name.strip() == "model name"), platform.machine()
+        (value.strip() for name, value in fields.items() if name.strip() == "model name"), platform.machine()
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return f"{os.cpu_count()} cores of {processor}, {memory:.0f} GB, Linux {platform.release().partition('-')[0]}"
@@ -239,7 +239,7 @@ def _versions(kubernetes: str) -> list[str]:
 
 
 def _version_of(program: Path) -> str:
-    """What Go wrote into it."""
+    """The module and version that Go recorded in the binary."""
     _, module, version = next(
         line.split()[:3] for line in _lines("go", "version", "-m", program) if line.startswith("\tmod\t")
     )
