@@ -1,1 +1,0 @@
-"""`make bench` measures the time from a process's start to a Job, for run-cronjob and for what people use instead."""

@@ -1,15 +1,16 @@
-"""Whether the checked out commit can become the version that a tag asks for.
+"""Check whether HEAD can be released as the version that a tag requests.
 
     python3 -m release.check TAG
 
-TAG is release/v1.2.3, HEAD the commit that it points to, `origin` the project. Prints lines for GITHUB_OUTPUT:
+TAG is a tag such as release/v1.2.3 that points to HEAD. The remote `origin` is the project. The command prints lines
+for GITHUB_OUTPUT:
 
     version=1.2.3
     prerelease=false
-    latest=true     no newer version is out
-    image=          if v1.2.3 has been made of this commit already (an earlier run got that far): the image it names
+    latest=true     no newer version is released
+    image=          if an earlier run has already made v1.2.3 of this commit: the image that it names
 
-or, on stderr, everything that is in the way, and exits with 1.
+If HEAD can't be released, the command lists every problem on stderr and exits with 1.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release import CannotRelease
-from release.notes import notes
-from release.pin import pin, pinned
+from release.command import ReleaseError, run
+from release.notes import extract
+from release.pin import pin, pinned_image
 from release.repository import Repository
-from release.version import Version, released, requested
+from release.version import Version, released_versions, requested_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 MAIN = "origin/main"
 
 
-def written(read: Callable[[str], bytes]) -> dict[str, str]:
-    """The version as each file that names it has it."""
+def versions(read: Callable[[str], bytes]) -> dict[str, str]:
+    """The version in each file that holds it. `read` returns a file's content."""
     code = read("src/run_cronjob/__init__.py").decode()
     found = re.search(r'^__version__ = "([^"]*)"$', code, re.MULTILINE)
     return {
@@ -43,9 +44,12 @@ def written(read: Callable[[str], bytes]) -> dict[str, str]:
     }
 
 
-def image_of(repository: Repository, tagged: str, commit: str) -> str | None:
-    """The image that a release commit names, if it is `commit` released: the same but for action.yml's image."""
-    image = pinned(repository.read(tagged, "action.yml"))
+def released_image(repository: Repository, tagged: str, commit: str) -> str | None:
+    """The image that `tagged` names, if it is the release commit of `commit`; otherwise None.
+
+    A release commit differs from its parent by the image in action.yml alone.
+    """
+    image = pinned_image(repository.read(tagged, "action.yml"))
     if not image:
         return None
     text = pin(repository.read(commit, "action.yml"), image)
@@ -53,19 +57,19 @@ def image_of(repository: Repository, tagged: str, commit: str) -> str | None:
 
 
 def release_commit(repository: Repository, commit: str, action: bytes, image: str) -> str:
-    """The commit to tag. It is not on main: there action.yml builds the Dockerfile."""
-    return repository.commit_of(commit, "action.yml", action, f"Use the published image\n\n{image}")
+    """Create the commit to tag. It is not on main, where action.yml builds the Dockerfile."""
+    return repository.create_commit(commit, "action.yml", action, f"Use the published image\n\n{image}")
 
 
-def obstacles(repository: Repository, version: Version, commit: str) -> Iterator[str]:
-    """What has to be mended first."""
-    for file, value in written(partial(repository.read, commit)).items():
+def problems(repository: Repository, version: Version, commit: str) -> Iterator[str]:
+    """Everything that prevents the release of `commit` as `version`."""
+    for file, value in versions(partial(repository.read, commit)).items():
         if value != str(version):
             yield f"{file} has version {value!r}, the tag asks for {str(version)!r}."
     try:
-        notes(repository.read(commit, "CHANGELOG.md").decode(), version)
-    except CannotRelease as why:
-        yield str(why)
+        extract(repository.read(commit, "CHANGELOG.md").decode(), version)
+    except ReleaseError as error:
+        yield str(error)
     if not repository.contains(MAIN, commit):
         yield f"{commit} is not on main. Merge it first, then tag main's commit."
     elif repository.tree(commit, ".github/workflows") != repository.tree(MAIN, ".github/workflows"):
@@ -76,21 +80,21 @@ def obstacles(repository: Repository, version: Version, commit: str) -> Iterator
         )
 
 
-def check(repository: Repository, tag: str) -> dict[str, str]:
-    """What the workflow goes on with."""
-    version, commit = requested(tag), repository.commit("HEAD")
-    if found := list(obstacles(repository, version, commit)):
-        raise CannotRelease("\n".join(found))
+def plan(repository: Repository, tag: str) -> dict[str, str]:
+    """The values that the workflow continues with. Raises ReleaseError with every problem."""
+    version, commit = requested_version(tag), repository.commit("HEAD")
+    if found := list(problems(repository, version, commit)):
+        raise ReleaseError("\n".join(found))
     tags = repository.tags()
     image = ""
     if version.tag in tags:
         repository.fetch(version.tag)
-        image = image_of(repository, tags[version.tag], commit) or ""
+        image = released_image(repository, tags[version.tag], commit) or ""
         if not image:
-            raise CannotRelease(
+            raise ReleaseError(
                 f"{version.tag} is out, made of another commit, and never changes. Take the next version."
             )
-    newest = not version.pre and all(version >= other for other in released(tags))
+    newest = not version.pre and all(version >= other for other in released_versions(tags))
     return {
         "version": str(version),
         "prerelease": str(bool(version.pre)).lower(),
@@ -99,19 +103,13 @@ def check(repository: Repository, tag: str) -> dict[str, str]:
     }
 
 
-def main(tag: str) -> int:
-    """Print the plan, or what is in the way."""
-    try:
-        plan = check(Repository(Path.cwd()), tag)
-    except CannotRelease as why:
-        print(why, file=sys.stderr)
-        return 1
-    for name, value in plan.items():
+def main(tag: str) -> None:
+    """Print the plan."""
+    for name, value in plan(Repository(Path.cwd()), tag).items():
         print(f"{name}={value}")
-    return 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(run(main, sys.argv[1:]))

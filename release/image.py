@@ -1,10 +1,11 @@
-"""Whether anybody can pull an image, and whether it is what a release promises.
+"""Verify that an image is public and complete.
 
     python3 -m release.image IMAGE@sha256:DIGEST
 
-asks the registry as a runner does that pulls for a stranger, without credentials. The digest has to be that of an index
-for linux/amd64 and linux/arm64, with provenance and SBOM for each, whose images start as action.yml says, as root.
-Prints what it found, or says what is missing on stderr and exits with 1. A registry on 127.0.0.1 is asked without TLS.
+The command reads the registry without credentials, as a runner does, and uses TLS unless that is on 127.0.0.1. The
+digest must be that of an OCI index for linux/amd64 and linux/arm64, with provenance and SBOM for each. The images must
+have the entrypoint of action.yml and run as root. If something is missing, the command lists that on stderr and exits
+with 1.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from release import CannotRelease
+from release.command import ReleaseError, run
 from release.pin import REFERENCE
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ LIMIT_BYTES = 8 * 2**20
 
 
 class Registry:
-    """One image's registry, asked without credentials."""
+    """Reads one image from its registry, without credentials."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -43,11 +44,11 @@ class Registry:
         self._token = ""
 
     def manifest(self, digest: str) -> dict[str, Any]:
-        """An index or a manifest."""
+        """Get an index or a manifest."""
         return self._get("manifests", digest)
 
     def blob(self, digest: str) -> dict[str, Any]:
-        """A blob that is JSON."""
+        """Get a blob that is JSON."""
         return self._get("blobs", digest)
 
     def _get(self, kind: str, digest: str) -> dict[str, Any]:
@@ -57,13 +58,13 @@ class Registry:
         except urllib.error.HTTPError as answer:
             if answer.code in (401, 403):
                 raise self._not_public() from None
-            raise CannotRelease(f"{url} answered {answer.code} {answer.reason}.") from None
-        except OSError as why:
-            raise CannotRelease(f"{url} could not be reached: {why}. Run this again.") from None
+            raise ReleaseError(f"{url} answered {answer.code} {answer.reason}.") from None
+        except OSError as error:
+            raise ReleaseError(f"{url} could not be reached: {error}. Run this again.") from None
         if f"sha256:{hashlib.sha256(body).hexdigest()}" != digest:
-            raise CannotRelease(f"{url} answered something else than what has that digest.")
-        found: dict[str, Any] = json.loads(body)
-        return found
+            raise ReleaseError(f"{url} answered something else than what has that digest.")
+        content: dict[str, Any] = json.loads(body)
+        return content
 
     def _authorized(self, url: str) -> bytes:
         try:
@@ -72,15 +73,15 @@ class Registry:
             challenge = answer.headers.get("WWW-Authenticate", "")
             if answer.code != 401 or self._token or not challenge.lower().startswith("bearer "):
                 raise
-        # Registries give a token to anybody who asks for what is public.
+        # For a public image, a registry gives a token without credentials.
         asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         query = urllib.parse.urlencode({"service": asked.get("service", ""), "scope": f"repository:{self._path}:pull"})
-        given = json.loads(_read(f"{asked.get('realm', '')}?{query}"))
-        self._token = given.get("token") or given.get("access_token") or "none"
+        reply = json.loads(_read(f"{asked.get('realm', '')}?{query}"))
+        self._token = reply.get("token") or reply.get("access_token") or "none"
         return _read(url, self._token)
 
-    def _not_public(self) -> CannotRelease:
-        return CannotRelease(
+    def _not_public(self) -> ReleaseError:
+        return ReleaseError(
             f"{self._name} can't be pulled without credentials, and a runner has none when it pulls an action's image. "
             "A package is private after its first push. On GitHub: the package, Package settings, Change visibility, "
             "Public; then run this job again (CONTRIBUTING.md, To release)."
@@ -89,18 +90,18 @@ class Registry:
 
 def _read(url: str, token: str = "") -> bytes:
     if not url.startswith(("https://", "http://127.0.0.1:")):
-        raise CannotRelease(f"The registry sends us to {url!r}, which is not encrypted.")
-    request = urllib.request.Request(url, headers={"Accept": f"{INDEX}, {MANIFEST}"})  # noqa: S310  looked at above
+        raise ReleaseError(f"The registry sends us to {url!r}, which is not encrypted.")
+    request = urllib.request.Request(url, headers={"Accept": f"{INDEX}, {MANIFEST}"})  # noqa: S310  checked above
     if token:
-        # Not for where a blob is redirected to: storage refuses a request with two kinds of credentials.
+        # Unredirected: storage services refuse a request for a signed URL that has this header, too.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  looked at above
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  checked above
         read: bytes = answer.read(LIMIT_BYTES)
     return read
 
 
-def faults(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterator[str]:
-    """What the image lacks."""
+def problems(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterator[str]:
+    """Everything that the image lacks."""
     entries = index.get("manifests", [])
     if index.get("mediaType") != INDEX:
         yield f"It is no OCI index but {index.get('mediaType')}."
@@ -119,40 +120,35 @@ def faults(index: dict[str, Any], entrypoint: str, registry: Registry) -> Iterat
             yield f"{which} starts {config.get('Entrypoint')}, and action.yml {entrypoint}."
         if config.get("User", "") not in ("", "0", "root"):
             yield f"{which} runs as {config['User']!r}; GitHub's actions have to run as root."
-        said = {
+        statements = {
             layer.get("annotations", {}).get("in-toto.io/predicate-type", "")
             for about in entries
             if about.get("annotations", {}).get("vnd.docker.reference.digest") == entry["digest"]
             for layer in registry.manifest(about["digest"])["layers"]
         }
         for name, kind in STATEMENTS.items():
-            if not any(each.startswith(kind) for each in said):
+            if not any(each.startswith(kind) for each in statements):
                 yield f"{which} has no {name}."
 
 
-def check(reference: str, entrypoint: str) -> None:
-    """Raise, unless it can be pulled and is complete."""
+def verify(reference: str, entrypoint: str) -> None:
+    """Raise ReleaseError, unless the image is public and complete."""
     if not REFERENCE.fullmatch(reference):
-        raise CannotRelease(f"{reference!r} is no image with a digest.")
+        raise ReleaseError(f"{reference!r} is no image with a digest.")
     name, _, digest = reference.partition("@")
     registry = Registry(name)
-    if found := list(faults(registry.manifest(digest), entrypoint, registry)):
-        raise CannotRelease("\n".join([f"{reference} is not what a release promises:", *found]))
+    if found := list(problems(registry.manifest(digest), entrypoint, registry)):
+        raise ReleaseError("\n".join([f"{reference} is not what a release promises:", *found]))
 
 
-def main(reference: str) -> int:
-    """Say that it is, or what it lacks."""
+def main(reference: str) -> None:
+    """Verify the image with the entrypoint of the current folder's action.yml."""
     entrypoint = re.search(r"^  entrypoint: (\S+)$", Path("action.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    try:
-        check(reference, entrypoint[1] if entrypoint else "")
-    except CannotRelease as why:
-        print(why, file=sys.stderr)
-        return 1
+    verify(reference, entrypoint[1] if entrypoint else "")
     print(f"{reference}: public, linux/amd64 and linux/arm64, each with provenance and SBOM")
-    return 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,10 +1,10 @@
-"""Let action.yml name a published image by its digest, so that nobody who uses it builds.
+"""Pin action.yml to a published image, so that runners pull it and don't build it.
 
     python3 -m release.pin IMAGE@sha256:DIGEST [FILE]
 
-rewrites FILE (action.yml of the current folder) in place: the one line `image: Dockerfile` becomes
-`image: docker://IMAGE@sha256:DIGEST`, and every other byte stays. Whatever else it finds, it changes nothing, says why
-on stderr and exits with 1.
+The command edits FILE (by default action.yml in the current folder) in place. It replaces the one line
+`image: Dockerfile` by `image: docker://IMAGE@sha256:DIGEST`. If there is no such line, or more than one, it leaves the
+file as it is, prints the reason on stderr and exits with 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from release import CannotRelease
+from release.command import ReleaseError, run
 
 HOST = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?"
 PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -23,37 +23,32 @@ PINNED = re.compile(rb"^[ ]+image: docker://(?P<reference>\S+)\r?$", re.MULTILIN
 
 
 def pin(text: bytes, reference: str) -> bytes:
-    """The text of action.yml with the image named by `reference`."""
+    """The text of action.yml, with `reference` as its image. Raises ReleaseError."""
     if not REFERENCE.fullmatch(reference):
-        raise CannotRelease(
+        raise ReleaseError(
             f"{reference!r} is no image with a digest, which is ghcr.io/owner/name@sha256: and 64 hexadecimal digits, "
             "all in lower case, without a tag."
         )
     lines = len(LINE.findall(text))
     if lines != 1:
-        raise CannotRelease(f"action.yml should hold the line `image: Dockerfile` once, and holds it {lines} times.")
+        raise ReleaseError(f"action.yml should hold the line `image: Dockerfile` once, and holds it {lines} times.")
     return LINE.sub(rb"\g<indent>image: docker://" + reference.encode() + rb"\g<end>", text)
 
 
-def pinned(text: bytes) -> str | None:
-    """The image that an action.yml names, if `pin` wrote it."""
+def pinned_image(text: bytes) -> str | None:
+    """The image in an action.yml that `pin` wrote; otherwise None."""
     found = PINNED.findall(text)
     reference = found[0].decode(errors="replace") if len(found) == 1 else ""
     return reference if REFERENCE.fullmatch(reference) else None
 
 
-def main(reference: str, file: str = "action.yml") -> int:
-    """Rewrite the file, or say why not."""
+def main(reference: str, file: str = "action.yml") -> None:
+    """Pin the file to the image."""
     path = Path(file)
-    try:
-        path.write_bytes(pin(path.read_bytes(), reference))
-    except (CannotRelease, OSError) as why:
-        print(why, file=sys.stderr)
-        return 1
-    return 0
+    path.write_bytes(pin(path.read_bytes(), reference))
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The project's git repository and its remote `origin`: the only user of git."""
+"""Git commands on a clone of the project and its remote `origin`. No other module calls git."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from release import CannotRelease
+from release.command import ReleaseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 BOT = "github-actions[bot]"
-BOTS_ADDRESS = "41898282+github-actions[bot]@users.noreply.github.com"
+BOT_EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 
 
 class Repository:
-    """A clone, and what it knows of `origin`."""
+    """A clone of the project."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def git(self, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> bytes:
-        """What git prints."""
+        """Run git and return its stdout. Raises ReleaseError with its stderr."""
         done = subprocess.run(
             ["git", *arguments],
             cwd=self._folder,
@@ -33,46 +33,49 @@ class Repository:
             check=False,
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
-            raise CannotRelease(f"git {arguments[0]} failed:\n{said}")
+            message = done.stderr.decode(errors="replace").strip()
+            raise ReleaseError(f"git {arguments[0]} failed:\n{message}")
         return done.stdout
 
     def commit(self, name: str) -> str:
-        """The full hash of the commit that a name stands for."""
+        """The full hash of the commit that a revision names."""
         return self.git("rev-parse", "--verify", f"{name}^{{commit}}").decode().strip()
 
     def tree(self, commit: str, folder: str) -> str:
-        """The hash of a folder as it was in that commit, empty if it was not there."""
+        """The hash of a folder's tree in a commit; empty if the commit has no such folder."""
         return self.git("ls-tree", "--object-only", commit, "--", folder).decode().strip()
 
     def read(self, commit: str, file: str) -> bytes:
-        """A file as it was in that commit."""
+        """The content of a file in a commit."""
         return self.git("cat-file", "blob", f"{commit}:{file}")
 
     def contains(self, branch: str, commit: str) -> bool:
-        """Whether the branch's history holds that commit."""
+        """Whether the branch's history includes the commit."""
         return not self.git("rev-list", "--max-count=1", commit, f"^{branch}").strip()
 
     def tags(self) -> dict[str, str]:
-        """The commit that each tag of `origin` points to, asked anew."""
+        """The commit of each tag, read from `origin`."""
         commits: dict[str, str] = {}
         for line in self.git("ls-remote", "--tags", "origin").decode().splitlines():
             commit, _, name = line.partition("\t")
-            # An annotated tag is listed twice, the second time with the commit that it is about.
+            # An annotated tag is listed twice, the second time with the commit that it points to.
             commits[name.removeprefix("refs/tags/").removesuffix("^{}")] = commit
         return commits
 
     def fetch(self, tag: str) -> None:
-        """Get the commit of a tag that others may have pushed meanwhile."""
+        """Fetch the commit of a tag of `origin`."""
         self.git("fetch", "--quiet", "--no-tags", "origin", f"refs/tags/{tag}")
 
-    def commit_of(self, parent: str, file: str, text: bytes, message: str) -> str:
-        """A commit that differs from its parent by that file alone, and is the same however often it is made."""
+    def create_commit(self, parent: str, file: str, text: bytes, message: str) -> str:
+        """Create a commit that differs from its parent by one file, and return its hash.
+
+        The hash depends on the arguments alone: the author is fixed, and the date is that of the parent.
+        """
         blob = self.git("hash-object", "-w", "--stdin", stdin=text).decode().strip()
         entries = self.git("ls-tree", "-z", parent).split(b"\0")[:-1]
         kept = [entry for entry in entries if entry.partition(b"\t")[2] != file.encode()]
         if len(kept) != len(entries) - 1:
-            raise CannotRelease(f"{file} is not in {parent}.")
+            raise ReleaseError(f"{file} is not in {parent}.")
         changed = f"100644 blob {blob}\t{file}".encode()
         tree = self.git("mktree", "-z", stdin=b"".join(entry + b"\0" for entry in [*kept, changed])).decode().strip()
         when = self.git("show", "--no-patch", "--format=%cI", parent).decode().strip()
@@ -80,18 +83,18 @@ class Repository:
         return self.git("commit-tree", tree, "-p", parent, "-m", message, environ=author).decode().strip()
 
     def push_new_tag(self, tag: str, commit: str) -> None:
-        """Make a tag that was not there."""
+        """Push a tag. Raises ReleaseError if it exists."""
         self.move_tag(tag, before="", commit=commit)
 
     def move_tag(self, tag: str, *, before: str, commit: str) -> None:
-        """Let a tag point elsewhere, unless somebody else has moved it since."""
+        """Move a tag from the commit `before`. Raises ReleaseError if it points to another one in the meantime."""
         lease = f"--force-with-lease=refs/tags/{tag}:{before}"
         self.git("push", "--quiet", lease, "origin", f"{commit}:refs/tags/{tag}")
 
     def remove_tag(self, tag: str) -> None:
-        """Take a tag away."""
+        """Delete a tag of `origin`."""
         self.git("push", "--quiet", "origin", f":refs/tags/{tag}")
 
 
 def _bot(when: str) -> dict[str, str]:
-    return {"NAME": BOT, "EMAIL": BOTS_ADDRESS, "DATE": when}
+    return {"NAME": BOT, "EMAIL": BOT_EMAIL, "DATE": when}

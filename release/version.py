@@ -1,11 +1,11 @@
-"""Versions, and the names of the tags that stand for them."""
+"""Semantic versions and their tags."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from release import CannotRelease
+from release.command import ReleaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,37 +27,37 @@ class Version(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """The tag that never moves."""
+        """The tag of this version, which never moves."""
         return f"v{self}"
 
     @property
-    def moving_tag(self) -> str:
-        """The tag that always points to the newest release of this major version."""
+    def major_tag(self) -> str:
+        """The tag that points to the newest release of this major version."""
         return f"v{self.major}"
 
     @property
-    def request(self) -> str:
-        """The tag that asks for this release."""
+    def request_tag(self) -> str:
+        """The tag that requests this release."""
         return f"release/{self.tag}"
 
 
 def parse(text: str) -> Version:
-    """The version that `text` is."""
+    """Parse a version such as `1.2.3` or `1.2.3-rc.1`. Raises ReleaseError."""
     found = VERSION.fullmatch(text)
     if not found:
-        raise CannotRelease(f"{text!r} is no version such as 1.2.3 or 1.2.3-rc.1.")
+        raise ReleaseError(f"{text!r} is no version such as 1.2.3 or 1.2.3-rc.1.")
     major, minor, patch, pre = found.groups()
     return Version(int(major), int(minor), int(patch), pre or "")
 
 
-def requested(tag: str) -> Version:
-    """The version that a tag asks for."""
+def requested_version(tag: str) -> Version:
+    """The version that a tag such as `release/v1.2.3` requests. Raises ReleaseError."""
     if not tag.startswith("release/v"):
-        raise CannotRelease(f"{tag!r} asks for no release. The tag to push is release/v and a version: release/v1.2.3.")
+        raise ReleaseError(f"{tag!r} asks for no release. The tag to push is release/v and a version: release/v1.2.3.")
     return parse(tag.removeprefix("release/v"))
 
 
-def released(tags: Iterable[str]) -> list[Version]:
-    """The versions that are no pre-releases, among the names of tags."""
+def released_versions(tags: Iterable[str]) -> list[Version]:
+    """The versions among the tags, without pre-releases."""
     found = [VERSION.fullmatch(tag.removeprefix("v")) for tag in tags if tag.startswith("v")]
     return [parse(each.group()) for each in found if each and not each[4]]

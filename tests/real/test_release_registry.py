@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from release import CannotRelease, image
+from release import image
+from release.command import ReleaseError
 from sandbox.tools.processes import ProcessManager, is_alive
 from tests.unit.release.test_image import ENTRYPOINT, SLSA, Content
 
@@ -93,15 +94,15 @@ def test_what_is_promised_is_found_in_a_public_registry(start):
     registry = start()
     registry.start()
 
-    image.check(registry.push(Content()), ENTRYPOINT)
+    image.verify(registry.push(Content()), ENTRYPOINT)
 
 
 def test_what_is_lacking_is_found_too(start):
     registry = start()
     registry.start()
 
-    with pytest.raises(CannotRelease, match="The image for amd64 has no SBOM"):
-        image.check(registry.push(Content(statements=(SLSA,))), ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="The image for amd64 has no SBOM"):
+        image.verify(registry.push(Content(statements=(SLSA,))), ENTRYPOINT)
 
 
 def test_a_private_registry_is_told_from_one_that_lacks_the_image(start):
@@ -110,7 +111,7 @@ def test_a_private_registry_is_told_from_one_that_lacks_the_image(start):
     empty.start()
     content = Content()
 
-    with pytest.raises(CannotRelease, match="Change visibility, Public"):
-        image.check(f"{private.host}/{NAME}@{content.digest}", ENTRYPOINT)
-    with pytest.raises(CannotRelease, match="answered 404"):
-        image.check(f"{empty.host}/{NAME}@{content.digest}", ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="Change visibility, Public"):
+        image.verify(f"{private.host}/{NAME}@{content.digest}", ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="answered 404"):
+        image.verify(f"{empty.host}/{NAME}@{content.digest}", ENTRYPOINT)

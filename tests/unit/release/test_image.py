@@ -1,4 +1,4 @@
-"""Before a tag names an image, a stranger has pulled it: for both architectures, complete, over HTTP."""
+"""The verification of an image in a registry, over HTTP: public, complete, for both architectures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from release import CannotRelease, image
+from release import image
+from release.command import ReleaseError
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRYPOINT = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
@@ -28,7 +29,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 class Content:
-    """What buildx pushes for two platforms with provenance and SBOM, with a change for each kind of thing."""
+    """The content that buildx pushes for two platforms with provenance and SBOM. Functions may change parts of it."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Content:
 
 
 class Server(ThreadingHTTPServer):
-    """A registry: open, or behind a bearer token that it gives to anybody, or to nobody."""
+    """A registry. With `tokens` it asks for a bearer token, which it gives to every client if it is `public`."""
 
     def __init__(self, content: Content, *, tokens: bool = False, public: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -114,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             given = {"token": "a-token"} if query.endswith("scope=repository%3Aacme%2Frun-cronjob%3Apull") else {}
             self.answer(200 if self.server.public else 401, json.dumps(given).encode())
         elif path.startswith("/storage/"):
-            # As Azure and S3 do, for a URL that is signed and a header besides.
+            # Azure and S3 refuse a signed URL with an Authorization header.
             self.answer(400 if "Authorization" in self.headers else 200, self.server.content.blobs[digest])
         elif self.server.tokens and not authorized:
             realm = f'Bearer realm="http://{self.server.host}/token",service="registry",scope="x"'
@@ -158,19 +159,19 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.mark.parametrize("tokens", [False, True])
-def test_what_buildx_pushes_and_everybody_may_pull_is_released(serve, tokens):
+def test_a_public_image_as_buildx_pushes_it_is_released(serve, tokens):
     server = serve(tokens=tokens)
 
-    image.check(server.reference, ENTRYPOINT)
-    assert sum(path.startswith("/token") for path in server.asked) == tokens  # once for all
+    image.verify(server.reference, ENTRYPOINT)
+    assert sum(path.startswith("/token") for path in server.asked) == tokens  # one token for all requests
 
 
 @pytest.mark.parametrize("tokens", [False, True])
-def test_a_private_package_is_not_released_and_told_how_to_become_public(serve, tokens):
+def test_a_private_package_is_not_released_and_says_how_to_make_it_public(serve, tokens):
     server = serve(tokens=tokens, public=False)
 
-    with pytest.raises(CannotRelease, match="Change visibility, Public; then run this job again"):
-        image.check(server.reference, ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="Change visibility, Public; then run this job again"):
+        image.verify(server.reference, ENTRYPOINT)
 
 
 def remove(key: str) -> Change:
@@ -178,7 +179,7 @@ def remove(key: str) -> Change:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (Content(architectures=("amd64",)), "It is for amd64, and should be for amd64, arm64."),
         (Content(architectures=("amd64", "amd64")), "It is for amd64, amd64, and should be"),
@@ -193,10 +194,10 @@ def remove(key: str) -> Change:
         (Content(config=remove("config")), "starts None"),
     ],
 )
-def test_an_image_that_is_not_what_a_release_promises_is_not_released(serve, content, said):
-    with pytest.raises(CannotRelease) as caught:
-        image.check(serve(content).reference, ENTRYPOINT)
-    assert said in str(caught.value)
+def test_an_image_that_is_incomplete_is_not_released(serve, content, message):
+    with pytest.raises(ReleaseError) as caught:
+        image.verify(serve(content).reference, ENTRYPOINT)
+    assert message in str(caught.value)
 
 
 def test_a_statement_about_another_image_counts_for_nothing(serve):
@@ -204,8 +205,8 @@ def test_a_statement_about_another_image_counts_for_nothing(serve):
         for entry in index["manifests"][2:]:
             entry["annotations"]["vnd.docker.reference.digest"] = index["manifests"][0]["digest"]
 
-    with pytest.raises(CannotRelease) as caught:
-        image.check(serve(Content(index=swap)).reference, ENTRYPOINT)
+    with pytest.raises(ReleaseError) as caught:
+        image.verify(serve(Content(index=swap)).reference, ENTRYPOINT)
     assert "for arm64 has no provenance" in str(caught.value)
     assert "for amd64" not in str(caught.value)
 
@@ -214,46 +215,46 @@ def test_the_digest_of_one_architecture_is_no_release(serve):
     server = serve()
     single = json.loads(server.content.manifests[server.content.digest][1])["manifests"][0]["digest"]
 
-    with pytest.raises(CannotRelease, match="no OCI index"):
-        image.check(server.reference.replace(server.content.digest, single), ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="no OCI index"):
+        image.verify(server.reference.replace(server.content.digest, single), ENTRYPOINT)
 
 
-def test_what_does_not_have_the_digest_is_not_believed(serve):
+def test_content_with_another_digest_is_refused(serve):
     server = serve()
     server.replies[server.content.digest] = server.content.manifests[server.content.digest][1] + b" "
 
-    with pytest.raises(CannotRelease, match="something else than what has that digest"):
-        image.check(server.reference, ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="something else than what has that digest"):
+        image.verify(server.reference, ENTRYPOINT)
 
 
-def test_an_image_that_is_not_there_is_told(serve):
+def test_an_image_that_does_not_exist_is_reported(serve):
     server = serve()
 
-    with pytest.raises(CannotRelease, match="answered 404"):
-        image.check(f"{server.host}/acme/run-cronjob@sha256:{'0' * 64}", ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="answered 404"):
+        image.verify(f"{server.host}/acme/run-cronjob@sha256:{'0' * 64}", ENTRYPOINT)
 
 
-def test_a_registry_that_is_not_there_is_told(serve):
+def test_a_registry_that_can_not_be_reached_is_reported(serve):
     server = serve()
     server.shutdown()
     server.server_close()
 
-    with pytest.raises(CannotRelease, match="could not be reached"):
-        image.check(server.reference, ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="could not be reached"):
+        image.verify(server.reference, ENTRYPOINT)
 
 
-def test_a_token_is_not_asked_for_without_tls_elsewhere(serve, monkeypatch):
+def test_a_token_is_not_requested_without_tls_from_another_host(serve, monkeypatch):
     server = serve(tokens=True)
     monkeypatch.setattr(Server, "host", "registry.example.com")
 
-    with pytest.raises(CannotRelease, match="not encrypted"):
-        image.check(f"127.0.0.1:{server.server_port}/acme/run-cronjob@{server.content.digest}", ENTRYPOINT)
+    with pytest.raises(ReleaseError, match="not encrypted"):
+        image.verify(f"127.0.0.1:{server.server_port}/acme/run-cronjob@{server.content.digest}", ENTRYPOINT)
 
 
 @pytest.mark.parametrize("reference", ["", "@", "ghcr.io/acme/run-cronjob:1.2.3", "ghcr.io/acme/run-cronjob@"])
-def test_what_is_no_image_with_a_digest_is_not_asked_for(reference):
-    with pytest.raises(CannotRelease, match="is no image with a digest"):
-        image.check(reference, ENTRYPOINT)
+def test_a_reference_without_a_digest_is_refused(reference):
+    with pytest.raises(ReleaseError, match="is no image with a digest"):
+        image.verify(reference, ENTRYPOINT)
 
 
 def command(reference: str) -> subprocess.CompletedProcess[str]:
@@ -262,7 +263,7 @@ def command(reference: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_says_what_it_found(serve):
+def test_the_command_prints_the_result(serve):
     found, lacking = command(serve().reference), command(serve(Content(statements=())).reference)
 
     assert (found.returncode, found.stderr) == (0, "")

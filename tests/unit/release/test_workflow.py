@@ -1,4 +1,4 @@
-"""The release workflow's own steps, run in order: real git, real scripts, and a GitHub that can fail in between."""
+"""The steps of release.yml, run in order with real git, real scripts and a fake `gh` whose commands can fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.unit.release.test_tags import IMAGE, ROOT, Project
+from tests.unit.release.project import IMAGE, ROOT, Project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 JOBS = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
 PACKAGE = {f"release/{path.name}": path.read_text() for path in (ROOT / "release").glob("*.py")}
 
+# In the place of `gh`: its state is a file, and the commands listed there as failing fail once.
 GH = """#!{python}
 import json, pathlib, sys
 file = pathlib.Path({state!r})
@@ -45,12 +46,12 @@ sys.exit(failing)
 """
 
 
-class Rehearsal:
-    """Runs of the workflow for one tag, as GitHub would give them."""
+class Workflow:
+    """Runs the workflow's jobs for one tag, as GitHub does."""
 
     def __init__(self, project: Project, tmp_path: Path) -> None:
         self.project, self.folder = project, tmp_path
-        self.commit = self.image = self.said = ""
+        self.commit = self.image = self.output = ""
         self.state = tmp_path / "github.json"
         self.github = {"asked": [], "failing": [], "passed": 1, "releases": {}, "latest": ""}
         (tmp_path / "bin").mkdir()
@@ -60,31 +61,31 @@ class Rehearsal:
 
     @property
     def github(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.state.read_text())
-        return told
+        content: dict[str, Any] = json.loads(self.state.read_text())
+        return content
 
     @github.setter
-    def github(self, told: dict[str, Any]) -> None:
-        self.state.write_text(json.dumps(told))
+    def github(self, content: dict[str, Any]) -> None:
+        self.state.write_text(json.dumps(content))
 
     def failing(self, *commands: str) -> None:
         self.github = self.github | {"failing": list(commands)}
 
     def run(self, version: str, built: str = IMAGE) -> bool:
-        """One run: check and publish; `built` is what the job between them would have pushed. Whether it passed."""
-        self.said = ""
+        """Run the jobs check and publish; return whether they passed. `built` is the image that was built between."""
+        self.output = ""
         outputs: dict[str, str] = {}
         if not self._job("check", version, {"${{ github.token }}": "t"}, outputs):
             return False
         self.image = outputs["image"] or built
-        known = {
+        expressions = {
             "${{ github.token }}": "t",
             "${{ needs.check.outputs.image || needs.image.outputs.image }}": self.image,
             **{f"${{{{ needs.check.outputs.{name} }}}}": value for name, value in outputs.items()},
         }
-        return self._job("publish", version, known, {})
+        return self._job("publish", version, expressions, {})
 
-    def _job(self, job: str, version: str, known: dict[str, str], outputs: dict[str, str]) -> bool:
+    def _job(self, job: str, version: str, expressions: dict[str, str], outputs: dict[str, str]) -> bool:
         clone = self.folder / f"job-{len(list(self.folder.glob('job-*')))}"
         self.project.run("git", "clone", "--quiet", str(self.project.server), str(clone), cwd=self.folder)
         self.project.run("git", "checkout", "--quiet", self.commit, cwd=clone)
@@ -92,7 +93,9 @@ class Rehearsal:
         for step in JOBS[job]["steps"]:
             if "run" not in step:
                 continue
-            environ = {name: known[value] for name, value in (JOBS[job].get("env", {}) | step.get("env", {})).items()}
+            environ = {
+                name: expressions[value] for name, value in (JOBS[job].get("env", {}) | step.get("env", {})).items()
+            }
             done = subprocess.run(
                 ["bash", "-e", "-c", step["run"]],
                 cwd=clone,
@@ -110,91 +113,89 @@ class Rehearsal:
                 text=True,
                 check=False,
             )
-            self.said += done.stdout + done.stderr
+            self.output += done.stdout + done.stderr
             if done.returncode:
                 return False
         if written.exists():
             outputs.update(line.partition("=")[::2] for line in written.read_text().splitlines())
         return True
 
-    def ask(self, version: str) -> None:
+    def request(self, version: str) -> None:
         self.commit = self.project.merge(version, **PACKAGE)
-        self.project.ask(version)
+        self.project.request(version)
 
 
 @pytest.fixture
-def rehearsal(tmp_path, monkeypatch) -> Rehearsal:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return Rehearsal(Project(tmp_path), tmp_path)
+def workflow(project, tmp_path) -> Workflow:
+    return Workflow(project, tmp_path)
 
 
-def test_a_release_from_the_tag_that_asks_to_the_one_that_moves(rehearsal):
-    rehearsal.ask("1.2.3")
+def test_a_release_from_the_requesting_tag_to_the_major_tag(workflow):
+    workflow.request("1.2.3")
 
-    assert rehearsal.run("1.2.3"), rehearsal.said
-    tags = rehearsal.project.tags()
+    assert workflow.run("1.2.3"), workflow.output
+    tags = workflow.project.tags()
     assert sorted(tags) == ["v1", "v1.2.3"]
     assert tags["v1"] == tags["v1.2.3"]
-    assert f"image: docker://{IMAGE}" in rehearsal.project.show("v1:action.yml")
-    release = rehearsal.github["releases"]["v1.2.3"]
+    assert f"image: docker://{IMAGE}" in workflow.project.show("v1:action.yml")
+    release = workflow.github["releases"]["v1.2.3"]
     assert not release["draft"]
     assert release["notes"] == f"- Version 1.2.3.\n\nImage: {IMAGE}\n"
     assert "--prerelease=false" in release["flags"]
-    assert rehearsal.github["latest"] == "v1.2.3"
+    assert workflow.github["latest"] == "v1.2.3"
 
 
-def test_a_pre_release_is_marked_as_one(rehearsal):
-    rehearsal.ask("1.2.3-rc.1")
+def test_a_pre_release_is_marked_as_one(workflow):
+    workflow.request("1.2.3-rc.1")
 
-    assert rehearsal.run("1.2.3-rc.1"), rehearsal.said
-    assert sorted(rehearsal.project.tags()) == ["v1.2.3-rc.1"]
-    assert "--prerelease=true" in rehearsal.github["releases"]["v1.2.3-rc.1"]["flags"]
-    assert rehearsal.github["latest"] == ""
+    assert workflow.run("1.2.3-rc.1"), workflow.output
+    assert sorted(workflow.project.tags()) == ["v1.2.3-rc.1"]
+    assert "--prerelease=true" in workflow.github["releases"]["v1.2.3-rc.1"]["flags"]
+    assert workflow.github["latest"] == ""
 
 
-def test_nothing_is_released_that_ci_has_not_passed(rehearsal):
-    rehearsal.ask("1.2.3")
-    rehearsal.github = rehearsal.github | {"passed": 0}
+def test_a_commit_that_ci_has_not_passed_is_not_released(workflow):
+    workflow.request("1.2.3")
+    workflow.github = workflow.github | {"passed": 0}
 
-    assert not rehearsal.run("1.2.3")
-    assert "::error::CI has not passed on main's commit" in rehearsal.said
-    assert list(rehearsal.project.tags()) == ["release/v1.2.3"]
-    (asked,) = [command for command in rehearsal.github["asked"] if command[0] == "api"]
-    assert re.search(rf"/ci\.yml/runs\?head_sha={rehearsal.commit}&branch=main&event=push&status=success$", asked[1])
+    assert not workflow.run("1.2.3")
+    assert "::error::CI has not passed on main's commit" in workflow.output
+    assert list(workflow.project.tags()) == ["release/v1.2.3"]
+    (asked,) = [command for command in workflow.github["asked"] if command[0] == "api"]
+    assert re.search(rf"/ci\.yml/runs\?head_sha={workflow.commit}&branch=main&event=push&status=success$", asked[1])
 
 
 @pytest.mark.parametrize("failing", ["auth setup-git", "release create", "release edit"])
-def test_a_run_that_failed_there_is_finished_by_running_it_again(rehearsal, failing):
-    rehearsal.ask("1.2.3")
-    rehearsal.failing(failing)
+def test_a_run_that_failed_there_is_finished_by_the_next_run(workflow, failing):
+    workflow.request("1.2.3")
+    workflow.failing(failing)
 
-    assert not rehearsal.run("1.2.3")
-    assert "v1" not in rehearsal.project.tags(), "vX moves last"
-    out = rehearsal.project.tags().get("v1.2.3")
-    # The whole run again: what was built for a tag that is out stands.
-    assert rehearsal.run("1.2.3", built=IMAGE.replace("a" * 64, "c" * 64)), rehearsal.said
-    tags = rehearsal.project.tags()
+    assert not workflow.run("1.2.3")
+    assert "v1" not in workflow.project.tags(), "vX moves last"
+    out = workflow.project.tags().get("v1.2.3")
+    # A run from the start: if the tag is out, its image stays, and the newly built one is not used.
+    assert workflow.run("1.2.3", built=IMAGE.replace("a" * 64, "c" * 64)), workflow.output
+    tags = workflow.project.tags()
     assert tags["v1"] == tags["v1.2.3"]
     assert out in (None, tags["v1.2.3"])
-    assert rehearsal.image in rehearsal.project.show("v1.2.3:action.yml")
-    release = rehearsal.github["releases"]["v1.2.3"]
-    assert (release["draft"], rehearsal.image in release["notes"]) == (False, True)
+    assert workflow.image in workflow.project.show("v1.2.3:action.yml")
+    release = workflow.github["releases"]["v1.2.3"]
+    assert (release["draft"], workflow.image in release["notes"]) == (False, True)
 
 
-def test_a_run_when_all_is_done_changes_nothing(rehearsal):
-    rehearsal.ask("1.2.3")
-    rehearsal.run("1.2.3")
-    before, releases = rehearsal.project.tags(), rehearsal.github["releases"]
+def test_a_run_when_all_is_done_changes_nothing(workflow):
+    workflow.request("1.2.3")
+    workflow.run("1.2.3")
+    before, releases = workflow.project.tags(), workflow.github["releases"]
 
-    assert rehearsal.run("1.2.3"), rehearsal.said
-    assert (rehearsal.project.tags(), rehearsal.github["releases"]) == (before, releases)
+    assert workflow.run("1.2.3"), workflow.output
+    assert (workflow.project.tags(), workflow.github["releases"]) == (before, releases)
 
 
-def test_an_older_version_takes_neither_the_tag_nor_the_place_of_the_newest(rehearsal):
+def test_an_older_version_takes_neither_the_major_tag_nor_the_place_of_the_latest(workflow):
     for version in ("1.3.0", "1.2.4"):
-        rehearsal.ask(version)
-        assert rehearsal.run(version), rehearsal.said
+        workflow.request(version)
+        assert workflow.run(version), workflow.output
 
-    assert rehearsal.project.tags()["v1"] == rehearsal.project.tags()["v1.3.0"]
-    assert rehearsal.github["latest"] == "v1.3.0"
+    assert workflow.project.tags()["v1"] == workflow.project.tags()["v1.3.0"]
+    assert workflow.github["latest"] == "v1.3.0"
