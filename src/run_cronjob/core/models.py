@@ -250,7 +250,7 @@ class Problem:
     first: str = ""
     said: str = ""
     paste: str = ""
-    paste_language: str = "yaml"
+    paste_language: str = "sh"
 
 
 @dataclass(frozen=True)

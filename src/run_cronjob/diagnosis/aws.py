@@ -1,13 +1,13 @@
 """Pure: explains errors of AWS (STS, EKS) by operation and error code.
 
-Names in sentences are `quoted`, AWS's own text stands in `said`, text to copy in `paste`. The codes are those of the
-API references of STS (AssumeRoleWithWebIdentity) and EKS (DescribeCluster), and AWS's common errors.
+The codes are those of the API references of STS (AssumeRoleWithWebIdentity) and EKS (DescribeCluster), and AWS's
+common errors.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Problem
 from run_cronjob.core.reasons import Reason
@@ -26,13 +26,12 @@ SHOWN_CLAIMS = ("iss", "sub", "aud", "repository", "ref", "environment", "job_wo
 
 def aws_error(error: AwsError, context: ErrorContext) -> Problem:
     """Cause and fix of an error that AWS answered with."""
-    for row in _ROWS:
-        if _fits(row, error, context):
-            return row.build(error, context)
+    # boto3 assumes a role by itself, too, if the environment names one: `role-to-assume` is not the cause then.
+    operation = "" if error.operation == _ASSUME_ROLE and not context.inputs.role_to_assume else error.operation
+    for affected, code, words, build in _ROWS:
+        if affected in {"", operation} and re.fullmatch(code, error.code) and words in error.message:
+            return build(error, context)
     return _aws_failed(error, context)
-
-
-# --- any operation, before the operation's own causes
 
 
 def _no_credentials(error: AwsError, _context: ErrorContext) -> Problem:
@@ -103,7 +102,6 @@ def _no_oidc_provider(error: AwsError, context: ErrorContext) -> Problem:
             "--client-id-list",
             context.inputs.audience,
         ),
-        paste_language="sh",
     )
 
 
@@ -122,7 +120,6 @@ def _wrong_audience(error: AwsError, context: ErrorContext) -> Problem:
             "--client-id",
             context.inputs.audience,
         ),
-        paste_language="sh",
     )
 
 
@@ -165,7 +162,6 @@ def _session_too_long(error: AwsError, context: ErrorContext) -> Problem:
             "--max-session-duration",
             str(context.inputs.role_duration_seconds),
         ),
-        paste_language="sh",
     )
 
 
@@ -193,7 +189,6 @@ def _cluster_not_found(error: AwsError, context: ErrorContext) -> Problem:
         "lists the clusters there are:",
         said=_said(error),
         paste=command_line("aws eks list-clusters", "--region", context.inputs.aws_region),
-        paste_language="sh",
     )
 
 
@@ -221,11 +216,7 @@ def cluster_not_ready(context: ErrorContext, status: str) -> Problem:
         why="Only a cluster that is ACTIVE or UPDATING can run anything.",
         fix="Wait until it is ready, and run the workflow again; this shows its state:",
         paste=snippets.describe_cluster(context.inputs, "--query cluster.status"),
-        paste_language="sh",
     )
-
-
-# --- any operation, after the operation's own causes
 
 
 def _credentials_rejected(error: AwsError, context: ErrorContext) -> Problem:
@@ -263,47 +254,23 @@ def _said(error: AwsError) -> str:
     return clean(f"{error.code}: {error.message}")
 
 
-# --- the table
-
-
-class _Row(NamedTuple):
-    """A builder, and the errors that it is for."""
-
-    operation: str
-    """Empty for any."""
-    code: str
-    """A regular expression for the whole error code."""
-    words: str
-    """A part of the error message; empty for any."""
-    build: Callable[[AwsError, ErrorContext], Problem]
-
-
 _ASSUME_ROLE, _DESCRIBE_CLUSTER = "AssumeRoleWithWebIdentity", "DescribeCluster"
 _REJECTED = (
     "ExpiredToken|ExpiredTokenException|InvalidClientTokenId|InvalidSignatureException|RequestExpired|"
     "RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClientException"
 )
-_ROWS = (
-    _Row("", "NoCredentials", "", _no_credentials),
-    _Row("", ".*Throttl.*|RequestLimitExceeded|TooManyRequestsException", "", _throttled),
-    _Row(_ASSUME_ROLE, "AccessDenied", "", _role_refused),
-    _Row(_ASSUME_ROLE, "InvalidIdentityToken", "No OpenIDConnect provider", _no_oidc_provider),
-    _Row(_ASSUME_ROLE, "InvalidIdentityToken", "audience", _wrong_audience),
-    _Row(_ASSUME_ROLE, "InvalidIdentityToken", "", _token_rejected),
-    _Row(_ASSUME_ROLE, "ExpiredTokenException|ExpiredToken", "", _token_expired),
-    _Row(_ASSUME_ROLE, "ValidationError", "DurationSeconds", _session_too_long),
-    _Row(_ASSUME_ROLE, "RegionDisabledException", "", _region_disabled),
-    _Row(_DESCRIBE_CLUSTER, "ResourceNotFoundException", "", _cluster_not_found),
-    _Row(_DESCRIBE_CLUSTER, "AccessDeniedException|AccessDenied", "", _describe_cluster_denied),
-    _Row("", _REJECTED, "", _credentials_rejected),
+_ROWS: tuple[tuple[str, str, str, Callable[[AwsError, ErrorContext], Problem]], ...] = (
+    ("", "NoCredentials", "", _no_credentials),
+    ("", ".*Throttl.*|RequestLimitExceeded|TooManyRequestsException", "", _throttled),
+    (_ASSUME_ROLE, "AccessDenied", "", _role_refused),
+    (_ASSUME_ROLE, "InvalidIdentityToken", "No OpenIDConnect provider", _no_oidc_provider),
+    (_ASSUME_ROLE, "InvalidIdentityToken", "audience", _wrong_audience),
+    (_ASSUME_ROLE, "InvalidIdentityToken", "", _token_rejected),
+    (_ASSUME_ROLE, "ExpiredTokenException|ExpiredToken", "", _token_expired),
+    (_ASSUME_ROLE, "ValidationError", "DurationSeconds", _session_too_long),
+    (_ASSUME_ROLE, "RegionDisabledException", "", _region_disabled),
+    (_DESCRIBE_CLUSTER, "ResourceNotFoundException", "", _cluster_not_found),
+    (_DESCRIBE_CLUSTER, "AccessDeniedException|AccessDenied", "", _describe_cluster_denied),
+    ("", _REJECTED, "", _credentials_rejected),
 )
-"""The first row that fits counts."""
-
-
-def _fits(row: _Row, error: AwsError, context: ErrorContext) -> bool:
-    # boto3 assumes a role by itself, too, where the environment names one: then the input has nothing to do with it.
-    if row.operation == _ASSUME_ROLE and not context.inputs.role_to_assume:
-        return False
-    if row.operation not in {"", error.operation}:
-        return False
-    return bool(re.fullmatch(row.code, error.code)) and row.words in error.message
+"""Operation (empty for any), pattern of the code, part of the message, builder. The first row that fits counts."""

@@ -6,12 +6,11 @@ One module for each stage of a pod's life recognises the causes: pod_creation, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from run_cronjob.core.models import Problem
     from run_cronjob.core.status import Event
@@ -24,6 +23,8 @@ NODE_GRACE = timedelta(minutes=5)
 
 SETTLING = timedelta(seconds=20)
 """For so long a pod without a node or network is no problem: autoscalers look about every 10 seconds."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 RECREATE = "A Job that still waits keeps the old template: delete it, and run the workflow again."
 CONTINUES = "A Job that still waits goes on by itself then; only if the template was changed, delete it and run again."
@@ -39,11 +40,7 @@ class Blocker:
 
 def latest(events: Iterable[Event]) -> Event | None:
     """The latest event; of those without a time, the last in order."""
-    found: Event | None = None
-    for event in events:
-        if found is None or found.at is None or (event.at is not None and event.at >= found.at):
-            found = event
-    return found
+    return max(reversed([*events]), key=lambda event: event.at or _LONG_AGO, default=None)
 
 
 def waited(since: datetime | None, now: datetime) -> timedelta:

@@ -1,7 +1,6 @@
 """Pure: explains why an image can't be pulled to a pod's node.
 
-The patterns are those of the kubelet of kubernetes 1.31 to 1.37 (pkg/kubelet/images) and of containerd. Names in
-sentences are `quoted`, the cluster's text stands in `said`, text to copy in `paste`.
+The patterns are those of the kubelet of kubernetes 1.31 to 1.37 (pkg/kubelet/images) and of containerd.
 """
 
 from __future__ import annotations
@@ -96,6 +95,7 @@ def _image_platform_missing(container: Container, said: str) -> Problem:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="nodeSelector:\n  kubernetes.io/arch: amd64",
+        paste_language="yaml",
     )
 
 

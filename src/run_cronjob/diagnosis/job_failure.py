@@ -1,7 +1,6 @@
 """Pure: explains why a Job failed: how its containers or pods failed first, then what the Job made of it.
 
-The reasons are those of the Job controller of kubernetes 1.31 to 1.37 (pkg/controller/job). Names in sentences are
-`quoted`, the cluster's text stands in `said`, text to copy in `paste`.
+The reasons are those of the Job controller of kubernetes 1.31 to 1.37 (pkg/controller/job).
 """
 
 from __future__ import annotations
@@ -95,11 +94,7 @@ def _unknown(job: Job, reason: str, said: str) -> Problem:
         fix="Read the message, and what the cluster still knows:",
         said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
-        paste_language="sh",
     )
-
-
-# --- BackoffLimitExceeded
 
 
 def _attempts(view: View) -> str:
@@ -122,11 +117,7 @@ def _backoff_limit_exceeded(job: Job, said: str) -> Problem:
         "knows:",
         said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
-        paste_language="sh",
     )
-
-
-# --- FailedIndexes, MaxFailedIndexesExceeded
 
 
 def _of_indexes(job: Job, reason: str, said: str, failures: list[PodFailure]) -> JobFailure:
@@ -142,10 +133,13 @@ def _of_indexes(job: Job, reason: str, said: str, failures: list[PodFailure]) ->
 
 def _failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
     which = f": {quoted(job.failed_indexes)}" if job.failed_indexes else ""
-    problem = Problem(
-        reason=Reason.FAILED_INDEXES,
+    allowed = "than the CronJob allows" if job.max_failed_indexes is None else f"than {job.max_failed_indexes}"
+    return Problem(
+        reason=Reason.MAX_FAILED_INDEXES_EXCEEDED if too_many else Reason.FAILED_INDEXES,
         what=f"Parts of the Job failed (indexes{which}).",
-        why="Each part of an Indexed Job has attempts of its own; all others have succeeded.",
+        why=f"They are more {allowed} (`maxFailedIndexes`), so the others were stopped."
+        if too_many
+        else "Each part of an Indexed Job has attempts of its own; all others have succeeded.",
         fix="Read the logs of the failed parts, which this shows, each line with its pod:",
         concerns=Concerns.DEVELOPER,
         said=said,
@@ -154,19 +148,7 @@ def _failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
             "logs --all-containers --prefix --tail=50 --selector",
             f"batch.kubernetes.io/job-name={job.name}",
         ),
-        paste_language="sh",
     )
-    if not too_many:
-        return problem
-    allowed = "than the CronJob allows" if job.max_failed_indexes is None else f"than {job.max_failed_indexes}"
-    return replace(
-        problem,
-        reason=Reason.MAX_FAILED_INDEXES_EXCEEDED,
-        why=f"They are more {allowed} (`maxFailedIndexes`), so the others were stopped.",
-    )
-
-
-# --- PodFailurePolicy
 
 
 def _by_policy(view: View, said: str) -> JobFailure:
@@ -205,11 +187,7 @@ def _pod_failure_policy(job: Job, said: str) -> Problem:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
-        paste_language="sh",
     )
-
-
-# --- DeadlineExceeded
 
 
 def _at_deadline(view: View, said: str) -> JobFailure:

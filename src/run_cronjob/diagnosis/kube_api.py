@@ -1,7 +1,4 @@
-"""Pure: explains errors of the Kubernetes API by status and message.
-
-Names in sentences are `quoted`, the API server's own text stands in `said`, text to copy in `paste`.
-"""
+"""Pure: explains errors of the Kubernetes API by status and message."""
 
 from __future__ import annotations
 
@@ -64,7 +61,6 @@ def _unauthorized(_error: ApiError, said: str, context: ErrorContext) -> Problem
         "authentication mode). Give the role's ARN with its path, if it has one.",
         said=said,
         paste=snippets.cluster_entry(context.inputs, context.caller),
-        paste_language="sh",
     )
 
 
@@ -101,6 +97,7 @@ def _forbidden(error: ApiError, said: str, context: ErrorContext) -> Problem:
         "the user that the message names:",
         said=said,
         paste=snippets.rbac(context.namespace, user=user, follow=context.inputs.wait_for is not WaitFor.CREATED),
+        paste_language="yaml",
     )
 
 
@@ -126,28 +123,20 @@ def _api_failed(error: ApiError, said: str, context: ErrorContext) -> Problem:
     )
 
 
-def _not_kubernetes(_error: ApiError, said: str, context: ErrorContext) -> Problem:
-    return network.not_kubernetes(said, context)
-
-
 # --- the CronJob and its namespace
 
 
 def _not_found(error: ApiError, said: str, context: ErrorContext) -> Problem:
     if context.namespace_exists is False or 'namespaces "' in error.message:
-        return _namespace_not_found(said, context)
+        return Problem(
+            reason=Reason.NAMESPACE_NOT_FOUND,
+            what=f"There is no namespace {quoted(context.namespace)} in the cluster {quoted(context.cluster)}.",
+            why="The name is misspelt, or it is in another cluster.",
+            fix="Correct `namespace` in the form, or choose another environment.",
+            concerns=Concerns.DEVELOPER,
+            said=said,
+        )
     return _cronjob_not_found(said, context)
-
-
-def _namespace_not_found(said: str, context: ErrorContext) -> Problem:
-    return Problem(
-        reason=Reason.NAMESPACE_NOT_FOUND,
-        what=f"There is no namespace {quoted(context.namespace)} in the cluster {quoted(context.cluster)}.",
-        why="The name is misspelt, or it is in another cluster.",
-        fix="Correct `namespace` in the form, or choose another environment.",
-        concerns=Concerns.DEVELOPER,
-        said=said,
-    )
 
 
 def _cronjob_not_found(said: str, context: ErrorContext) -> Problem:
@@ -174,7 +163,6 @@ def _cronjob_not_found(said: str, context: ErrorContext) -> Problem:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=listing,
-        paste_language="sh",
     )
 
 
@@ -199,7 +187,6 @@ def _quota_exceeded(_error: ApiError, said: str, context: ErrorContext) -> Probl
         fix="Delete finished Jobs, or raise the quota. This lists the Jobs with their age:",
         said=said,
         paste=kubectl(context.namespace, "get jobs --sort-by=.metadata.creationTimestamp"),
-        paste_language="sh",
     )
 
 
@@ -258,8 +245,6 @@ def _job_refused(error: ApiError, said: str, _context: ErrorContext) -> Problem:
     )
 
 
-# --- the table
-
 _ROWS: tuple[tuple[Callable[[ApiError], bool], Callable[[ApiError, str, ErrorContext], Problem]], ...] = (
     (lambda error: error.status == 401 and not is_denied(error), _unauthorized),
     (lambda error: error.status == 429 and not is_denied(error), _throttled),
@@ -268,7 +253,7 @@ _ROWS: tuple[tuple[Callable[[ApiError], bool], Callable[[ApiError, str, ErrorCon
     (is_webhook_failure, _webhook_failed),
     (is_denied, _admission_refused),
     (lambda error: "is being terminated" in error.message, _namespace_terminating),
-    (lambda error: not error.is_status and error.status < 500, _not_kubernetes),
+    (lambda error: not error.is_status and error.status < 500, lambda _, said, at: network.not_kubernetes(said, at)),
     (lambda error: error.status == 403, _forbidden),
     (lambda error: error.status == 404, _not_found),
     (lambda error: error.status >= 500, _api_failed),

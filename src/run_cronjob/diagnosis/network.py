@@ -1,7 +1,4 @@
-"""Pure: explains requests without a usable answer: proxy, TLS, names, routes, GitHub's OIDC endpoint.
-
-Names in sentences are `quoted`, the service's own text stands in `said`, text to copy in `paste`.
-"""
+"""Pure: explains requests without a usable answer: proxy, TLS, names, routes, GitHub's OIDC endpoint."""
 
 from __future__ import annotations
 
@@ -136,5 +133,4 @@ def _cluster_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> P
         + (" The cluster's owner sees both in the answer of the command below." if context.inputs.cluster else ""),
         said=error.detail,
         paste=snippets.describe_cluster(context.inputs, "--query cluster.resourcesVpcConfig"),
-        paste_language="sh",
     )

@@ -2,8 +2,7 @@
 
 The patterns are those of kubernetes 1.31 to 1.37: pkg/controller/controller_utils.go (FailedCreate, "Error creating:
 ..."), plugin/pkg/admission, apiserver/pkg/admission (quota, webhooks, policies) and pod-security-admission. Any other
-text gets a general answer. Names in sentences are `quoted`, the cluster's text stands in `said`, text to copy in
-`paste`.
+text gets a general answer.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from run_cronjob.diagnosis import blocker
 from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, Blocker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from run_cronjob.core.status import Event, Job, Pod
@@ -36,7 +35,6 @@ def suspended(job: Job) -> Problem:
         "Kueue holds the Job back until there is space.",
         fix="If a queueing system holds it, it will resume it. Otherwise this resumes it:",
         paste=kubectl(job.namespace, "patch job", job.name, "--type", "merge", "--patch", '{"spec":{"suspend":false}}'),
-        paste_language="sh",
     )
 
 
@@ -56,15 +54,13 @@ _REFUSED = {"FailedCreate", "FailedWorkloadCompilation", "FailedWorkloadCreate"}
 
 
 def _quota_exceeded(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    found = re.search(r"exceeded quota: (\S+), requested: (.*?), used: (.*?), limited: (.*)", said)
-    if not found:
+    if not (found := re.search(r"exceeded quota: (\S+), requested: (.*?), used: (.*?), limited: (.*)", said)):
         return None
-    quota = found[1]
     asks, never_fits = _quota(found[2], found[3], found[4])
-    name = f"the quota {quoted(quota)}" if quota else "a quota"
     problem = Problem(
         reason=Reason.POD_QUOTA_EXCEEDED,
-        what=f"The Job's pod does not fit into what {name} leaves to the namespace {quoted(job.namespace)}{asks}.",
+        what=f"The Job's pod does not fit into what the quota {quoted(found[1])} leaves to the namespace "
+        f"{quoted(job.namespace)}{asks}.",
         why="It asks for more than the quota allows in all, so it will never fit."
         if never_fits
         else "What runs there now has used the quota up. The cluster tries again by itself as soon as something ends.",
@@ -75,7 +71,6 @@ def _quota_exceeded(job: Job, said: str, _waited: timedelta) -> Blocker | None:
         "used and allowed:",
         said=said,
         paste=kubectl(job.namespace, "describe resourcequota"),
-        paste_language="sh",
     )
     return Blocker(problem, lasting=never_fits)
 
@@ -112,34 +107,32 @@ _UNITS = (
 
 def _quota_wants_amounts(job: Job, said: str, _waited: timedelta) -> Blocker | None:
     # A ResourceQuota on cpu or memory demands that every container names its share.
-    found = re.search(r"failed quota: (\S+): must specify (.*)", said)
-    if not found:
+    if not (found := re.search(r"failed quota: (\S+): must specify (.*)", said)):
         return None
-    quota = found[1]
     resources = ", ".join(dict.fromkeys(re.findall(r"([\w./-]+) for: ", found[2]))) or found[2]
     missing = quoted(resources) if resources else "its resources"
     problem = Problem(
         reason=Reason.POD_QUOTA_EXCEEDED,
         what=f"The cluster refuses the Job's pod: its containers don't say how much they need ({missing}).",
-        why=f"{f'The quota {quoted(quota)}' if quota else 'A quota'} in {quoted(job.namespace)} counts these amounts, "
+        why=f"The quota {quoted(found[1])} in {quoted(job.namespace)} counts these amounts, "
         "so every container there must name them.",
         fix=f"Name them in the CronJob's template. {RECREATE} In each container, with amounts of your own:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="resources:\n  requests:\n    cpu: 100m\n    memory: 256Mi\n  limits:\n    cpu: '1'\n    memory: 256Mi",
+        paste_language="yaml",
     )
     return Blocker(problem, lasting=True)
 
 
 def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    found = re.search(r'violates PodSecurity "([^":]+)', said)
-    if not found:
+    if not (found := re.search(r'violates PodSecurity "([^":]+)', said)):
         return None
-    level, settings = found[1], _secure_settings(said)
+    settings = _secure_settings(said)
     problem = Problem(
         reason=Reason.POD_SECURITY_REFUSED,
         what=f"The cluster refuses the Job's pod: the namespace {quoted(job.namespace)} enforces the PodSecurity level "
-        f"{quoted(level)}, and the CronJob's template does not keep it.",
+        f"{quoted(found[1])}, and the CronJob's template does not keep it.",
         why="The level forbids what could harm other work on a node. The message lists each rule that is broken, and "
         "the setting that it wants.",
         fix="An image that runs as root needs a `USER` in its Dockerfile. Add to the CronJob's template what is "
@@ -149,87 +142,81 @@ def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | 
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=settings,
+        paste_language="yaml",
     )
     return Blocker(problem, lasting=True)
 
 
 def _secure_settings(said: str) -> str:
-    """What the restricted level wants, as far as the message speaks of it and one answer fits all."""
-    of_pod: dict[str, object] = {}
-    of_container: dict[str, object] = {}
-    if "runAsNonRoot" in said:
-        of_pod["runAsNonRoot"] = True
-    if "seccompProfile" in said:
-        of_pod["seccompProfile"] = {"type": "RuntimeDefault"}
-    if "allowPrivilegeEscalation" in said:
-        of_container["allowPrivilegeEscalation"] = False
-    if "unrestricted capabilities" in said:
-        of_container["capabilities"] = {"drop": ["ALL"]}
+    """The settings of the restricted level that `said` asks for, as far as one answer fits all."""
     parts = []
-    if of_pod:
-        parts.append("# in spec.jobTemplate.spec.template.spec:\n" + _yaml({"securityContext": of_pod}))
-    if of_container:
-        parts.append("# in each of its containers:\n" + _yaml({"securityContext": of_container}))
+    for place, settings in _RESTRICTED.items():
+        missing = {name: value for words, name, value in settings if words in said}
+        if missing:
+            text = yaml.safe_dump({"securityContext": missing}, sort_keys=False).strip()
+            parts.append(f"# in {place}:\n{text}")
     return "\n".join(parts)
 
 
-def _yaml(settings: Mapping[str, object]) -> str:
-    return yaml.safe_dump(dict(settings), sort_keys=False).strip()
+_RESTRICTED: dict[str, tuple[tuple[str, str, object], ...]] = {
+    "spec.jobTemplate.spec.template.spec": (
+        ("runAsNonRoot", "runAsNonRoot", True),
+        ("seccompProfile", "seccompProfile", {"type": "RuntimeDefault"}),
+    ),
+    "each of its containers": (
+        ("allowPrivilegeEscalation", "allowPrivilegeEscalation", False),
+        ("unrestricted capabilities", "capabilities", {"drop": ["ALL"]}),
+    ),
+}
+"""For each place in the template: words of the message, and the setting that they ask for."""
 
 
 def _outside_limit_range(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    found = re.search(r"(?:(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio) per \w+ is [^\],]+", said)
-    if not found:
+    if not (
+        found := re.search(r"(?:(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio) per \w+ is [^\],]+", said)
+    ):
         return None
-    broken = quoted(found[0])
     problem = Problem(
         reason=Reason.LIMIT_RANGE_REFUSED,
         what=f"The cluster refuses the Job's pod: it asks for more or less than a container or pod may have in "
-        f"{quoted(job.namespace)}{f' ({broken})' if broken else ''}.",
+        f"{quoted(job.namespace)} ({quoted(found[0])}).",
         why="A LimitRange there sets the bounds. They may be newer than the CronJob.",
         fix=f"Set `resources` in the CronJob's template within the bounds, or have them changed. {RECREATE} This shows "
         "them:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "describe limitrange"),
-        paste_language="sh",
     )
     return Blocker(problem, lasting=True)
 
 
 def _service_account_missing(job: Job, said: str, waited: timedelta) -> Blocker | None:
-    found = re.search(r"error looking up service account [^\s/]+/([^\s:]+)", said)
-    if not found:
+    if not (found := re.search(r"error looking up service account [^\s/]+/([^\s:]+)", said)):
         return None
-    account = found[1]
     problem = Problem(
         reason=Reason.SERVICE_ACCOUNT_MISSING,
-        what=f"The cluster refuses the Job's pod: there is no ServiceAccount {quoted(account)} in "
+        what=f"The cluster refuses the Job's pod: there is no ServiceAccount {quoted(found[1])} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template names it as `serviceAccountName`; it is the identity that the program runs with.",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "get serviceaccounts"),
-        paste_language="sh",
     )
     return Blocker(problem, lasting=waited >= GRACE)
 
 
 def _priority_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker | None:
-    found = re.search(r"no PriorityClass with name (\S+) was found", said)
-    if not found:
+    if not (found := re.search(r"no PriorityClass with name (\S+) was found", said)):
         return None
-    name = found[1]
     problem = Problem(
         reason=Reason.PRIORITY_CLASS_MISSING,
-        what=f"The cluster refuses the Job's pod: it has no PriorityClass {quoted(name)}.",
+        what=f"The cluster refuses the Job's pod: it has no PriorityClass {quoted(found[1])}.",
         why="The CronJob's template names it as `priorityClassName`. It is misspelt, or exists in other clusters only.",
         fix=f"Correct the name or leave it out, or have the class created. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="kubectl get priorityclasses",
-        paste_language="sh",
     )
     return Blocker(problem, lasting=waited >= GRACE)
 
@@ -249,19 +236,15 @@ def runtime_class_missing(said: str, name: str) -> Problem:
         fix=f"Correct the name or leave it out, or have it set up. {CONTINUES} This lists those there are:",
         said=said,
         paste="kubectl get runtimeclasses",
-        paste_language="sh",
     )
 
 
 def _webhook_failed(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    found = re.search(r'failed calling webhook "([^"]+)"', said)
-    if not found:
+    if not (found := re.search(r'failed calling webhook "([^"]+)"', said)):
         return None
-    webhook = found[1]
-    name = f" {quoted(webhook)}" if webhook else ""
     problem = Problem(
         reason=Reason.POD_WEBHOOK_FAILED,
-        what=f"The cluster can't start the Job's pod: its admission webhook{name} does not answer.",
+        what=f"The cluster can't start the Job's pod: its admission webhook {quoted(found[1])} does not answer.",
         why="Every new pod must pass it. The cluster tries again by itself.",
         fix="The webhook's owner has to bring it back. " + CONTINUES,
         said=said,
@@ -270,13 +253,11 @@ def _webhook_failed(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
 
 
 def _denied(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    found = re.search(r"""(?:webhook|[Pp]olicy) ['"]([^'"]+)['"].* denied (?:the )?request""", said)
-    if not found:
+    if not (found := re.search(r"""(?:webhook|[Pp]olicy) ['"]([^'"]+)['"].* denied (?:the )?request""", said)):
         return None
-    by = found[1]
     problem = Problem(
         reason=Reason.POD_REFUSED,
-        what=f"A policy of the cluster refuses the Job's pod{f': {quoted(by)}' if by else ''}.",
+        what=f"A policy of the cluster refuses the Job's pod: {quoted(found[1])}.",
         why="It checks every new pod, and this one breaks its rule; the message says which.",
         fix="Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. "
         + RECREATE,

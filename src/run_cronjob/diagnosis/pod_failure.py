@@ -2,8 +2,7 @@
 
 The reasons are those of kubernetes 1.31 to 1.37: `DisruptionTarget` conditions (pkg/controller/{podgc,tainteviction},
 pkg/scheduler, pkg/registry/core/pod/storage/eviction.go, pkg/kubelet), a pod's own reason
-(pkg/kubelet/{eviction,nodeshutdown,lifecycle}), and containerd's reasons for a container's end. Names in sentences are
-`quoted`, the cluster's text stands in `said`, text to copy in `paste`.
+(pkg/kubelet/{eviction,nodeshutdown,lifecycle}), and containerd's reasons for a container's end.
 """
 
 from __future__ import annotations
@@ -167,7 +166,6 @@ def _container_failed(job: Job, pod: Pod, container: Container, code: int, said:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=_log(job, pod, container),
-        paste_language="sh",
     )
 
 
@@ -181,7 +179,6 @@ def _init_container_failed(job: Job, pod: Pod, container: Container, code: int, 
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=_log(job, pod, container),
-        paste_language="sh",
     )
 
 
@@ -233,7 +230,6 @@ def _container_killed(job: Job, pod: Pod, container: Container, code: int, said:
         fix="Look at its last lines, and at what was done to its pod:",
         said=said,
         paste="\n".join([_log(job, pod, container), kubectl(job.namespace, "describe pod", pod.name)]),
-        paste_language="sh",
     )
 
 
@@ -303,6 +299,7 @@ def _preempted(said: str) -> Problem:
         "attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
         said=said,
         paste=_IGNORE_DISRUPTION,
+        paste_language="yaml",
     )
 
 
@@ -316,6 +313,7 @@ def _node_lost(node: str, said: str) -> Problem:
         "attempts: add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
         said=said,
         paste=_IGNORE_DISRUPTION,
+        paste_language="yaml",
     )
 
 
@@ -330,6 +328,7 @@ def _drained(node: str, said: str) -> Problem:
         said=said,
         paste="metadata:\n  annotations:\n    karpenter.sh/do-not-disrupt: 'true'\n"
         "    cluster-autoscaler.kubernetes.io/safe-to-evict: 'false'",
+        paste_language="yaml",
     )
 
 
@@ -362,6 +361,7 @@ def _disrupted(reason: str, said: str) -> Problem:
         "Never`):",
         said=said,
         paste=_IGNORE_DISRUPTION,
+        paste_language="yaml",
     )
 
 
@@ -379,5 +379,4 @@ def deadline_exceeded(job: Job, seconds: int | None, said: str, *, of_pod: bool 
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "logs --all-containers", f"job/{job.name}"),
-        paste_language="sh",
     )

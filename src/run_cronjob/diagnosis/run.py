@@ -1,7 +1,4 @@
-"""Pure: explains failures of the run itself: inputs, files, the guard, creating, following and cancelling.
-
-Names in sentences are `quoted`, other programs' text stands in `said`, text to copy in `paste`.
-"""
+"""Pure: explains failures of the run itself: inputs, files, the guard, creating, following and cancelling."""
 
 from __future__ import annotations
 
@@ -46,6 +43,7 @@ def no_id_token_permission() -> Problem:
         "started from a fork never gets it.",
         fix="Add this to the job in the workflow file (naming any permission takes away all others, hence `contents`):",
         paste="permissions:\n  id-token: write\n  contents: read",
+        paste_language="yaml",
     )
 
 
@@ -98,7 +96,6 @@ def already_running(cronjob: str, namespace: str, running: Sequence[RunningJob],
         fix="Wait until it has finished, and run the workflow again. This shows how it is doing:",
         concerns=Concerns.DEVELOPER,
         paste=kubectl(namespace, "get job", running[0].name),
-        paste_language="sh",
     )
 
 
@@ -117,6 +114,7 @@ def cannot_list_jobs(namespace: str, setting: str) -> Problem:
         "status does not list the runs that people started. Nothing was started.",
         fix="Bind this rule there, or set `if-running` to `warn` or `allow`:",
         paste=snippets.rule("jobs.batch", "list"),
+        paste_language="yaml",
     )
 
 
@@ -130,6 +128,7 @@ def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem
         "nobody sees is not what was asked for.",
         fix="Add this rule to the role that is bound there, or set `wait-for: created`:",
         paste=snippets.rule("jobs.batch", *verbs),
+        paste_language="yaml",
     )
 
 
@@ -170,7 +169,6 @@ def creation_uncertain(namespace: str, name: str, said: str = "", *, may_be_gone
         fix="If this finds the Job, it was started. If not, look for what a finished run leaves behind:",
         said=said,
         paste=kubectl(namespace, "get job", name),
-        paste_language="sh",
     )
 
 
@@ -188,7 +186,7 @@ def lost_sight(namespace: str, name: str, cause: Problem) -> Problem:
         if cause.paste
         else f"{cause.fix} Who may, sees the Job by:",
         paste=cause.paste or kubectl(namespace, "get job", name),
-        paste_language=cause.paste_language if cause.paste else "sh",
+        paste_language=cause.paste_language,
     )
 
 
@@ -205,7 +203,6 @@ def timed_out(known: Outcome) -> Problem:
         "`timeout` next time.",
         concerns=Concerns.DEVELOPER,
         paste="\n".join(snippets.job_commands(known.namespace, known.job_name)),
-        paste_language="sh",
     )
     if not known.trouble:
         return running
@@ -221,7 +218,7 @@ def timed_out(known: Outcome) -> Problem:
         concerns=cause.concerns,
         said=cause.said,
         paste=cause.paste or running.paste,
-        paste_language=cause.paste_language if cause.paste else running.paste_language,
+        paste_language=cause.paste_language,
     )
 
 
@@ -241,7 +238,6 @@ def job_deleted(namespace: str, name: str) -> Problem:
             "custom-columns=KIND:.kind,NAME:.metadata.name,"
             "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit",
         ),
-        paste_language="sh",
     )
 
 
@@ -268,7 +264,6 @@ def not_deleted(namespace: str, name: str) -> Problem:
         fix="Stop it by hand, as below. For the next time, add the rule "
         f"{quoted(snippets.rule('jobs.batch', 'delete'))} to the role, or leave `on-cancel` out.",
         paste=kubectl(namespace, "delete job", name),
-        paste_language="sh",
     )
 
 

@@ -2,8 +2,7 @@
 
 The scheduler's message is "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption:
 ..." (kubernetes pkg/scheduler/framework/types.go, FitError); its parts come from the scheduler's plugins. 1.33 names
-the taint, 1.37 does not. A reason without a number holds for all nodes. Names in sentences are `quoted`, the cluster's
-text stands in `said`, text to copy in `paste`.
+the taint, 1.37 does not. A reason without a number holds for all nodes.
 """
 
 from __future__ import annotations
@@ -83,7 +82,6 @@ def _unschedulable(job: Job, pod: Pod, message: SchedulerMessage, said: str, *, 
         "nodes apart:",
         said=said,
         paste="\n".join([kubectl(job.namespace, "describe pod", pod.name), _NODES]),
-        paste_language="sh",
     )
 
 
@@ -104,7 +102,6 @@ def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, "get persistentvolumeclaims"),
-        paste_language="sh",
     )
 
 
@@ -117,7 +114,6 @@ def _volume_unavailable(job: Job, message: SchedulerMessage, said: str) -> Probl
         "is:",
         said=said,
         paste=kubectl(job.namespace, "describe persistentvolumeclaims"),
-        paste_language="sh",
     )
 
 

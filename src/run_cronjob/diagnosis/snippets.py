@@ -108,13 +108,7 @@ def cluster_entry(inputs: Inputs, caller: str) -> str:
     """Both ways to let an AWS identity into an EKS cluster; `caller` is a role's or a session's ARN."""
     role = role_of(caller) or "ARN-OF-THE-ROLE"
     pathless = re.sub(r":role/(?:.*/)?", ":role/", role)
-    entry = [
-        {
-            "rolearn": pathless,
-            "username": f"{GROUP}:{{{{SessionName}}}}",
-            "groups": [GROUP],
-        }
-    ]
+    entry = [{"rolearn": pathless, "username": f"{GROUP}:{{{{SessionName}}}}", "groups": [GROUP]}]
     return (
         "# an access entry:\n"
         f"aws eks create-access-entry --region {inputs.aws_region} --cluster-name {inputs.cluster} \\\n"

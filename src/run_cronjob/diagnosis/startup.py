@@ -1,13 +1,12 @@
 """Pure: explains why a pod on its node does not start: configuration, security settings, volumes, network, command.
 
 The patterns are those of the kubelet of kubernetes 1.31 to 1.37 (pkg/kubelet/{kuberuntime,volumemanager}, pkg/volume)
-and of containerd. Names in sentences are `quoted`, the cluster's text stands in `said`, text to copy in `paste`.
+and of containerd.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Problem
@@ -71,8 +70,8 @@ def _config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Prob
     if key:
         named = f"the {kind} {quoted(name)}" if name else f"a {kind}"
         what = f"{named} in {quoted(job.namespace)} has no key {quoted(key)}"
-    problem = Problem(
-        reason=Reason.SECRET_MISSING,
+    return Problem(
+        reason=Reason.SECRET_MISSING if kind == "Secret" else Reason.CONFIG_MAP_MISSING,
         what=f"The Job's pod can't start: {what}.",
         why="The CronJob's template refers to it. It was not deployed there, has another name, or is yet to be made by "
         "an operator (External Secrets, Sealed Secrets).",
@@ -80,9 +79,7 @@ def _config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Prob
         concerns=Concerns.DEVELOPER,
         said=said,
         paste=kubectl(job.namespace, f"get {kind.lower()}s"),
-        paste_language="sh",
     )
-    return problem if kind == "Secret" else replace(problem, reason=Reason.CONFIG_MAP_MISSING)
 
 
 def _runs_as_root(container: Container, said: str) -> Problem:
@@ -96,6 +93,7 @@ def _runs_as_root(container: Container, said: str) -> Problem:
         concerns=Concerns.DEVELOPER,
         said=said,
         paste="securityContext:\n  runAsUser: 10001",
+        paste_language="yaml",
     )
 
 
@@ -108,7 +106,6 @@ def _container_not_created(job: Job, pod: Pod, container: Container, said: str) 
         "node; this tells more:",
         said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
-        paste_language="sh",
     )
 
 
@@ -179,7 +176,6 @@ def _volume_failed(job: Job, pod: Pod, said: str, *, in_use: bool) -> Problem:
         else "Look at the volume and at the storage driver on the node:",
         said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
-        paste_language="sh",
     )
 
 
@@ -198,5 +194,4 @@ def _sandbox_failed(job: Job, pod: Pod, said: str) -> Problem:
         else "Look at the node's network plug-in (`aws-node` on EKS) and its container runtime:",
         said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
-        paste_language="sh",
     )
