@@ -1,8 +1,8 @@
 """Parses a step's log and file commands as the runner does, without I/O.
 
 After actions/runner v2.336: ActionCommand.cs, ActionCommandManager.cs, OutputManager.cs, FileCommandManager.cs,
-SecretMasker.cs. If .NET's string comparison might recognize a command, a line counts as one, so that a test of the
-action's safety fails when in doubt.
+SecretMasker.cs. A line that .NET's string comparison might recognize counts as a command: tests of the action's safety
+must fail when in doubt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs processes in the background, and ends them and deletes their folder however this process ends.
 
 A manager process starts them. It reads from a socket that the kernel closes when this process ends, even by SIGKILL.
-The manager has its own session, so that neither Ctrl-C nor a signal to this process group ends it before it cleans up.
+The manager has its own session: Ctrl-C and signals to this process group do not reach it.
 """
 
 from __future__ import annotations
