@@ -12,7 +12,7 @@ from run_cronjob.core.timeouts import Timeouts
 from sandbox import ENTRYPOINT, NAMESPACE, Sandbox
 from sandbox.control_plane.cluster import RealCluster
 from sandbox.environment import emulated_cluster
-from tests.real.images import engine, from_image, image, leave_time_to_build, root
+from tests.real.images import engine, exclude_builds_from_timeouts, from_image, image, root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name != "test_network.py")
     if config.getoption("--cluster") == "emulator":
         return
-    leave_time_to_build(items)
+    exclude_builds_from_timeouts(items)
     without_cluster = [item for item in items if item.get_closest_marker("no_cluster")]
     config.hook.pytest_deselected(items=without_cluster)
     items[:] = [item for item in items if item not in without_cluster]

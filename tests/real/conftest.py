@@ -1,4 +1,4 @@
-"""The same promises where the borders are real: see `make test-real`."""
+"""Fixtures for tests against a real control plane and container engine (`make test-real`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sandbox.control_plane.cluster import RealCluster
 from sandbox.control_plane.control_plane import ControlPlane
 from sandbox.names import CLUSTER, REGION
 from tests.real import corpus
-from tests.real.images import engine, from_image, image, in_image, leave_time_to_build, root
-from tests.real.laboratory import Laboratory, server_minor
+from tests.real.api_server import ApiServer, server_minor
+from tests.real.images import engine, exclude_builds_from_timeouts, from_image, image, in_image, root
 from tests.real.manifests import MANIFESTS, Manifest
 
 if TYPE_CHECKING:
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.github.runner import Launcher
-    from tests.real.laboratory import Object
+    from tests.real.api_server import Object
 
 __all__ = ["engine", "from_image", "image", "in_image", "root"]  # fixtures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "a folder of CronJobs, from which our Jobs are compared with kubectl's"
-    parser.addoption("--corpus", type=corpus.checked, metavar="FOLDER", help=told)
+    text = "a folder of CronJobs, from which our Jobs are compared with kubectl's"
+    parser.addoption("--corpus", type=corpus.folder_with_cronjobs, metavar="FOLDER", help=text)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the test of a corpus aside where there is none."""
+    """Skip the test of a corpus if none is given."""
     return True if collection_path.name == "test_corpus.py" and not config.getoption("--corpus") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    leave_time_to_build(items)
-    # Together they stay with one worker, as a rule; each other one would start a laboratory of its own for some.
-    items.sort(key=lambda item: not (isinstance(item, pytest.Function) and "laboratory" in item.fixturenames))
+    exclude_builds_from_timeouts(items)
+    # Side by side, these tests mostly run on one worker. Each further worker starts an API server of its own.
+    items.sort(key=lambda item: not (isinstance(item, pytest.Function) and "api_server" in item.fixturenames))
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def cluster(sandbox: Sandbox) -> RealCluster:
 
 
 @pytest.fixture(scope="session")
-def laboratory(from_image: Launcher) -> Laboratory:
-    """One whose API server has every gate open that the manifests need."""
+def api_server(from_image: Launcher) -> ApiServer:
+    """An API server with every feature gate enabled that the manifests need."""
     gates = {gate for each in MANIFESTS if each.since <= server_minor() for gate in each.gates}
-    return Laboratory(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)), from_image)
+    return ApiServer(ControlPlane(cluster=CLUSTER, region=REGION, features=sorted(gates)), from_image)
 
 
 @pytest.fixture(scope="session")
-def cronjobs(laboratory: Laboratory) -> dict[Manifest, Object]:
-    """What became of each manifest that this API server keeps all of."""
-    valid = [each for each in MANIFESTS if each.since <= laboratory.minor]
-    read, _ = laboratory.kubectls[0].read(*(each.path for each in valid))
-    return dict(zip(valid, laboratory.store(read), strict=True))
+def cronjobs(api_server: ApiServer) -> dict[Manifest, Object]:
+    """The stored CronJob of each manifest whose fields this API server knows."""
+    valid = [each for each in MANIFESTS if each.since <= api_server.minor]
+    read, _ = api_server.kubectls[0].read(*(each.path for each in valid))
+    return dict(zip(valid, api_server.store(read), strict=True))

@@ -1,4 +1,4 @@
-"""Fixtures: the engine, and the images that it builds once for all tests."""
+"""Fixtures: the container engine, and the image that it builds once for all tests."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT: str = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["entrypoint"]
 
 
-def leave_time_to_build(items: list[pytest.Item]) -> None:
-    """Time the tests that need an image without their fixtures: the first one builds for all."""
+def exclude_builds_from_timeouts(items: list[pytest.Item]) -> None:
+    """Exclude the fixtures from the timeout of tests that need an image, since the first of them builds it."""
     for item in items:
         if isinstance(item, pytest.Function) and not {"engine", "sandbox"}.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.timeout(func_only=True))

@@ -1,6 +1,6 @@
-"""Which modules can be reached from those named, by import statements anywhere in the code, and which are missing.
+"""Lists the modules that the named modules import, directly or not, and the imported modules that are missing.
 
-Run by the image's Python, whose own library it reads, too.
+A container of the image runs it. It reads import statements anywhere in the code, the standard library included.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LIBRARY = Path(f"/usr/lib/python{sys.version_info.major}.{sys.version_info.minor
 PATHS = (Path("/app/src"), Path("/app/lib"), LIBRARY, LIBRARY / "lib-dynload")
 
 
-def reach(*roots: str) -> tuple[set[str], dict[str, str]]:
-    """The modules that were found, and those that were not, each with one that asks for it."""
+def reachable(*roots: str) -> tuple[set[str], dict[str, str]]:
+    """The modules that were found, and those that are missing, each with a module that imports it."""
     found: set[str] = set()
     missing: dict[str, str] = {}
     waiting = [(root, "") for root in roots]
@@ -29,9 +29,9 @@ def reach(*roots: str) -> tuple[set[str], dict[str, str]]:
         for each in (".".join(parts[:length]) for length in range(1, len(parts) + 1)):
             if each in found:
                 continue
-            at = place(each)
+            at = file_of(each)
             if at is None:
-                # One within a package may be made up as the package runs, as six.moves is.
+                # A package may create its submodules at run time, as six does with six.moves.
                 if each not in sys.builtin_module_names and "." not in each:
                     missing.setdefault(each, by)
                 break
@@ -41,8 +41,8 @@ def reach(*roots: str) -> tuple[set[str], dict[str, str]]:
     return found, missing
 
 
-def place(name: str) -> Path | None:
-    """The file of a module."""
+def file_of(name: str) -> Path | None:
+    """The file of a module; None if there is none."""
     for path in PATHS:
         at = path / name.replace(".", "/")
         for candidate in (at / "__init__.py", at / "__init__.pyc", at.with_suffix(".py"), at.with_suffix(".pyc")):
@@ -55,7 +55,7 @@ def place(name: str) -> Path | None:
 
 
 def imports(module: str, at: Path) -> Iterator[str]:
-    """What a module's code asks for."""
+    """The modules that a module's code imports."""
     package = module if at.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(at.read_bytes())):
         if isinstance(node, ast.Import):
@@ -65,9 +65,9 @@ def imports(module: str, at: Path) -> Iterator[str]:
             above = parents[: len(parents) - node.level + 1] if node.level else []
             origin = ".".join([*above, *filter(None, [node.module])])
             yield origin
-            yield from (f"{origin}.{each.name}" for each in node.names if place(f"{origin}.{each.name}"))
+            yield from (f"{origin}.{each.name}" for each in node.names if file_of(f"{origin}.{each.name}"))
 
 
 if __name__ == "__main__":
-    reached, absent = reach(*sys.argv[1:])
+    reached, absent = reachable(*sys.argv[1:])
     sys.stdout.write(json.dumps([sorted(reached), absent]))

@@ -1,4 +1,4 @@
-"""kubectl, as people have it on their machines."""
+"""Runs kubectl in the versions of requirements/real.in and requirements/kubectl-previous.in."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BROKEN = re.compile(r"error (parsing|converting)")
 
 
 class KubectlError(Exception):
-    """kubectl said no; the message is what it said."""
+    """kubectl failed. The message is its stderr."""
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """One kubectl, for one cluster."""
+    """One version of kubectl, for one cluster."""
 
     program: Path
     kubeconfig: Path
@@ -43,15 +43,14 @@ class Kubectl:
 
     @cached_property
     def minor(self) -> int:
-        """Which 1.x it is."""
-        told = json.loads(self("version", "--client", "--output=json"))
-        return int(told["clientVersion"]["minor"])
+        """Its minor version."""
+        versions = json.loads(self("version", "--client", "--output=json"))
+        return int(versions["clientVersion"]["minor"])
 
     def read(self, *files: Path) -> tuple[list[dict[str, Any]], list[str]]:
-        """The objects in files of YAML or JSON, and the kinds in them that the cluster doesn't know.
+        """Read the objects in YAML or JSON files, and the kinds in them that the cluster doesn't know.
 
-        Nothing is created. What people write is read by what they give it to: YAML libraries differ in what they take
-        0644, 1e3 and yes for.
+        Nothing is created. kubectl reads the files, since YAML libraries differ in how they read 0644, 1e3 and yes.
         """
         named = [f"--filename={file}" for file in files]
         done = self._run("create", "--dry-run=client", "--validate=false", "--output=json", *named)
@@ -66,7 +65,7 @@ class Kubectl:
 
 
 def _documents(text: str) -> list[dict[str, Any]]:
-    """JSON documents that stand one behind the other."""
+    """Parse a sequence of JSON documents."""
     decoder, found, rest = json.JSONDecoder(), [], text.lstrip()
     while rest:
         document, end = decoder.raw_decode(rest)

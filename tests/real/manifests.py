@@ -1,4 +1,4 @@
-"""The CronJobs in cronjobs/, and what each needs of an API server; its comments say so."""
+"""The manifests in cronjobs/, and what each requires of an API server according to its comments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).with_name("cronjobs")
 
 @dataclass(frozen=True)
 class Manifest:
-    """One of the files."""
+    """One of the files, which holds one CronJob."""
 
     path: Path
 
@@ -24,13 +24,13 @@ class Manifest:
 
     @property
     def since(self) -> int:
-        """The first minor version of Kubernetes that keeps all of it."""
+        """The first minor version of Kubernetes that knows all of its fields."""
         found = re.search(r"^# since 1\.(\d+)$", self._text, re.MULTILINE)
         return int(found[1]) if found else 0
 
     @property
     def gates(self) -> set[str]:
-        """The feature gates that have to be open."""
+        """The feature gates that must be enabled."""
         return {gate for line in re.findall("^# gates (.+)$", self._text, re.MULTILINE) for gate in line.split()}
 
 

@@ -1,4 +1,4 @@
-"""Pure: the fields that an API server's OpenAPI lets an object have, and those that an object does have."""
+"""The fields that an object can have by an OpenAPI document, and those that an object has. Does no I/O."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Field = tuple[str, str]
-"""The name of a type, and of a field of it."""
+"""The name of a type and of one of its fields."""
 
 
 class Schema:
-    """The types of an OpenAPI document (as at /openapi/v3/apis/batch/v1), from one of them on."""
+    """The types of an OpenAPI document (as at /openapi/v3/apis/batch/v1) that can be reached from the type `root`."""
 
     def __init__(self, document: dict[str, Any], root: str) -> None:
         self._types: dict[str, Any] = document["components"]["schemas"]
         self._root = root
 
     def fields(self) -> set[Field]:
-        """Every field that can be reached."""
+        """Every field of a type that can be reached."""
         found: set[Field] = set()
         waiting = [self._root]
         while waiting:
@@ -31,7 +31,7 @@ class Schema:
         return {(_short(name), field) for name, field in found}
 
     def used(self, value: dict[str, Any]) -> set[Field]:
-        """Every field that `value`, an object of the root's type, has."""
+        """Every field that `value`, an object of the root type, has."""
         return {(_short(name), field) for name, field in self._used(self._root, value)}
 
     def _used(self, name: str, value: dict[str, Any]) -> Iterator[Field]:
@@ -40,11 +40,11 @@ class Schema:
             yield name, field
             for inner in _reference(_unwrapped(fields[field])):
                 for each in _leaves(fields[field], value[field]):
-                    if isinstance(each, dict):  # a quantity is a type of its own, and a string
+                    if isinstance(each, dict):  # a quantity has a type of its own, and is a string
                         yield from self._used(inner, each)
 
     def _fields_of(self, name: str) -> dict[str, Any]:
-        # Times, quantities and the like are references to types without fields.
+        # Times, quantities and the like are types without fields.
         fields: dict[str, Any] = self._types[name].get("properties", {})
         return fields
 
@@ -59,7 +59,7 @@ def _reference(schema: dict[str, Any]) -> list[str]:
 
 
 def _inner(schema: dict[str, Any]) -> dict[str, Any] | None:
-    """What a list's items or a map's values are."""
+    """The schema of a list's items or a map's values."""
     return schema.get("items") or schema.get("additionalProperties")
 
 

@@ -1,4 +1,4 @@
-"""The README's workflow, run by act as it stands there, with the image named in action.yml as a release names it."""
+"""The README's workflow, run by act. action.yml is pinned to the image, as in a release."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 ACT = Path(sys.executable).with_name("act")
 LOCAL = "./.github/run-cronjob"
-"""Where the workflow's repository has the action: act would fetch the published one."""
+"""The action's path in the workflow's repository. From the published name act would fetch it."""
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What act left."""
+class ActRun:
+    """The exit status and the log of act."""
 
     exit_status: int
     log: str
@@ -41,7 +41,7 @@ class Ran:
 
 @pytest.fixture
 def docker(engine: Engine) -> Iterator[str]:
-    """DOCKER_HOST; what act leaves behind is removed."""
+    """The value of DOCKER_HOST. Containers and volumes that act leaves are removed afterwards."""
     assert ACT.is_file(), "act is missing: `make test-real` installs it, from requirements/real.txt"
     with engine.service() as url:
         try:
@@ -54,7 +54,7 @@ def docker(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def repository(tmp_path: Path, image: str) -> Path:
-    """A repository with the README's workflow, and the action as it is released."""
+    """A repository with the README's workflow and the action as released."""
     folder = tmp_path / "batch"
     workflows, action = folder / ".github/workflows", folder / LOCAL
     workflows.mkdir(parents=True)
@@ -69,19 +69,19 @@ def repository(tmp_path: Path, image: str) -> Path:
         ("add", "--all"),
         ("commit", "--quiet", "--message=x"),
     ):
-        who = ("-c", "user.name=octocat", "-c", "user.email=octocat@users.noreply.github.com")
-        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+        author = ("-c", "user.name=octocat", "-c", "user.email=octocat@users.noreply.github.com")
+        subprocess.run(["git", *author, *command], cwd=folder, check=True)
     return folder
 
 
-def press(sandbox: Sandbox, engine: Engine, docker: str, repository: Path, cronjob: str = CRONJOB) -> Ran:
-    """Fill the form and press the button."""
-    form = {"environment": ENVIRONMENT, "namespace": NAMESPACE, "cronjob": cronjob}
+def dispatch(sandbox: Sandbox, engine: Engine, docker: str, repository: Path, cronjob: str = CRONJOB) -> ActRun:
+    """Run the workflow by a workflow_dispatch event."""
+    inputs = {"environment": ENVIRONMENT, "namespace": NAMESPACE, "cronjob": cronjob}
     event = repository.with_name("event.json")
-    event.write_text(json.dumps({"inputs": form}))
+    event.write_text(json.dumps({"inputs": inputs}))
     variables = {"AWS_ASSUME_ROLE_ARN": sandbox.role, "AWS_REGION": REGION, "CLUSTER_NAME": CLUSTER}
     environ = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,  # act has no OIDC tokens of its own
+        "ACTIONS_ID_TOKEN_REQUEST_URL": sandbox.github.request_url,  # act has no OIDC provider
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": sandbox.github.request_token,
         "AWS_ENDPOINT_URL_STS": sandbox.sts_url,
         "AWS_ENDPOINT_URL_EKS": sandbox.eks_url,
@@ -106,27 +106,27 @@ def press(sandbox: Sandbox, engine: Engine, docker: str, repository: Path, cronj
         text=True,
         check=False,
     )
-    return Ran(done.returncode, done.stdout)
+    return ActRun(done.returncode, done.stdout)
 
 
 def test_the_readmes_workflow_follows_the_job_to_its_end_and_its_last_step_names_it(
     sandbox: Sandbox, engine: Engine, docker: str, repository: Path
 ):
-    ran = press(sandbox, engine, docker, repository)
+    ran = dispatch(sandbox, engine, docker, repository)
 
     assert ran.exit_status == 0, ran.log
     (job,) = sandbox.cluster.list("Job", NAMESPACE)
     assert re.search(rf"\| {job['metadata']['name']} succeeded$", ran.log, re.MULTILINE)
     assert "Job succeeded" in ran.log
-    told = f"`{CRONJOB}` succeeded in `{NAMESPACE}` on `{CLUSTER}`"
-    assert re.search(rf"Summary - ### \S+ {re.escape(told)}", ran.log)
+    headline = f"`{CRONJOB}` succeeded in `{NAMESPACE}` on `{CLUSTER}`"
+    assert re.search(rf"Summary - ### \S+ {re.escape(headline)}", ran.log)
     assert job["metadata"]["annotations"]["run-cronjob/workflow"] == "Run CronJob"
 
 
 def test_a_failure_fails_the_workflow_and_its_summary_says_why(
     sandbox: Sandbox, engine: Engine, docker: str, repository: Path
 ):
-    ran = press(sandbox, engine, docker, repository, "nigthly-report")
+    ran = dispatch(sandbox, engine, docker, repository, "nigthly-report")
 
     assert ran.exit_status == 1
     assert "::set-output:: reason=CronJobNotFound" in ran.log

@@ -1,6 +1,6 @@
-"""Runners in Kubernetes: what their container hooks do with a container action, step by step, in the image.
+"""The action on runners in Kubernetes: the steps of their container hooks, in a container of the image.
 
-After actions/runner-container-hooks v0.8, packages/k8s: run-container-step.ts, k8s/index.ts, k8s/utils.ts.
+Source: actions/runner-container-hooks v0.8, packages/k8s: run-container-step.ts, k8s/index.ts, k8s/utils.ts.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from sandbox.tools.podman import Engine
 
 REPOSITORY = "batch/batch"
-"""The last two folders of the runner's workspace."""
+"""The last two folders of the path of the runner's workspace."""
 LIST = (
     "cd {} && find . -type f -not -path '*/_runner_hook_responses*' -exec stat -c '%s %n' {{}} \\;"  # listDirAllCommand
 )
 
 
 class Pod:
-    """A container as the hooks make it: nothing runs but `tail`, three volumes, the entrypoint is for later."""
+    """A container as the hooks create it, with three volumes. It runs `tail`. The entrypoint is executed later."""
 
     def __init__(self, engine: Engine, image: str, folder: Path) -> None:
         self._engine = engine
@@ -65,21 +65,21 @@ class Pod:
         )
 
     def copy(self, source: Path, target: str) -> None:
-        """`execCpToPod`, with its look at what arrived: where that fails, the hooks wait and look 15 times."""
+        """`execCpToPod`, with the comparison of source and copy, which the hooks repeat up to 15 times."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             archive.add(source, arcname=".")
-        said = self.execute(
+        output = self.execute(
             *("sh", "-c"),
             f"tar xf - --no-same-owner -C {target} 2>/dev/null; "
             f"find {target} -type f -exec chmod u+rw {{}} \\; 2>/dev/null; "
             f"find {target} -type d -exec chmod u+rwx {{}} \\; 2>/dev/null",
             stdin=packed.getvalue(),
         )
-        assert said == ""
-        here, there = run("sh", "-c", LIST.format(source)), self.execute("sh", "-c", LIST.format(target))
-        assert sorted(there.splitlines()) == sorted(here.splitlines())
-        assert here
+        assert output == ""
+        original, copied = run("sh", "-c", LIST.format(source)), self.execute("sh", "-c", LIST.format(target))
+        assert sorted(copied.splitlines()) == sorted(original.splitlines())
+        assert original
 
     def launch(self, entrypoint: Path, variables: Mapping[str, str], folders: RunnerFolders) -> subprocess.Popen[bytes]:
         """Copy the runner's folders into the pod and start the step's script."""
@@ -98,7 +98,7 @@ class Pod:
 
 
 def script(entrypoint: str, variables: Mapping[str, str]) -> str:
-    """`writeContainerStepScript`."""
+    """The script that `writeContainerStepScript` writes."""
     escaped = {name: re.sub(r'(["\\$`])', r"\\\1", value) for name, value in variables.items()}
     environ = " ".join(f'"{name}={value}"' for name, value in escaped.items())
     return f"""#!/bin/sh -l
@@ -109,7 +109,7 @@ mv /__w/_temp/_runner_file_commands /github/file_commands || true && \
 mv /__w/{REPOSITORY}/ /github/workspace && \
 cd /github/workspace && \
 exec env {environ}  {entrypoint} 
-"""  # noqa: W291  as it is written there
+"""  # noqa: W291  as in the source
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def pod(sandbox: Sandbox, engine: Engine, image: str, tmp_path: Path) -> Iterato
     engine.remove(engine.containers(f"label={engine.label}", f"volume={tmp_path / 'work'}"))
 
 
-def test_the_hooks_get_an_image_and_an_entrypoint_once_released():
+def test_action_yml_has_what_the_hooks_use_of_a_released_action():
     runs = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]
 
     assert runs["entrypoint"].startswith("/")
@@ -128,7 +128,7 @@ def test_the_hooks_get_an_image_and_an_entrypoint_once_released():
     assert "pre-entrypoint" not in runs
 
 
-def test_a_press_creates_the_job_and_leaves_outputs_and_summary(sandbox: Sandbox, pod: Pod):
+def test_a_run_creates_the_job_and_writes_outputs_and_summary(sandbox: Sandbox, pod: Pod):
     run = sandbox.run()
 
     assert run.exit_status == 0, (run.stdout, run.stderr)
@@ -146,7 +146,7 @@ def test_a_failure_is_the_scripts_exit_status(sandbox: Sandbox, pod: Pod):
     assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "CronJobNotFound"
 
 
-def test_values_that_a_shell_would_read_arrive_as_they_are(sandbox: Sandbox, pod: Pod):
+def test_values_that_a_shell_would_expand_are_passed_unchanged(sandbox: Sandbox, pod: Pod):
     run = sandbox.run({"cronjob": "a\"b$(touch /github/ran)`touch /github/ran`\\c'd"})
 
     assert dict(workflow_commands.key_value_pairs(written(pod, "set_output")))["reason"] == "InvalidInput"
@@ -155,6 +155,6 @@ def test_values_that_a_shell_would_read_arrive_as_they_are(sandbox: Sandbox, pod
 
 
 def written(pod: Pod, prefix: str) -> bytes:
-    """What the step wrote for the runner, where the pod has it."""
+    """The content of the file that the step wrote for the runner in the pod."""
     (file,) = (pod.github / "file_commands").glob(f"{prefix}_*")
     return file.read_bytes()

@@ -1,7 +1,7 @@
-"""What a real scheduler, real admission and the real Job controller say is understood, word for word.
+"""The messages of a real scheduler, real admission and the real Job controller are recognized.
 
-Where one of these tests fails with a newer Kubernetes, its words have changed: the modules of run_cronjob/diagnosis
-look for the old ones.
+If one of these tests fails with a newer Kubernetes, a message has changed. A module of run_cronjob/diagnosis looks for
+the former one: pod_creation, scheduling, image_pull, startup or failures.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 
 
-class Place:
-    """A namespace for one test, and what is seen of the Job in it as time goes by."""
+class JobNamespace:
+    """A namespace for one test, with one Job and the last seen state of its pods."""
 
     def __init__(self, cluster: RealCluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
         self._pods: dict[str, Pod] = {}
 
-    def begin(self, **labels: str) -> None:
+    def create(self, **labels: str) -> None:
         """Create the namespace."""
         self.put("/api/v1/namespaces", {"metadata": {"name": self.name, "labels": labels}})
 
@@ -49,87 +49,87 @@ class Place:
         answer = self.cluster.ask("POST", path, manifest)
         assert answer.status == 201, answer.data
 
-    def within(self, plural: str, name: str, **spec: Any) -> None:
-        """Create something of the core API in the namespace."""
+    def create_object(self, plural: str, name: str, **spec: Any) -> None:
+        """Create an object of the core API in the namespace."""
         self.put(f"/api/v1/namespaces/{self.name}/{plural}", {"metadata": {"name": name}, "spec": spec})
 
     def job(
-        self, *, container: Raw | None = None, pod: Raw | None = None, plays: Raw | None = None, **spec: Any
+        self, *, container: Raw | None = None, pod: Raw | None = None, behavior: Raw | None = None, **spec: Any
     ) -> None:
-        """Start a Job; `plays` is what kwok is to do with its pods (sandbox/control_plane/stages.yaml)."""
+        """Create the Job. `behavior` is that of its pods, which kwok simulates (sandbox/control_plane/stages.yaml)."""
         containers = [{"name": "report", "image": IMAGE} | (container or {})]
         template: Raw = {
-            "metadata": {"annotations": {f"sandbox/{name}": value for name, value in (plays or {}).items()}},
+            "metadata": {"annotations": {f"sandbox/{name}": value for name, value in (behavior or {}).items()}},
             "spec": {"restartPolicy": "Never", "containers": containers} | (pod or {}),
         }
         manifest = {"metadata": {"name": "nightly"}, "spec": {"template": template, "backoffLimit": 0} | spec}
         self.put(f"/apis/batch/v1/namespaces/{self.name}/jobs", manifest)
 
     def view(self) -> View:
-        """As a follower has it: pods as they were seen last, also those that are gone."""
-        where = f"/api/v1/namespaces/{self.name}"
-        for pod in self.cluster.ask("GET", f"{where}/pods").json()["items"]:
+        """The state as in a JobWait: pods as seen last, also those that are gone."""
+        path = f"/api/v1/namespaces/{self.name}"
+        for pod in self.cluster.ask("GET", f"{path}/pods").json()["items"]:
             self._pods[pod["metadata"]["name"]] = status.pod(pod)
         job = self.cluster.ask("GET", f"/apis/batch/v1/namespaces/{self.name}/jobs/nightly").json()
-        events = self.cluster.ask("GET", f"{where}/events").json()["items"]
+        events = self.cluster.ask("GET", f"{path}/events").json()["items"]
         return View(status.job(job), tuple(self._pods.values()), tuple(map(status.event, events)))
 
-    def trouble(self) -> tuple[Blocker, ...]:
-        """As it would be told a while later."""
+    def blockers(self) -> tuple[Blocker, ...]:
+        """The problems that would be reported ten minutes from now."""
         return blockers(self.view(), datetime.now(UTC) + timedelta(minutes=10))
 
     def failure(self) -> JobFailure | None:
-        """Why the Job failed, once it has."""
+        """The cause of the Job's failure; None until it has failed."""
         view = self.view()
         return job_failure(view) if view.job.condition("Failed") else None
 
 
 @pytest.fixture
-def place(cluster: RealCluster) -> Place:
-    """A namespace of its own. It stays: to delete one that holds anything takes the cluster five seconds."""
-    return Place(cluster, f"causes-{secrets.token_hex(4)}")
+def namespace(cluster: RealCluster) -> JobNamespace:
+    """A new namespace, not created yet. It is not deleted, since that takes the cluster five seconds."""
+    return JobNamespace(cluster, f"causes-{secrets.token_hex(4)}")
 
 
-def test_a_quota_that_is_used_up_may_become_free(place: Place):
-    place.begin()
-    place.within("resourcequotas", "compute", hard={"requests.cpu": "2"})
-    until(lambda: place_quota(place))
+def test_a_quota_that_is_used_up_may_become_free(namespace: JobNamespace):
+    namespace.create()
+    namespace.create_object("resourcequotas", "compute", hard={"requests.cpu": "2"})
+    until(lambda: quota_is_counted(namespace))
     taken = {"resources": {"requests": {"cpu": "1500m"}}}
-    place.put(
-        f"/api/v1/namespaces/{place.name}/pods",
+    namespace.put(
+        f"/api/v1/namespaces/{namespace.name}/pods",
         {"metadata": {"name": "taken"}, "spec": {"containers": [{"name": "c", "image": IMAGE} | taken]}},
     )
 
-    place.job(container={"resources": {"requests": {"cpu": "1"}}})
+    namespace.job(container={"resources": {"requests": {"cpu": "1"}}})
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("PodQuotaExceeded", False)
     assert "`requests.cpu`: it asks for `1`, `1500m` of `2` are used" in found.problem.what
 
 
-def place_quota(place: Place) -> bool:
-    """Whether the controller has counted what the quota is about; before, admission refuses everything."""
-    path = f"/api/v1/namespaces/{place.name}/resourcequotas/compute"
-    return bool(place.cluster.ask("GET", path).json().get("status", {}).get("used"))
+def quota_is_counted(namespace: JobNamespace) -> bool:
+    """Whether the controller has counted the quota's use. Before that, admission refuses every pod."""
+    path = f"/api/v1/namespaces/{namespace.name}/resourcequotas/compute"
+    return bool(namespace.cluster.ask("GET", path).json().get("status", {}).get("used"))
 
 
 @pytest.mark.parametrize(
-    ("container", "told"),
+    ("container", "text"),
     [
         ({"resources": {"requests": {"cpu": "4"}}}, "it will never fit"),
         ({}, "don't say how much they need (`requests.cpu`)"),
     ],
 )
-def test_a_quota_that_it_can_never_keep_is_lasting(place: Place, container: Raw, told: str):
-    place.begin()
-    place.within("resourcequotas", "compute", hard={"requests.cpu": "2"})
-    until(lambda: place_quota(place))
+def test_a_quota_that_is_too_small_for_the_pod_is_lasting(namespace: JobNamespace, container: Raw, text: str):
+    namespace.create()
+    namespace.create_object("resourcequotas", "compute", hard={"requests.cpu": "2"})
+    until(lambda: quota_is_counted(namespace))
 
-    place.job(container=container)
+    namespace.job(container=container)
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("PodQuotaExceeded", True)
-    assert told in f"{found.problem.what} {found.problem.why}"
+    assert text in f"{found.problem.what} {found.problem.why}"
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,24 @@ def test_a_quota_that_it_can_never_keep_is_lasting(place: Place, container: Raw,
     ],
     ids=["maximum", "minimum", "ratio"],
 )
-def test_a_limit_range_that_is_broken_is_told_with_its_bound(place: Place, resources: Raw):
-    place.begin()
+def test_a_limit_range_that_is_broken_is_reported_with_its_bound(namespace: JobNamespace, resources: Raw):
+    namespace.create()
     bounds = {"type": "Container", "min": {"cpu": "50m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}
-    place.within("limitranges", "bounds", limits=[bounds])
+    namespace.create_object("limitranges", "bounds", limits=[bounds])
 
-    place.job(container={"resources": resources})
+    namespace.job(container={"resources": resources})
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("LimitRangeRefused", True)
     assert " per Container is " in found.problem.what
 
 
-def test_what_is_offered_for_pod_security_names_every_setting(place: Place):
-    place.begin(**{"pod-security.kubernetes.io/enforce": "restricted"})
+def test_the_text_to_paste_for_pod_security_names_every_setting(namespace: JobNamespace):
+    namespace.create(**{"pod-security.kubernetes.io/enforce": "restricted"})
 
-    place.job()
+    namespace.job()
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("PodSecurityRefused", True)
     for setting in ("runAsNonRoot: true", "type: RuntimeDefault", "allowPrivilegeEscalation: false", "- ALL"):
         assert setting in found.problem.paste
@@ -171,41 +171,41 @@ def test_what_is_offered_for_pod_security_names_every_setting(place: Place):
         ({"runtimeClassName": "nobodys"}, "RuntimeClassMissing"),
     ],
 )
-def test_a_class_that_does_not_exist_is_named(place: Place, pod: Raw, reason: str):
-    place.begin()
+def test_a_class_that_does_not_exist_is_named(namespace: JobNamespace, pod: Raw, reason: str):
+    namespace.create()
 
-    place.job(pod=pod)
+    namespace.job(pod=pod)
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == (reason, True)
     assert "`nobodys`" in found.problem.what
 
 
 @pytest.fixture
-def policy(cluster: RealCluster, place: Place) -> Iterator[str]:
+def policy(cluster: RealCluster, namespace: JobNamespace) -> Iterator[str]:
     """An admission policy that refuses every pod of the namespace."""
-    name = f"signed-{place.name}"
+    name = f"signed-{namespace.name}"
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
-    chosen = {"namespaceSelector": {"matchLabels": {"signed": place.name}}, "resourceRules": rules}
+    chosen = {"namespaceSelector": {"matchLabels": {"signed": namespace.name}}, "resourceRules": rules}
     checks = [{"expression": "false", "message": "images must be signed"}]
-    place.put(POLICIES, {"metadata": {"name": name}, "spec": {"matchConstraints": chosen, "validations": checks}})
+    namespace.put(POLICIES, {"metadata": {"name": name}, "spec": {"matchConstraints": chosen, "validations": checks}})
     binding = {"policyName": name, "validationActions": ["Deny"]}
-    place.put(BINDINGS, {"metadata": {"name": name}, "spec": binding})
+    namespace.put(BINDINGS, {"metadata": {"name": name}, "spec": binding})
     yield name
     cluster.ask("DELETE", f"{BINDINGS}/{name}")
     cluster.ask("DELETE", f"{POLICIES}/{name}")
 
 
-def test_a_policy_that_refuses_its_pods_is_named(place: Place, policy: str):
-    place.begin(signed=place.name)
-    # It comes into force in its own time: what a first pod met is the test's business, not the Job's.
+def test_a_policy_that_refuses_its_pods_is_named(namespace: JobNamespace, policy: str):
+    namespace.create(signed=namespace.name)
+    # The policy takes effect after some time, and the Job's first pod has to meet it.
     probe = {"metadata": {"name": "probe"}, "spec": {"containers": [{"name": "c", "image": IMAGE}]}}
-    path = f"/api/v1/namespaces/{place.name}/pods?dryRun=All"
-    until(lambda: place.cluster.ask("POST", path, probe).status == 422)
+    path = f"/api/v1/namespaces/{namespace.name}/pods?dryRun=All"
+    until(lambda: namespace.cluster.ask("POST", path, probe).status == 422)
 
-    place.job()
+    namespace.job()
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("PodRefused", True)
     assert f"`{policy}`" in found.problem.what
 
@@ -214,7 +214,7 @@ NOBODYS_CLAIM = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimNa
 
 
 @pytest.mark.parametrize(
-    ("wants", "expected", "told"),
+    ("wants", "expected", "text"),
     [
         ({"container": {"resources": {"requests": {"cpu": "999"}}}}, ("Unschedulable", False), "(it asks for `999`)"),
         ({"pod": {"nodeSelector": {"disk": "ssd"}}}, ("Unschedulable", False), "(`nodeSelector` `disk=ssd`)"),
@@ -227,30 +227,32 @@ NOBODYS_CLAIM = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimNa
     ],
     ids=["resources", "selector", "claim", "gate"],
 )
-def test_what_the_scheduler_says_is_understood(place: Place, wants: Raw, expected: tuple[str, bool], told: str):
-    """This cluster has nodes that are cordoned and may be opened: so a selector alone is not hopeless."""
-    place.begin()
+def test_the_schedulers_message_is_recognized(
+    namespace: JobNamespace, wants: Raw, expected: tuple[str, bool], text: str
+):
+    """This cluster has cordoned nodes, which may become schedulable: a selector alone is no lasting problem."""
+    namespace.create()
 
-    place.job(**wants)
+    namespace.job(**wants)
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == expected
-    assert told in found.problem.what
+    assert text in found.problem.what
 
 
-def test_a_suspended_job_is_told_as_such(place: Place):
-    place.begin()
+def test_a_suspended_job_is_reported_as_such(namespace: JobNamespace):
+    namespace.create()
 
-    place.job(suspend=True)
+    namespace.job(suspend=True)
 
-    (found,) = until(place.trouble)
+    (found,) = until(namespace.blockers)
     assert (found.problem.reason, found.lasting) == ("JobSuspended", True)
-    assert "suspended" in waiting(place.view(), datetime.now(UTC))
+    assert "suspended" in waiting(namespace.view(), datetime.now(UTC))
 
 
 # --- why it failed ------------------------------------------------------------------------------------------
 
-FOR_EVER = {"runs-for": "1h"}
+LONG_RUN = {"runs-for": "1h"}
 
 
 def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
@@ -258,7 +260,7 @@ def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
 
 
 @pytest.mark.parametrize(
-    ("plays", "spec", "expected", "told"),
+    ("behavior", "spec", "expected", "text"),
     [
         ({"exit-code": "3"}, {}, ("ContainerFailed", 3), "`BackoffLimitExceeded`"),
         ({"exit-code": "137", "reason": "OOMKilled"}, {}, ("OOMKilled", 137), "`BackoffLimitExceeded`"),
@@ -292,7 +294,7 @@ def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
             ("ContainerFailed", 3),
             "`maxFailedIndexes`",
         ),
-        (FOR_EVER, {"activeDeadlineSeconds": 3}, ("DeadlineExceeded", None), "`activeDeadlineSeconds`"),
+        (LONG_RUN, {"activeDeadlineSeconds": 3}, ("DeadlineExceeded", None), "`activeDeadlineSeconds`"),
         (
             {"waits-for": "ImagePullBackOff", "message": f'Back-off pulling image "{IMAGE}": {IMAGE}: not found'},
             {"activeDeadlineSeconds": 3},
@@ -302,39 +304,41 @@ def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
     ],
     ids=["backoff", "memory", "policy", "index", "indexes", "deadline", "deadline while waiting"],
 )
-def test_what_the_job_controller_decides_is_understood(
-    place: Place, plays: Raw, spec: Raw, expected: tuple[str, int | None], told: str
+def test_the_job_controllers_condition_is_recognized(
+    namespace: JobNamespace, behavior: Raw, spec: Raw, expected: tuple[str, int | None], text: str
 ):
-    place.begin()
+    namespace.create()
 
-    place.job(plays=plays, **spec)
+    namespace.job(behavior=behavior, **spec)
 
-    found = until(place.failure)
+    found = until(namespace.failure)
     assert found
     assert reason_and_code(found) == expected
-    assert told in found.problem.why
+    assert text in found.problem.why
 
 
 FAIL_JOB = {"rules": [{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
 
 
 @pytest.mark.parametrize("policy", [None, FAIL_JOB], ids=["backoff", "policy"])
-def test_a_pod_that_was_made_to_leave_its_node_is_told_as_such(place: Place, cluster: RealCluster, policy: Raw | None):
-    place.begin()
-    place.job(plays=FOR_EVER, **({"podFailurePolicy": policy} if policy else {}))
+def test_a_pod_that_was_made_to_leave_its_node_is_reported_as_such(
+    namespace: JobNamespace, cluster: RealCluster, policy: Raw | None
+):
+    namespace.create()
+    namespace.job(behavior=LONG_RUN, **({"podFailurePolicy": policy} if policy else {}))
 
-    (pod,) = until(partial(running, place))
-    path = f"/api/v1/namespaces/{place.name}/pods/{pod}"
+    (pod,) = until(partial(running, namespace))
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{pod}"
     evicted = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
     assert cluster.ask("POST", f"{path}/eviction", evicted).status == 201
     if policy:
-        # As a kubelet would; the controller asks the policy about pods that have ended only.
-        cluster.set_status("Pod", place.name, pod, phase="Failed")
+        # As a kubelet does. The controller applies the policy to pods that have ended only.
+        cluster.set_status("Pod", namespace.name, pod, phase="Failed")
 
-    found = until(place.failure)
+    found = until(namespace.failure)
     assert found
     assert reason_and_code(found) == ("Drained", None)
 
 
-def running(place: Place) -> list[str]:
-    return [pod.name for pod in place.view().pods if pod.phase == "Running"]
+def running(namespace: JobNamespace) -> list[str]:
+    return [pod.name for pod in namespace.view().pods if pod.phase == "Running"]

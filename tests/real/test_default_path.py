@@ -1,17 +1,17 @@
-"""From the runner's token to pods that run, with nothing in between that agrees with us only."""
+"""Whole runs from the runner's token to running pods, on a real control plane."""
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from sandbox import CRONJOB_MANIFEST, NAMESPACE
+from sandbox import NAMESPACE
 from sandbox.environment import example
 from sandbox.tools.wait import until
+from tests.real.pod_behavior import set_pod_behavior
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -25,18 +25,6 @@ def has_condition(cluster: RealCluster, job: str, condition: str) -> Object | No
     return found if states.get(condition) == "True" else None
 
 
-def plays(sandbox: Sandbox, **annotations: str) -> None:
-    """Say in the CronJob's pod template what its pods are to do (sandbox/control_plane/stages.yaml)."""
-    manifest = copy.deepcopy(CRONJOB_MANIFEST)
-    template = manifest["spec"]["jobTemplate"]["spec"]["template"]
-    told = {f"sandbox/{name.replace('_', '-')}": value for name, value in annotations.items()}
-    template["metadata"] = {"annotations": told}
-    manifest["spec"]["jobTemplate"]["spec"]["backoffLimit"] = 0
-    # The controller prunes manual runs too: keep them for the test to see.
-    manifest["spec"] |= {"successfulJobsHistoryLimit": 100, "failedJobsHistoryLimit": 100}
-    sandbox.cluster.apply(manifest)
-
-
 def pods_of(cluster: RealCluster, job: str) -> list[Object]:
     return [
         pod
@@ -45,8 +33,8 @@ def pods_of(cluster: RealCluster, job: str) -> list[Object]:
     ]
 
 
-def test_the_button_runs_the_job_to_its_end(sandbox: Sandbox, cluster: RealCluster):
-    plays(sandbox)
+def test_the_job_runs_to_its_end(sandbox: Sandbox, cluster: RealCluster):
+    set_pod_behavior(sandbox)
 
     run = sandbox.run()
 
@@ -57,8 +45,8 @@ def test_the_button_runs_the_job_to_its_end(sandbox: Sandbox, cluster: RealClust
     assert pod["spec"]["nodeName"] == "kwok"
 
 
-def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(sandbox: Sandbox, cluster: RealCluster):
-    """The group comes from examples/aws-auth.yaml, and its rights from examples/rbac.yaml; there are no others."""
+def test_the_cluster_identifies_the_actor_as_aws_auth_maps_the_role(sandbox: Sandbox, cluster: RealCluster):
+    """The group comes from examples/aws-auth.yaml, and all of its rights from examples/rbac.yaml."""
     ((line,),) = example("aws-auth.yaml")
     assert yaml.safe_load(cluster.get("ConfigMap", "kube-system", "aws-auth")["data"]["mapRoles"]) == [
         {**line, "rolearn": line["rolearn"].lower()}
@@ -68,13 +56,13 @@ def test_the_cluster_knows_who_pressed_as_aws_auth_names_them(sandbox: Sandbox, 
     run = sandbox.run()
 
     assert run.outputs["result"] == "created", run.summary
-    asked = {(each.headers["host"], each.query["Action"]) for each in cluster.verifier.journal}
-    assert asked == {("sts.eu-central-1.amazonaws.com", "GetCallerIdentity")}
+    requests = {(each.headers["host"], each.query["Action"]) for each in cluster.verifier.journal}
+    assert requests == {("sts.eu-central-1.amazonaws.com", "GetCallerIdentity")}
     (token,) = {each.headers["authorization"].removeprefix("Bearer ") for each in cluster.journal}
     assert cluster.who_is(token) == ("run-cronjob:octocat-9876543210-1", ("run-cronjob",))
 
 
-def test_a_token_of_another_cluster_is_nobodys_here(sandbox: Sandbox):
+def test_a_token_for_another_cluster_is_refused(sandbox: Sandbox):
     sandbox.aws.create_cluster("other", "eu-central-1", sandbox.cluster.url, sandbox.cluster.ca_pem)
 
     run = sandbox.run({"cluster": "other"})
@@ -84,7 +72,7 @@ def test_a_token_of_another_cluster_is_nobodys_here(sandbox: Sandbox):
 
 @pytest.mark.parametrize(("code", "reason"), [("3", "Error"), ("137", "OOMKilled")])
 def test_a_container_that_fails_fails_the_job(sandbox: Sandbox, cluster: RealCluster, code: str, reason: str):
-    plays(sandbox, exit_code=code, reason=reason, runs_for="100ms")
+    set_pod_behavior(sandbox, exit_code=code, reason=reason, runs_for="100ms")
 
     job = sandbox.run().outputs["job-name"]
 
@@ -96,7 +84,7 @@ def test_a_container_that_fails_fails_the_job(sandbox: Sandbox, cluster: RealClu
 
 
 def test_an_image_that_can_not_be_pulled_keeps_the_pod_pending(sandbox: Sandbox, cluster: RealCluster):
-    plays(sandbox, waits_for="ImagePullBackOff", message='Back-off pulling image "x"')
+    set_pod_behavior(sandbox, waits_for="ImagePullBackOff", message='Back-off pulling image "x"')
 
     job = sandbox.run().outputs["job-name"]
 

@@ -1,7 +1,4 @@
-"""Following a Job where everything is real: API server, controllers, scheduler, pods that run and end, their logs.
-
-What its pods do stands in the CronJob's pod template (sandbox/control_plane/stages.yaml).
-"""
+"""Following a Job on a real control plane: API server, controllers and scheduler. kwok simulates the pods."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.github import container
 from sandbox.names import EXAMPLES
 from sandbox.tools.wait import TIMEOUT_SECONDS, until
+from tests.real.pod_behavior import set_pod_behavior
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem
@@ -39,25 +37,13 @@ LONG = "600s"
 COMPLETIONS = 50
 
 
-def plays(sandbox: Sandbox, *, job: dict[str, Any] | None = None, keep: int = 100, **annotations: str) -> None:
-    """Say what the CronJob's pods are to do, and the rest of its Job; so many ended ones are kept."""
-    manifest = copy.deepcopy(CRONJOB_MANIFEST)
-    manifest["spec"] |= {"successfulJobsHistoryLimit": keep, "failedJobsHistoryLimit": keep}
-    spec = manifest["spec"]["jobTemplate"]["spec"]
-    spec["template"]["metadata"] = {
-        "annotations": {f"sandbox/{name.replace('_', '-')}": value for name, value in annotations.items()}
-    }
-    spec |= {"backoffLimit": 0} | (job or {})
-    sandbox.cluster.apply(manifest)
-
-
 def may_delete_jobs(sandbox: Sandbox) -> None:
-    """Add the rule that the action asks for to the role that examples/rbac.yaml gives."""
+    """Add the rule that the action's message offers to the role of examples/rbac.yaml."""
     rule = snippets.rule("jobs.batch", "delete")
     sandbox.cluster.apply((EXAMPLES / "rbac.yaml").read_text().replace("rules:\n", f"rules:\n{rule}\n"))
 
 
-def said(run: StepResult) -> str:
+def log_of(run: StepResult) -> str:
     return "\n".join(run.log.shown)
 
 
@@ -66,15 +52,15 @@ def levels(run: StepResult) -> list[str]:
 
 
 def jobs(sandbox: Sandbox) -> list[Any]:
-    """Those that are not on their way out."""
+    """All Jobs that are not being deleted."""
     return [each for each in sandbox.cluster.list("Job", NAMESPACE) if "deletionTimestamp" not in each["metadata"]]
 
 
-def running(sandbox: Sandbox, inputs: dict[str, str], told: bytes = b" runs") -> tuple[Step, str]:
-    """A step that has `told` that a pod of its Job runs; and the Job."""
+def running(sandbox: Sandbox, inputs: dict[str, str], line: bytes = b" runs") -> tuple[Step, str]:
+    """Start a step and read its log up to `line`; return the step and its Job's name."""
     step = sandbox.start(inputs)
-    for line in step.process.stdout or []:
-        if told in line:
+    for each in step.process.stdout or []:
+        if line in each:
             break
     (job,) = jobs(sandbox)
     return step, job["metadata"]["name"]
@@ -84,12 +70,12 @@ def running(sandbox: Sandbox, inputs: dict[str, str], told: bytes = b" runs") ->
 
 
 def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing(sandbox: Sandbox):
-    """All rights that there are stand in examples/rbac.yaml."""
-    plays(sandbox, runs_for="500ms", prints="reading\n3 rows\nno newline at the end")
+    """The role has the rights of examples/rbac.yaml alone."""
+    set_pod_behavior(sandbox, runs_for="500ms", prints="reading\n3 rows\nno newline at the end")
 
     run = sandbox.run(COMPLETED)
 
-    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (0, "succeeded", ""), said(run)
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (0, "succeeded", ""), log_of(run)
     assert run.outputs["exit-code"] == "0"
     assert run.outputs["duration"].isdigit()
     assert [line for line in run.log.shown if line in {"reading", "3 rows", "no newline at the end"}] == [
@@ -98,16 +84,18 @@ def test_a_job_that_succeeds_is_green_with_its_whole_log_and_no_right_is_missing
         "no newline at the end",
     ]
     assert levels(run) == ["notice"]
-    assert "right" not in said(run)
+    assert "right" not in log_of(run)
     assert "role" not in run.summary
 
 
 def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(sandbox: Sandbox):
-    plays(sandbox, job={"backoffLimit": 1}, exit_code="3", runs_for="200ms", prints="reading\ndisk is full\n")
+    set_pod_behavior(
+        sandbox, job={"backoffLimit": 1}, exit_code="3", runs_for="200ms", prints="reading\ndisk is full\n"
+    )
 
     run = sandbox.run(COMPLETED)
 
-    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), log_of(run)
     assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ContainerFailed", "3")
     assert run.log.shown.count("disk is full") == 2
     assert "BackoffLimitExceeded" in run.summary
@@ -116,40 +104,42 @@ def test_a_job_that_fails_is_red_with_exit_code_and_last_lines_of_each_try(sandb
 
 
 def test_started_is_reached_with_the_first_container_that_runs(sandbox: Sandbox):
-    plays(sandbox, runs_for=LONG)
+    set_pod_behavior(sandbox, runs_for=LONG)
 
     run = sandbox.run(STARTED)
 
-    assert (run.exit_status, run.outputs["result"]) == (0, "started"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (0, "started"), log_of(run)
     assert jobs(sandbox)[0]["status"]["active"] == 1
 
 
 def test_a_job_whose_containers_never_run_is_not_started(sandbox: Sandbox):
-    plays(sandbox, job={"activeDeadlineSeconds": 2}, waits_for="CreateContainerConfigError", message="no such thing")
+    set_pod_behavior(
+        sandbox, job={"activeDeadlineSeconds": 2}, waits_for="CreateContainerConfigError", message="no such thing"
+    )
 
     run = sandbox.run(STARTED)
 
-    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), log_of(run)
 
 
 def test_an_image_that_can_not_be_pulled_until_the_deadline_is_named_as_the_cause(sandbox: Sandbox):
     message = 'Back-off pulling image "registry.example/reports/nightly:2.7.1": ErrImagePull: not found'
-    plays(sandbox, job={"activeDeadlineSeconds": 3}, waits_for="ImagePullBackOff", message=message)
+    set_pod_behavior(sandbox, job={"activeDeadlineSeconds": 3}, waits_for="ImagePullBackOff", message=message)
 
     run = sandbox.run(COMPLETED)
 
-    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), log_of(run)
     assert (run.outputs["reason"], run.outputs["exit-code"]) == ("ImageNotFound", "")
     assert "`registry.example/reports/nightly:2.7.1`" in run.summary
-    assert levels(run)[0] == "error"  # at once, before the Job's end
+    assert levels(run)[0] == "error"  # immediately, before the Job's end
 
 
-def test_a_deadline_that_ends_a_job_is_told_as_such(sandbox: Sandbox):
-    plays(sandbox, job={"activeDeadlineSeconds": 2}, runs_for=LONG, prints="working\n")
+def test_a_deadline_that_ends_a_job_is_reported_as_such(sandbox: Sandbox):
+    set_pod_behavior(sandbox, job={"activeDeadlineSeconds": 2}, runs_for=LONG, prints="working\n")
 
     run = sandbox.run(COMPLETED)
 
-    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (1, "failed"), log_of(run)
     assert run.outputs["reason"] == "DeadlineExceeded"
     assert "deadline of 2 seconds" in run.summary
     assert "working" in run.log.shown
@@ -157,39 +147,39 @@ def test_a_deadline_that_ends_a_job_is_told_as_such(sandbox: Sandbox):
 
 def test_an_indexed_job_shows_each_index_log_once(sandbox: Sandbox):
     spec = {"completions": 3, "parallelism": 2, "completionMode": "Indexed"}
-    plays(sandbox, job=spec, runs_for="700ms", prints="one\ntwo\n")
+    set_pod_behavior(sandbox, job=spec, runs_for="700ms", prints="one\ntwo\n")
 
     run = sandbox.run(COMPLETED)
 
-    assert run.outputs["result"] == "succeeded", said(run)
-    # Which of them were seen side by side, and so got a prefix, is the machine's to say.
+    assert run.outputs["result"] == "succeeded", log_of(run)
+    # Lines of pods that run at the same time have a prefix. Which do depends on the machine's speed.
     printed = [line.rpartition(" | ")[2] for line in run.log.shown]
-    assert (printed.count("one"), printed.count("two")) == (3, 3), said(run)
+    assert (printed.count("one"), printed.count("two")) == (3, 3), log_of(run)
     for index in range(3):
-        assert said(run).count(f"in pod `{run.outputs['job-name']}-{index}-") == 1, said(run)
+        assert log_of(run).count(f"in pod `{run.outputs['job-name']}-{index}-") == 1, log_of(run)
 
 
-# --- Jobs that vanish -------------------------------------------------------------------------------------------
+# --- deleted Jobs ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("keep", "spec"), [(0, {}), (100, {"ttlSecondsAfterFinished": 0})], ids=["history limit", "time to live"]
+    ("history_limit", "spec"), [(0, {}), (100, {"ttlSecondsAfterFinished": 0})], ids=["history limit", "time to live"]
 )
 @pytest.mark.parametrize(("code", "result"), [("0", "succeeded"), ("3", "failed")])
-def test_an_end_that_was_seen_stands_though_the_cluster_prunes_the_job_at_once(
-    sandbox: Sandbox, keep: int, spec: dict[str, int], code: str, result: str
+def test_an_end_that_was_seen_is_reported_though_the_cluster_deletes_the_job_immediately(
+    sandbox: Sandbox, history_limit: int, spec: dict[str, int], code: str, result: str
 ):
-    plays(sandbox, job=spec, keep=keep, runs_for="1s", exit_code=code)
+    set_pod_behavior(sandbox, job=spec, history_limit=history_limit, runs_for="1s", exit_code=code)
 
     run = sandbox.run(COMPLETED)
 
-    assert run.outputs["result"] == result, said(run)
+    assert run.outputs["result"] == result, log_of(run)
     assert run.succeeded == (result == "succeeded")
     until(lambda: not jobs(sandbox))
 
 
-def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(sandbox: Sandbox, cluster: RealCluster):
-    plays(sandbox, job={"ttlSecondsAfterFinished": 0})
+def test_a_job_that_is_deleted_before_its_end_was_seen_is_no_success(sandbox: Sandbox, cluster: RealCluster):
+    set_pod_behavior(sandbox, job={"ttlSecondsAfterFinished": 0})
     proxy = sandbox.before_cluster()
 
     def hold_back(asked: Any, _: int) -> None:
@@ -200,25 +190,25 @@ def test_a_job_that_was_pruned_before_its_end_was_seen_is_no_success(sandbox: Sa
 
     run = sandbox.run(COMPLETED)
 
-    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), log_of(run)
 
 
 def test_a_job_that_somebody_deletes_while_it_runs_is_deleted(sandbox: Sandbox):
-    plays(sandbox, runs_for=LONG)
+    set_pod_behavior(sandbox, runs_for=LONG)
     step, job = running(sandbox, COMPLETED)
 
     sandbox.cluster.delete("Job", NAMESPACE, job)
 
     run = step.finish()
-    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), said(run)
+    assert (run.exit_status, run.outputs["result"], run.outputs["reason"]) == (1, "deleted", "JobDeleted"), log_of(run)
 
 
-# --- the cluster's own trouble ----------------------------------------------------------------------------------
+# --- restarts of the API server, and load ----------------------------------------------------------------------------
 
 
-def test_an_api_server_that_starts_anew_is_survived_silently(sandbox: Sandbox, cluster: RealCluster):
-    plays(sandbox, runs_for=LONG, prints="before\n")
-    step, job = running(sandbox, COMPLETED, told=b"before")
+def test_a_restart_of_the_api_server_is_survived_without_a_message(sandbox: Sandbox, cluster: RealCluster):
+    set_pod_behavior(sandbox, runs_for=LONG, prints="before\n")
+    step, job = running(sandbox, COMPLETED, line=b"before")
     (pod,) = cluster.list("Pod", NAMESPACE)
     log = cluster.log(NAMESPACE, pod["metadata"]["name"])
 
@@ -230,57 +220,57 @@ def test_an_api_server_that_starts_anew_is_survived_silently(sandbox: Sandbox, c
     cluster.set_status("Pod", NAMESPACE, pod["metadata"]["name"], phase="Succeeded", containerStatuses=statuses)
 
     run = step.finish()
-    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (0, "succeeded", job), said(run)
-    assert "before" not in run.log.shown  # `running` has read it; it must not come twice
+    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (0, "succeeded", job), log_of(run)
+    assert "before" not in run.log.shown  # `running` has read it, and it must not be shown twice
     assert run.log.shown.count("after") == 1
     assert levels(run) == ["notice"]
 
 
-class Listener:
-    """A follow.Reporter that remembers what a good run must not bring."""
+class RecordingReporter:
+    """A follow.Reporter that records problems and missing rights."""
 
     def __init__(self) -> None:
         self.has_seen = threading.Event()
-        self.complaints: list[object] = []
+        self.problems: list[object] = []
 
     def state(self, _: str) -> None:
         self.has_seen.set()
 
     def alive(self, _: str) -> None:
-        """Nothing new."""
+        """Not recorded."""
 
     def trouble(self, problem: Problem) -> None:
         if problem.reason != "JobSuspended":
-            self.complaints.append(problem)
+            self.problems.append(problem)
 
     def held_up(self, problem: Problem | None) -> None:
-        """Said as trouble, too."""
+        """Also reported as trouble."""
 
     def missing(self, right: object) -> None:
-        self.complaints.append(right)
+        self.problems.append(right)
 
 
-def test_of_many_jobs_that_end_at_once_none_is_missed_and_none_told_wrong(cluster: RealCluster):
-    """Every third one fails, and every fifth is pruned as soon as it has ended."""
+def test_many_jobs_that_end_at_the_same_time_are_all_reported_correctly(cluster: RealCluster):
+    """Every third Job fails, and every fifth is deleted as soon as it has ended."""
     api = KubeApi(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock(), Timeouts())
     wanted = {f"many-{n}": Result.FAILED if n % 3 == 0 else Result.SUCCEEDED for n in range(COMPLETIONS)}
-    listeners = [Listener() for _ in wanted]
+    reporters = [RecordingReporter() for _ in wanted]
 
     def follow(number: int) -> Result:
         name = f"many-{number}"
         (created,) = cluster.apply(suspended(name, fails=number % 3 == 0, pruned=number % 5 == 0))
         ref = JobRef(NAMESPACE, name, created["metadata"]["uid"])
-        following = Follow(api, ref, WaitFor.COMPLETED, listeners[number], None, SystemClock(), Timeouts(), frozenset())
+        following = Follow(api, ref, WaitFor.COMPLETED, reporters[number], None, SystemClock(), Timeouts(), frozenset())
         return following.until_decided()[0]
 
     with ThreadPoolExecutor(COMPLETIONS) as threads:
         results = threads.map(follow, range(COMPLETIONS))
-        assert all(each.has_seen.wait(TIMEOUT_SECONDS) for each in listeners)
+        assert all(each.has_seen.wait(TIMEOUT_SECONDS) for each in reporters)
         for name in wanted:
             cluster.patch("Job", NAMESPACE, name, lambda job: job["spec"].update(suspend=False))
 
     assert dict(zip(wanted, results, strict=True)) == wanted
-    assert not [complaint for each in listeners for complaint in each.complaints]
+    assert not [problem for each in reporters for problem in each.problems]
 
 
 def suspended(name: str, *, fails: bool, pruned: bool) -> dict[str, Any]:
@@ -295,18 +285,18 @@ def suspended(name: str, *, fails: bool, pruned: bool) -> dict[str, Any]:
 
 
 def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_follow(sandbox: Sandbox):
-    plays(sandbox)
+    set_pod_behavior(sandbox)
     sandbox.cluster.apply((EXAMPLES / "rbac-created.yaml").read_text())
 
     refused = sandbox.run(COMPLETED)
 
-    assert (refused.exit_status, refused.outputs["result"]) == (1, "error"), said(refused)
+    assert (refused.exit_status, refused.outputs["result"]) == (1, "error"), log_of(refused)
     assert not jobs(sandbox)
     assert refused.outputs["reason"] == "CannotFollow"
     assert snippets.rule("jobs.batch", "watch") in refused.summary
 
     run = sandbox.run()
-    assert (run.exit_status, run.outputs["result"]) == (0, "created"), said(run)
+    assert (run.exit_status, run.outputs["result"]) == (0, "created"), log_of(run)
 
 
 # --- cancelled --------------------------------------------------------------------------------------------------
@@ -314,20 +304,20 @@ def test_the_role_for_created_creates_and_says_before_the_post_that_it_can_not_f
 
 def test_a_cancelled_job_is_deleted_with_its_pods(sandbox: Sandbox):
     may_delete_jobs(sandbox)
-    plays(sandbox, runs_for=LONG)
+    set_pod_behavior(sandbox, runs_for=LONG)
     step, job = running(sandbox, DELETE)
 
     step.process.send_signal(signal.SIGINT)
 
     run = step.finish()
-    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (1, "cancelled", job), said(run)
+    assert (run.exit_status, run.outputs["result"], run.outputs["job-name"]) == (1, "cancelled", job), log_of(run)
     assert "is being deleted, with its pods" in run.summary.splitlines()[0]
     until(lambda: not sandbox.cluster.list("Job", NAMESPACE) and not sandbox.cluster.list("Pod", NAMESPACE))
 
 
 def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(sandbox: Sandbox, engine: Engine, image: str):
     may_delete_jobs(sandbox)
-    plays(sandbox, runs_for=LONG)
+    set_pod_behavior(sandbox, runs_for=LONG)
     sandbox.before_cluster().on(method="DELETE").hang()
     sandbox.launch = container.launcher(engine, image)
     step, job = running(sandbox, DELETE)
@@ -338,6 +328,6 @@ def test_in_the_image_the_post_entrypoint_deletes_the_job_that_was_left(sandbox:
 
     after = sandbox.run_post(run, DELETE)
 
-    assert after.exit_status == 0, said(after)
+    assert after.exit_status == 0, log_of(after)
     assert f"the Job `{job}` is being deleted" in after.summary
     until(lambda: not sandbox.cluster.list("Job", NAMESPACE) and not sandbox.cluster.list("Pod", NAMESPACE))

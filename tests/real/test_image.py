@@ -1,4 +1,4 @@
-"""What is in the image, what is not, and that all of it is told."""
+"""The image's content: size, start, programs, packages with their records, and no missing module."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MEGABYTE = 1_000_000
 RECORDS = "var/lib/dpkg/status.d"
-MADE_BY_US = {
-    "usr/bin/python3": "the name that the entrypoint has for it",
-    "usr/lib/ssl/cert.pem": "where OpenSSL looks for the authorities",
-    "etc/ssl/certs/ca-certificates.crt": "made of the package's certificates when it is installed",
+CREATED_FILES = {
+    "usr/bin/python3": "the path in the entrypoint's first line",
+    "usr/lib/ssl/cert.pem": "the path at which OpenSSL looks for certificates",
+    "etc/ssl/certs/ca-certificates.crt": "created from the package's certificates at its installation",
 }
 OPTIONAL = {
-    "what packages try, and do without": {
+    "imports that packages try and can do without": {
         *("OpenSSL", "adal", "awscrt", "backports", "blinker", "botocore.customizations", "brotli", "brotlicffi"),
         *("chardet", "compression", "cryptography", "google", "h2", "jwt", "kubernetes_validate", "python_socks"),
         *("simplejson", "socks", "typing_extensions", "wsaccel", "yaml._yaml"),
     },
-    "other systems', other Pythons'": {
+    "modules of other systems and other Pythons": {
         *("StringIO", "_overlapped", "_scproxy", "_typeshed", "_winapi", "_wmi", "ctypes.macholib", "httplib"),
         *("java", "js", "msvcrt", "nt", "pyodide", "vms_lib", "winreg"),
     },
-    "what Python's own library tries, or is itself made of": {
+    "imports of the standard library that are optional or built in": {
         *("__main__", "_curses", "_frozen_importlib", "_frozen_importlib_external", "pydoc_data", "readline"),
         *("sitecustomize", "test", "usercustomize"),
     },
@@ -55,7 +55,7 @@ def files(root: Path) -> Iterator[str]:
 
 
 def in_image(engine: Engine, image: str, code: str, *options: str) -> str:
-    """What Python in the image says, isolated and with the action's paths."""
+    """The output of Python code in the image, isolated and with the action's paths."""
     paths = "import sys; sys.path[:0] = ['/app/src', '/app/lib']\n"
     python = ("--entrypoint", "/usr/bin/python3", image, "-I", "-c", paths + code)
     return engine.podman("run", "--rm", "--label", engine.label, *options, *python)
@@ -74,7 +74,7 @@ def test_it_is_small(engine: Engine, image: str):
 # --- how it starts --------------------------------------------------------------------------------------------
 
 
-def test_it_starts_as_github_wants_it(engine: Engine, image: str):
+def test_it_starts_as_github_requires(engine: Engine, image: str):
     (inspected,) = json.loads(engine.podman("image", "inspect", image))
     config = inspected["Config"]
 
@@ -85,7 +85,7 @@ def test_it_starts_as_github_wants_it(engine: Engine, image: str):
     assert not config.get("Env") or all(each.startswith("PATH=") for each in config["Env"])
 
 
-def test_the_base_here_is_of_the_release_that_the_dockerfile_names():
+def test_the_base_of_these_tests_is_of_the_release_that_the_dockerfile_names():
     (release,) = re.findall(r"^ARG BASE=\S+/debian:(\w+)-slim@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
 
     assert release == images.SUITE
@@ -97,7 +97,7 @@ def test_the_base_here_is_of_the_release_that_the_dockerfile_names():
 @pytest.mark.parametrize(
     "program", ["apt", "apt-get", "bash", "cc", "curl", "dash", "dpkg", "gcc", "git", "pip", "pip3", "perl", "wget"]
 )
-def test_there_is_nothing_to_install_or_fetch_with(root: Path, program: str):
+def test_no_program_can_install_or_download(root: Path, program: str):
     found = [path for path in files(root) if path.startswith(("usr/", "app/", "etc/")) and path.endswith(f"/{program}")]
 
     assert not found
@@ -113,12 +113,14 @@ def test_the_only_programs_are_python_and_busybox(root: Path):
 
 
 def test_pip_is_not_importable(engine: Engine, image: str):
-    said = in_image(engine, image, "import importlib.util as u; print([u.find_spec(m) for m in ('pip', 'ensurepip')])")
+    output = in_image(
+        engine, image, "import importlib.util as u; print([u.find_spec(m) for m in ('pip', 'ensurepip')])"
+    )
 
-    assert said.strip() == "[None, None]"
+    assert output.strip() == "[None, None]"
 
 
-def test_nothing_came_along_from_the_machine_that_built_it(root: Path):
+def test_it_has_no_files_of_the_machine_that_built_it(root: Path):
     bytecode = {path for path in files(root) if path.endswith(".pyc")}
 
     assert {path for path in bytecode if "__pycache__" in path and ".cpython-313." not in path} == set()
@@ -129,7 +131,7 @@ def test_nothing_came_along_from_the_machine_that_built_it(root: Path):
     }
 
 
-def test_nobody_may_write_but_root(root: Path):
+def test_only_root_may_write(root: Path):
     writable = [path for path in files(root) if not (root / path).is_symlink() and (root / path).stat().st_mode & 0o022]
 
     assert not writable
@@ -146,7 +148,7 @@ def records(root: Path) -> dict[str, Any]:
 
 
 def owned(root: Path) -> dict[str, str]:
-    """Files by Debian's records, each with its package."""
+    """Each file in Debian's records, with its package."""
     return {
         line.split(maxsplit=1)[1]: path.stem
         for path in (root / RECORDS).glob("*.md5sums")
@@ -154,7 +156,7 @@ def owned(root: Path) -> dict[str, str]:
     }
 
 
-def test_it_says_which_debian_it_is_made_of(root: Path):
+def test_it_names_its_release_of_debian(root: Path):
     release = (root / "usr/lib/os-release").read_text()
 
     assert re.search(r"^ID=debian$", release, re.MULTILINE)
@@ -164,10 +166,10 @@ def test_it_says_which_debian_it_is_made_of(root: Path):
 
 
 def test_every_package_of_debian_has_its_record_files_and_copyright(root: Path):
-    known = records(root)
+    found = records(root)
 
-    assert {record["Package"] for record in known.values()} == set(known)
-    for name, record in known.items():
+    assert {record["Package"] for record in found.values()} == set(found)
+    for name, record in found.items():
         assert record["Version"], name
         assert record["Architecture"], name
         assert record["Maintainer"], name
@@ -175,8 +177,8 @@ def test_every_package_of_debian_has_its_record_files_and_copyright(root: Path):
         assert (root / f"usr/share/doc/{name}/copyright").is_file(), name
 
 
-def test_every_file_of_debians_folders_is_of_a_package_that_is_recorded(root: Path):
-    ours = {*MADE_BY_US, *owned(root)}
+def test_every_file_in_debians_folders_belongs_to_a_recorded_package(root: Path):
+    ours = {*CREATED_FILES, *owned(root)}
     places = ("usr/", "etc/", "boot/", "opt/")
     unknown = {
         path
@@ -187,7 +189,7 @@ def test_every_file_of_debians_folders_is_of_a_package_that_is_recorded(root: Pa
         and not is_link_of_ours(root, path)
     }
 
-    # Debian's lists of checksums leave out links and settings.
+    # Debian's lists of checksums don't include links and configuration files.
     assert {path for path in unknown if not (root / path).is_symlink() and not path.startswith("etc/")} == set()
     assert {path for path in unknown if path.startswith("etc/")} <= {
         *("etc/debian_version", "etc/dpkg/origins/debian", "etc/host.conf", "etc/issue", "etc/issue.net"),
@@ -200,12 +202,12 @@ def is_link_of_ours(root: Path, path: str) -> bool:
 
 
 def architecture(root: Path) -> str:
-    """Debian's name for the folder of its libraries."""
+    """The name of the folder with Debian's libraries."""
     (library,) = root.glob("usr/lib/*/libc.so.6")
     return library.parent.name
 
 
-def test_the_files_of_debian_are_as_debian_made_them(root: Path):
+def test_the_files_of_debian_are_unchanged(root: Path):
     lines = [line for path in (root / RECORDS).glob("*.md5sums") for line in path.read_text().splitlines()]
 
     assert len(lines) > 500
@@ -218,20 +220,20 @@ def test_the_python_packages_are_those_of_the_lock(root: Path):
     locked = dict(
         re.findall(r"^([\w.-]+)==([\w.]+) \\$", (ROOT / "requirements/runtime.txt").read_text(), re.MULTILINE)
     )
-    told = [email.message_from_string(path.read_text()) for path in root.glob("app/lib/*.dist-info/METADATA")]
+    metadata = [email.message_from_string(path.read_text()) for path in root.glob("app/lib/*.dist-info/METADATA")]
 
-    assert {normal(each["Name"]): each["Version"] for each in told} == {normal(k): v for k, v in locked.items()}
+    assert {normal(each["Name"]): each["Version"] for each in metadata} == {normal(k): v for k, v in locked.items()}
 
 
-def test_the_files_of_the_python_packages_are_as_they_were_released(root: Path):
-    """Their records tell: a file may have been left out, none changed."""
+def test_the_files_of_the_python_packages_are_unchanged(root: Path):
+    """Their records list checksums. A file may be left out; none is changed."""
     lines = [
         line for path in root.glob("app/lib/*.dist-info/RECORD") for line in csv.reader(path.read_text().splitlines())
     ]
-    told = {path: checksum for path, checksum, _ in lines if checksum and (root / "app/lib" / path).is_file()}
+    recorded = {path: checksum for path, checksum, _ in lines if checksum and (root / "app/lib" / path).is_file()}
 
-    assert len(told) > 500
-    for path, checksum in told.items():
+    assert len(recorded) > 500
+    for path, checksum in recorded.items():
         found = hashlib.sha256((root / "app/lib" / path).read_bytes()).digest()
         assert checksum == f"sha256={base64.urlsafe_b64encode(found).decode().rstrip('=')}", path
 
@@ -241,10 +243,10 @@ def normal(name: str) -> str:
 
 
 # --- that nothing is missing ----------------------------------------------------------------------------------
-# tests/integration with `--cluster=real` is the other half: every story of a run, told by the image's files.
+# tests/integration with `--cluster=real` runs with the image's files, too.
 
 
-def test_every_import_statement_in_it_finds_its_module_but_for_what_is_optional(engine: Engine, image: str):
+def test_every_imported_module_is_there_unless_it_is_optional(engine: Engine, image: str):
     script = ROOT / "tests/real/imports.py"
     python = (
         "--entrypoint",
@@ -256,15 +258,15 @@ def test_every_import_statement_in_it_finds_its_module_but_for_what_is_optional(
         "run_cronjob.supervisor",
         "run_cronjob.post",
     )
-    told = engine.podman("run", "--rm", "--label", engine.label, f"--volume={script}:/imports.py:ro", *python)
-    found, missing = json.loads(told)
+    output = engine.podman("run", "--rm", "--label", engine.label, f"--volume={script}:/imports.py:ro", *python)
+    found, missing = json.loads(output)
 
     assert {"boto3", "botocore", "kubernetes", "ssl", "urllib3", "yaml"} <= set(found)
     assert set(missing) <= set().union(*OPTIONAL.values()), missing
 
 
 def test_every_library_that_a_library_is_linked_with_is_there(engine: Engine, image: str):
-    said = in_image(
+    output = in_image(
         engine,
         image,
         """
@@ -275,15 +277,15 @@ for library in sorted(pathlib.Path('/usr/lib').rglob('*.so*')) + sorted(pathlib.
 """,
     )
 
-    assert "libssl.so.3" in said
-    assert "_ssl.cpython-313" in said
+    assert "libssl.so.3" in output
+    assert "_ssl.cpython-313" in output
 
 
 def test_it_trusts_the_systems_authorities(engine: Engine, image: str):
     count = "from run_cronjob.clients import http; print(len(http.ssl_context().get_ca_certs()))"
-    said = in_image(engine, image, count)
+    output = in_image(engine, image, count)
 
-    assert int(said) > 100
+    assert int(output) > 100
 
 
 def test_names_of_the_hosts_file_are_found(engine: Engine, image: str):
@@ -293,7 +295,7 @@ def test_names_of_the_hosts_file_are_found(engine: Engine, image: str):
 
 
 def test_botocore_knows_the_services_and_partitions_that_are_used(engine: Engine, image: str):
-    said = in_image(
+    output = in_image(
         engine,
         image,
         """
@@ -306,7 +308,7 @@ for region in ('eu-central-1', 'cn-north-1', 'us-gov-west-1'):
 """,
     )
 
-    assert said.splitlines() == [
+    assert output.splitlines() == [
         "['eks', 'sts']",
         "https://sts.eu-central-1.amazonaws.com",
         "https://eks.eu-central-1.amazonaws.com",
@@ -323,5 +325,5 @@ def test_all_modules_are_there_as_bytecode_that_is_never_checked(root: Path):
         assert sources
         for source in sources:
             compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
-            # After the magic number: 1 for a hash in place of a time, without 2 for one that is to be checked.
+            # The flags after the magic number: 1 is for a hash instead of a time, 2 would be for a check of the source.
             assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", source

@@ -1,4 +1,4 @@
-"""A release's look at its image, at a real registry."""
+"""The verification of a release's image, in a real registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_SECONDS = 60
 
 
 class Registry:
-    """Docker's registry on a port of its own, with its content in the process manager's folder."""
+    """Docker's registry on a free port. Its content is in the process manager's folder."""
 
     def __init__(self, processes: ProcessManager) -> None:
         self._processes = processes
@@ -35,7 +35,7 @@ class Registry:
         self._pid = 0
 
     def start(self, *, private: bool = False) -> None:
-        """Serve; what was pushed before is there again."""
+        """Start serving. Content that was pushed before a restart is kept."""
         (self._folder / "htpasswd").write_text("")
         auth = f"auth: {{htpasswd: {{realm: x, path: {self._folder}/htpasswd}}}}\n" if private else ""
         config = self._folder / f"{random.randbytes(4).hex()}.yml"
@@ -60,17 +60,17 @@ class Registry:
         return True
 
     def push(self, content: Content) -> str:
-        """Push it as clients do; its name."""
+        """Push content as clients do; return its reference."""
         for digest, body in content.blobs.items():
-            begun = self._ask("POST", f"/v2/{NAME}/blobs/uploads/")
+            location = self._send("POST", f"/v2/{NAME}/blobs/uploads/")
             query = urllib.parse.urlencode({"digest": digest})
-            self._ask("PUT", f"{begun}&{query}", body, "application/octet-stream")
-        # In the order in which they were made: what an index lists has to be there before it.
+            self._send("PUT", f"{location}&{query}", body, "application/octet-stream")
+        # In the order of their creation: an index has to follow what it lists.
         for digest, (kind, body) in content.manifests.items():
-            self._ask("PUT", f"/v2/{NAME}/manifests/{digest}", body, kind)
+            self._send("PUT", f"/v2/{NAME}/manifests/{digest}", body, kind)
         return f"{self.host}/{NAME}@{content.digest}"
 
-    def _ask(self, method: str, url: str, body: bytes = b"", kind: str = "") -> str:
+    def _send(self, method: str, url: str, body: bytes = b"", kind: str = "") -> str:
         full = urllib.parse.urljoin(f"http://{self.host}", url)
         request = urllib.request.Request(full, data=body, method=method, headers={"Content-Type": kind})
         with urllib.request.urlopen(request) as answer:
@@ -90,14 +90,14 @@ def start() -> Iterator[Callable[..., Registry]]:
         manager.close()
 
 
-def test_what_is_promised_is_found_in_a_public_registry(start):
+def test_a_complete_image_in_a_public_registry_is_accepted(start):
     registry = start()
     registry.start()
 
     image.verify(registry.push(Content()), ENTRYPOINT)
 
 
-def test_what_is_lacking_is_found_too(start):
+def test_an_incomplete_image_is_refused(start):
     registry = start()
     registry.start()
 
@@ -105,7 +105,7 @@ def test_what_is_lacking_is_found_too(start):
         image.verify(registry.push(Content(statements=(SLSA,))), ENTRYPOINT)
 
 
-def test_a_private_registry_is_told_from_one_that_lacks_the_image(start):
+def test_a_private_registry_is_distinguished_from_one_that_lacks_the_image(start):
     private, empty = start(), start()
     private.start(private=True)
     empty.start()

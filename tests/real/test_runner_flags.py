@@ -1,4 +1,4 @@
-"""The image, started by the very command that the runner gives docker, and stopped as the runner stops it."""
+"""The image, started by the runner's docker command and stopped as the runner stops it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def in_a_container(sandbox: Sandbox, in_image: Launcher) -> None:
 
 
 def cancel(step: Step) -> StepResult:
-    """What the runner does when a person presses cancel; then what it finds."""
+    """Stop the step as the runner does after a cancel, and return the finished run."""
     for number, seconds in ((signal.SIGINT, UNTIL_SIGTERM), (signal.SIGTERM, UNTIL_KILL)):
         step.process.send_signal(number)
         try:
@@ -44,37 +44,37 @@ def cancel(step: Step) -> StepResult:
 
 
 def cancelled_on(sandbox: Sandbox, proxy: FaultProxy, method: str, *, answered: bool = False) -> StepResult:
-    """Press, and cancel when the proxy hears such a request, or has its answer."""
-    heard = HeardOnce(method)
+    """Run, and cancel once the proxy receives a request with this method, or the answer to it."""
+    seen = RequestSeen(method)
     if answered:
-        proxy.on_answer = heard
+        proxy.on_answer = seen
     else:
-        proxy.on_request = heard
+        proxy.on_request = seen
     step = sandbox.start()
-    heard.wait()
+    seen.wait()
     return cancel(step)
 
 
-class HeardOnce:
-    """A request that was waited for."""
+class RequestSeen:
+    """Waits for a request with a method."""
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._heard = threading.Event()
+        self._seen = threading.Event()
 
     def __call__(self, asked: Any, *_: object) -> None:
         if asked.method == self._method:
-            self._heard.set()
+            self._seen.set()
 
     def wait(self) -> None:
-        assert self._heard.wait(60)
+        assert self._seen.wait(60)
 
 
 def jobs(sandbox: Sandbox) -> tuple[Any, ...]:
     return sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_a_press_creates_the_job_and_tells(sandbox: Sandbox):
+def test_a_run_creates_the_job_and_reports_it(sandbox: Sandbox):
     run = sandbox.run()
 
     (job,) = jobs(sandbox)
@@ -124,14 +124,14 @@ def test_cancelling_while_the_posts_answer_is_held_back_says_that_a_job_may_exis
     assert jobs(sandbox)[0]["metadata"]["name"] in run.summary
 
 
-def test_sigterm_alone_is_heard_by_the_first_process_of_a_container(sandbox: Sandbox):
-    """What a runner's host sends as it shuts down, and what Python as PID 1 would not hear."""
+def test_sigterm_alone_cancels_a_run_whose_process_is_the_containers_first(sandbox: Sandbox):
+    """A runner's host sends SIGTERM as it shuts down. By default Python as PID 1 ignores it."""
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", times=None).hang()
-    heard = HeardOnce("GET")
-    proxy.on_request = heard
+    seen = RequestSeen("GET")
+    proxy.on_request = seen
     step = sandbox.start()
-    heard.wait()
+    seen.wait()
 
     step.process.send_signal(signal.SIGTERM)
     run = step.finish()
@@ -146,7 +146,7 @@ def test_no_container_is_left(sandbox: Sandbox, engine: Engine):
     assert engine.containers(f"label={engine.label}") == ()
 
 
-def test_modules_and_profiles_that_others_left_have_no_say(sandbox: Sandbox, tmp_path: Path):
+def test_modules_and_profiles_of_other_steps_are_not_used(sandbox: Sandbox, tmp_path: Path):
     workspace, home = tmp_path / "workspace", tmp_path / "home"
     for folder in (workspace, home / ".local/lib/python3.13/site-packages", home / ".aws"):
         folder.mkdir(parents=True)
@@ -166,7 +166,7 @@ def test_modules_and_profiles_that_others_left_have_no_say(sandbox: Sandbox, tmp
     assert not (home / "ran").exists()
 
 
-def test_it_runs_where_it_can_write_nowhere_but_where_the_runner_asks_for_it(
+def test_it_runs_if_only_the_runners_own_files_can_be_written(
     sandbox: Sandbox, engine: Engine, image: str, tmp_path: Path
 ):
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""The same commit gives the same packages: the build takes them from the snapshot of Debian that its base names."""
+"""The image's build takes packages from the Debian snapshot that its base names, so that a build can be repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STAMP = "20261005T000000Z"
 
 
 class Archive:
-    """A snapshot archive on loopback, which sends on to the mirrors that the base has."""
+    """A snapshot archive on loopback. It redirects to the mirrors of the base."""
 
     def __init__(self, mirrors: list[str]) -> None:
         self._mirrors = mirrors
@@ -37,17 +37,17 @@ class Archive:
         return f"{self.server.url}/archive/{mirror}/{STAMP}"
 
     def _answer(self, request: Request) -> Response:
-        asked = re.fullmatch(rf"/archive/(\d)/{STAMP}/(.+)", request.path)
-        if not asked:
+        match = re.fullmatch(rf"/archive/(\d)/{STAMP}/(.+)", request.path)
+        if not match:
             return Response(status=404)
-        return Response(status=302, headers={"Location": f"{self._mirrors[int(asked[1])]}/{asked[2]}"})
+        return Response(status=302, headers={"Location": f"{self._mirrors[int(match[1])]}/{match[2]}"})
 
 
 @pytest.fixture
 def plain_sources(engine: Engine) -> list[tuple[str, str]]:
-    """The mirrors and suites of the stand-in."""
-    said = engine.podman("run", "--rm", "--label", engine.label, images.base(engine), "cat", "/etc/apt/sources.list")
-    return re.findall(r"^deb (\S+?)/? (\S+) main$", said, re.MULTILINE)
+    """The mirrors and suites of the base that replaces the official one here."""
+    text = engine.podman("run", "--rm", "--label", engine.label, images.base(engine), "cat", "/etc/apt/sources.list")
+    return re.findall(r"^deb (\S+?)/? (\S+) main$", text, re.MULTILINE)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def archive(plain_sources: list[tuple[str, str]]) -> Iterator[Archive]:
 
 @pytest.fixture
 def official(engine: Engine, archive: Archive, plain_sources: list[tuple[str, str]], tmp_path: Path) -> Iterator[str]:
-    """A base whose sources are written as the official image's are; those that it uses lead nowhere."""
+    """A base with sources in the format of the official image. Nothing answers at the URIs that they use."""
     stanzas = [
         f"Types: deb\n# {archive.url(number)}\nURIs: {NOWHERE}\nSuites: {suite}\nComponents: main\n"
         for number, (_, suite) in enumerate(plain_sources)
@@ -82,10 +82,10 @@ def derived(engine: Engine, folder: Path, name: str, sources: str) -> Iterator[s
 
 @pytest.fixture
 def sources(engine: Engine) -> Iterator[str]:
-    """The name for the Dockerfile's first stage, where apt is told where to look."""
+    """The tag of the Dockerfile's first stage, which writes apt's sources."""
     tag = f"localhost/run-cronjob-test-sources:{engine.label}"
     yield tag
-    # Not removed: it is the first stage of our image, too, and with it would go what the next build begins with.
+    # Not removed: it is also the first stage of our image, which the next build reuses.
     with suppress(CommandError):
         engine.podman("untag", tag)
 
@@ -99,13 +99,13 @@ def test_packages_come_from_the_snapshot_that_the_base_names_and_from_nowhere_el
 ):
     build_sources(engine, engine.digest(official), sources)
 
-    # As if a second were as long as a Release file may be old: a snapshot's are as old as it is.
+    # Limit the age of a Release file to one second: those of a snapshot are as old as the snapshot.
     apt = "apt-get -o Acquire::Max-ValidTime=1 -qq update && cd /tmp && apt-get download base-files"
     engine.podman("run", "--rm", "--label", engine.label, sources, "sh", "-c", apt)
 
-    asked = [request.path for request in archive.server.journal]
-    assert [path for path in asked if re.fullmatch(rf"/archive/0/{STAMP}/pool/main/b/base-files/\S+\.deb", path)]
-    assert {path.split("/")[2] for path in asked if path.endswith("InRelease")} == {"0", "1", "2"}
+    paths = [request.path for request in archive.server.journal]
+    assert [path for path in paths if re.fullmatch(rf"/archive/0/{STAMP}/pool/main/b/base-files/\S+\.deb", path)]
+    assert {path.split("/")[2] for path in paths if path.endswith("InRelease")} == {"0", "1", "2"}
 
 
 def test_a_base_by_digest_that_names_no_snapshot_is_refused(engine: Engine, sources: str):
@@ -125,5 +125,5 @@ def test_one_source_without_a_snapshot_is_enough_to_refuse(
 def test_a_base_by_name_keeps_its_own_sources(engine: Engine, plain_sources: list[tuple[str, str]], sources: str):
     build_sources(engine, images.base(engine), sources)
 
-    said = engine.podman("run", "--rm", "--label", engine.label, sources, "cat", "/etc/apt/sources.list")
-    assert re.findall(r"^deb (\S+?)/? (\S+) main$", said, re.MULTILINE) == plain_sources
+    text = engine.podman("run", "--rm", "--label", engine.label, sources, "cat", "/etc/apt/sources.list")
+    assert re.findall(r"^deb (\S+?)/? (\S+) main$", text, re.MULTILINE) == plain_sources

@@ -1,4 +1,4 @@
-"""The sandbox's verifier of EKS tokens, which `make test` relies on, decides as aws-iam-authenticator does."""
+"""The sandbox's verifier of EKS tokens decides as aws-iam-authenticator does. `make test` relies on that."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ CASES: dict[str, Callable[[Credentials], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_verifiers_take_a_token_for_the_same_persons(sandbox: Sandbox, cluster: RealCluster, case: str):
+def test_both_verifiers_map_a_token_to_the_same_user(sandbox: Sandbox, cluster: RealCluster, case: str):
     sandbox.aws.map_identity(USER, "ops:{{AccountID}}", ["runners", "of-{{AccountID}}"])
     token = CASES[case](Credentials(*sandbox.aws.create_access_key("ops")))
 
@@ -79,13 +79,13 @@ def test_both_verifiers_take_a_token_for_the_same_persons(sandbox: Sandbox, clus
     assert (ours is not None) == (case in {"sound", "that lasts longer"})
 
 
-def test_both_verifiers_forget_a_mapping(sandbox: Sandbox, cluster: RealCluster):
+def test_both_verifiers_apply_the_removal_of_a_mapping(sandbox: Sandbox, cluster: RealCluster):
     sandbox.aws.map_identity(USER, "ops", ["runners"])
     keys = Credentials(*sandbox.aws.create_access_key("ops"))
     assert cluster.who_is(encode(presigned(keys))) == ("ops", ("runners",))
 
     sandbox.aws.unmap_identity(USER)
-    # Another token: the API server remembers for seconds whose the first one was.
+    # Another token: the API server caches the user of the first one for seconds.
     token = encode(presigned(keys, seconds=59))
 
     assert sandbox.aws.authenticate(token, CLUSTER) is None

@@ -40,16 +40,16 @@ def log_of(cluster: RealCluster, name: str, query: str = "") -> bytes:
     return cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/log?{query}").data
 
 
-def test_the_api_server_is_the_version_that_is_asked_for(cluster: RealCluster):
-    told = cluster.ask("GET", "/version").json()
+def test_the_api_server_has_the_requested_version(cluster: RealCluster):
+    version = cluster.ask("GET", "/version").json()
 
-    assert told["gitVersion"] == go_build.kubernetes_version()
+    assert version["gitVersion"] == go_build.kubernetes_version()
     if not os.environ.get("KUBEBUILDER_ASSETS"):
-        assert told["gitVersion"] == go_build.kubernetes(os.environ).version
-    assert f"v{told['major']}.{told['minor']}." in told["gitVersion"]
+        assert version["gitVersion"] == go_build.kubernetes(os.environ).version
+    assert f"v{version['major']}.{version['minor']}." in version["gitVersion"]
 
 
-def test_a_pod_that_tests_move_by_hand_runs_and_ends_as_they_say(cluster: RealCluster):
+def test_a_pod_whose_status_a_test_writes_runs_and_ends(cluster: RealCluster):
     running: dict[str, Any] = {"name": "main", "image": "registry.example/x:1", "imageID": "", "restartCount": 0}
     running |= {"ready": True, "state": {"running": {"startedAt": "2026-11-24T03:00:00Z"}}}
 
@@ -84,8 +84,8 @@ def test_a_container_that_waits_to_start_has_no_log_yet(cluster: RealCluster):
 
     answer = cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/waits/log").json()
 
-    told = 'container "main" in pod "waits" is waiting to start: ContainerCreating'
-    assert (answer["code"], answer["reason"], answer["message"]) == (400, "BadRequest", told)
+    message = 'container "main" in pod "waits" is waiting to start: ContainerCreating'
+    assert (answer["code"], answer["reason"], answer["message"]) == (400, "BadRequest", message)
 
 
 LINES = [
@@ -117,7 +117,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("query", OPTIONS)
 def test_the_emulators_log_reads_as_the_kubelets_own_code_reads_it(cluster: RealCluster, query: str):
-    """kwok reads a container runtime's file with the code that a kubelet reads it with."""
+    """kwok reads a container runtime's log file with the kubelet's code."""
     cluster.pods_log.write_text("".join(f"{time} stdout {tag} {text}\n" for time, tag, text in LINES))
     cluster.apply(pod("reads", nodeName=READS_FILES))
     ours = ContainerLog()
@@ -173,7 +173,7 @@ def test_a_kill_leaves_no_process_no_file_and_no_container_behind(engine: Engine
 
 
 def programs(folder: str) -> set[str]:
-    """What runs with this folder in its arguments."""
+    """The names of processes that have this folder in their arguments."""
     found = set()
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -1,4 +1,4 @@
-"""Pure: whether two Jobs, as the API server stored them, are the same but for what makes them two."""
+"""Compares two Jobs as the API server stored them, apart from what every Job has of its own. Does no I/O."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREFIX = "run-cronjob/"
-_OF_THE_OBJECT = ("name", "uid", "resourceVersion", "creationTimestamp", "managedFields")
+_OWN_FIELDS = ("name", "uid", "resourceVersion", "creationTimestamp", "managedFields")
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 _UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """What is different, as a diff from theirs to ours; empty if nothing is."""
+    """A unified diff from kubectl's Job to ours; empty if there is no difference."""
     return "\n".join(difflib.unified_diff(_lines(theirs), _lines(ours), "kubectl's", "ours", lineterm=""))
 
 
 def _lines(job: dict[str, Any]) -> list[str]:
-    # Not splitlines: what people write may hold U+2028 and its like.
+    # splitlines would also split at U+2028 and the like, which texts in a manifest may contain.
     return json.dumps(comparable(job), indent=1, sort_keys=True, ensure_ascii=False).split("\n")
 
 
 def comparable(job: dict[str, Any]) -> dict[str, Any]:
-    """The Job without what follows from its own name and UID and from its creation, and without what is ours alone."""
+    """The Job without its own name, UID and creation, what Kubernetes derives from them, and our annotations."""
     job = copy.deepcopy(job)
     metadata, spec = job["metadata"], job["spec"]
     generated = dict.fromkeys(_NAME_LABELS, metadata["name"]) | dict.fromkeys(_UID_LABELS, metadata["uid"])
@@ -37,7 +37,7 @@ def comparable(job: dict[str, Any]) -> dict[str, Any]:
         _keep(each, "labels", lambda key, value: generated.get(key) != value)
     for field in ("labels", "annotations"):
         _keep(metadata, field, lambda key, _: not key.startswith(PREFIX))
-    for field in _OF_THE_OBJECT:
+    for field in _OWN_FIELDS:
         metadata.pop(field, None)
     return job
 
