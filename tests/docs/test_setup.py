@@ -1,4 +1,4 @@
-"""docs/setup.md shows what examples/ holds, and what it says of them is so."""
+"""docs/setup.md shows the files of examples/, and its statements about them are true."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def token(sub: str, **claims: str) -> dict[str, str]:
     return {"aud": "sts.amazonaws.com", "ref": MAIN, "repository": "acme/batch", "sub": sub, **claims}
 
 
-def lets_in(policy: str, claims: dict[str, str]) -> bool:
+def allows(policy: str, claims: dict[str, str]) -> bool:
     return trust_policy.decide(json.loads(policy), claims, provider=PROVIDER).allowed
 
 
@@ -54,14 +54,14 @@ def test_every_block_of_json_and_yaml_can_be_read():
             assert all(yaml.safe_load_all(text))
 
 
-def test_the_rights_are_those_that_a_refused_run_offers():
+def test_the_rights_are_those_that_the_message_of_a_refused_run_offers():
     assert example("rbac.yaml").strip() == snippets.rbac("batch")
     assert example("rbac-created.yaml").strip() == snippets.rbac("batch", follow=False)
 
 
-def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():
+def test_the_aws_auth_line_is_the_one_that_the_message_about_an_unknown_role_offers():
     (entry,) = yaml.safe_load(example("aws-auth.yaml"))
-    asked = inputs.read(
+    run_inputs = inputs.read(
         {
             "INPUT_CRONJOB": "nightly-report",
             "INPUT_CLUSTER": "staging-blue",
@@ -70,7 +70,9 @@ def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():
         }
     )
 
-    offered = snippets.cluster_entry(asked, entry["rolearn"]).partition("mapRoles (which takes no role path):\n")[2]
+    offered = snippets.cluster_entry(run_inputs, entry["rolearn"]).partition("mapRoles (which takes no role path):\n")[
+        2
+    ]
 
     assert yaml.safe_load(offered) == [entry]
 
@@ -83,8 +85,8 @@ def test_the_aws_auth_line_is_the_one_that_an_unknown_role_is_offered():
         ("trust-policy-branch.json", "ref:refs/heads/main"),
     ],
 )
-def test_the_trust_policy_lets_main_in_with_either_format_of_sub(file: str, context: str, repository: str):
-    assert lets_in(example(file), token(f"{repository}:{context}"))
+def test_the_trust_policy_allows_main_with_either_format_of_sub(file: str, context: str, repository: str):
+    assert allows(example(file), token(f"{repository}:{context}"))
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,8 @@ def test_the_trust_policy_lets_main_in_with_either_format_of_sub(file: str, cont
     ],
     ids=lambda claims: f"{claims['sub']} {claims['ref']} {claims['aud']}",
 )
-def test_the_trust_policy_by_environment_lets_nothing_else_in(claims: dict[str, str]):
-    assert not lets_in(example("trust-policy-environment.json"), claims)
+def test_the_trust_policy_by_environment_allows_nothing_else(claims: dict[str, str]):
+    assert not allows(example("trust-policy-environment.json"), claims)
 
 
 @pytest.mark.parametrize(
@@ -118,25 +120,25 @@ def test_the_trust_policy_by_environment_lets_nothing_else_in(claims: dict[str, 
     ],
     ids=lambda claims: f"{claims['sub']} {claims['aud']}",
 )
-def test_the_trust_policy_by_branch_lets_nothing_else_in(claims: dict[str, str]):
-    assert not lets_in(example("trust-policy-branch.json"), claims)
+def test_the_trust_policy_by_branch_allows_nothing_else(claims: dict[str, str]):
+    assert not allows(example("trust-policy-branch.json"), claims)
 
 
 def test_a_bare_branch_in_sub_matches_nothing_as_the_page_warns():
     policy = example("trust-policy-branch.json").replace(f"{CLASSIC}:ref:{MAIN}", f"{CLASSIC}:main")
 
     assert policy != example("trust-policy-branch.json")
-    assert not lets_in(policy, token(f"{CLASSIC}:ref:{MAIN}"))
+    assert not allows(policy, token(f"{CLASSIC}:ref:{MAIN}"))
 
 
-def test_an_environment_alone_lets_any_branch_in_as_the_page_warns():
+def test_an_environment_alone_allows_any_branch_as_the_page_warns():
     policy = json.loads(example("trust-policy-environment.json"))
     del policy["Statement"][0]["Condition"]["StringEquals"][f"{HOST}:ref"]
 
-    assert lets_in(json.dumps(policy), token(f"{CLASSIC}:environment:staging", ref="refs/heads/anything"))
+    assert allows(json.dumps(policy), token(f"{CLASSIC}:environment:staging", ref="refs/heads/anything"))
 
 
-def test_the_right_to_look_up_covers_the_cluster_and_its_successor_only():
+def test_the_right_to_describe_clusters_covers_the_cluster_and_its_successor_only():
     (statement,) = json.loads(example("describe-cluster-policy.json"))["Statement"]
 
     def covers(cluster: str) -> bool:
@@ -159,11 +161,11 @@ def test_the_admission_policies_are_for_the_group_of_the_rights_and_are_in_force
         assert policy["spec"]["failurePolicy"] == "Fail"
         assert binding["spec"]["policyName"] == policy["metadata"]["name"]
         assert binding["spec"]["validationActions"] == ["Deny"]
-        # Where there are no CronJobs, `Deny` would refuse everyone's Jobs: it knows no matchConditions.
+        # In a namespace without CronJobs, `Deny` would refuse everybody's Jobs, since it ignores matchConditions.
         assert binding["spec"].get("paramRef", {}).get("parameterNotFoundAction") in {None, "Allow"}
 
 
-def test_the_kubeconfig_shown_is_one_that_the_action_takes():
+def test_the_kubeconfig_that_is_shown_is_accepted_by_the_action():
     (text,) = [text for language, text in BLOCKS if language == "yaml" and "kind: Config\n" in text]
 
     access = kubeconfig.parse(text, "", PurePath("/"))

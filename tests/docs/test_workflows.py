@@ -1,4 +1,4 @@
-"""What our own workflows may do, and that they do what they say."""
+"""The project's own workflows: their permissions, pinned versions, scripts, and the order of a release."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def script(job: dict[str, Any], name: str) -> str:
     return str(found)
 
 
-# --- least rights ---------------------------------------------------------------------------------------------
+# --- permissions ----------------------------------------------------------------------------------------------
 
 
-def test_a_workflow_has_no_rights_but_those_that_its_jobs_name():
+def test_a_workflow_has_only_the_permissions_of_its_jobs():
     assert {name: flow["permissions"] for name, flow in WORKFLOWS.items()} == {"ci": {}, "release": {}}
 
 
-def test_who_may_write_what():
+def test_the_permissions_to_write():
     writing = {
         where: {right for right, level in job["permissions"].items() if level != "read"}
         for where, job in JOBS
@@ -43,24 +43,24 @@ def test_who_may_write_what():
     }
 
 
-def test_tags_and_the_release_wait_for_whoever_guards_the_environment():
+def test_tags_and_the_release_wait_for_the_reviewers_of_the_environment():
     assert [where for where, job in JOBS if "environment" in job] == ["release/publish"]
     assert RELEASE["publish"]["environment"] == "release"
 
 
-def test_nothing_runs_for_ever():
+def test_every_job_has_a_timeout():
     assert [where for where, job in JOBS if not int(job.get("timeout-minutes", 0))] == []
 
 
-def test_a_release_begins_by_its_tag_alone_and_ci_never_runs_others_code_with_rights():
+def test_a_release_starts_by_its_tag_alone_and_ci_never_runs_code_of_forks_with_permissions():
     assert WORKFLOWS["release"]["on"] == {"push": {"tags": ["release/v*"]}}
     assert set(WORKFLOWS["ci"]["on"]) == {"push", "pull_request"}
 
 
-# --- what runs is what was looked at --------------------------------------------------------------------------
+# --- pinned versions -----------------------------------------------------------------------------------------
 
 
-def test_every_action_is_pinned_by_commit_with_its_version_and_everywhere_the_same():
+def test_every_action_is_pinned_by_the_same_commit_everywhere_with_its_version():
     lines = [line.strip() for file in FILES for line in file.read_text().splitlines() if "uses:" in line]
     foreign = [line.removeprefix("- ") for line in lines if " ./" not in line]
 
@@ -70,7 +70,7 @@ def test_every_action_is_pinned_by_commit_with_its_version_and_everywhere_the_sa
     assert len(pins) == len({name for name, _ in pins})
 
 
-def test_every_image_that_builds_ours_is_pinned_by_digest():
+def test_every_image_that_the_build_uses_is_pinned_by_digest():
     named = [
         value
         for step in RELEASE["image"]["steps"]
@@ -81,18 +81,18 @@ def test_every_image_that_builds_ours_is_pinned_by_digest():
     assert all(re.search(r"(?:^|=)docker\.io/[\w./-]+:v?[\w.-]+@sha256:[0-9a-f]{64}$", value) for value in named)
 
 
-def test_no_checkout_leaves_its_token_behind():
+def test_no_checkout_persists_its_token():
     checkouts = [step["with"] for _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
 
     assert len(checkouts) >= len(JOBS) - 1
     assert all(options["persist-credentials"] == "false" for options in checkouts)
 
 
-def test_no_expression_is_pasted_into_a_shell():
+def test_no_script_contains_an_expression():
     assert [where for where, step in STEPS if "${{" in step.get("run", "")] == []
 
 
-def test_a_release_builds_from_nothing_that_other_runs_may_have_written():
+def test_a_release_uses_no_cache():
     text = (ROOT / ".github/workflows/release.yml").read_text()
 
     assert "actions/cache" not in text
@@ -100,10 +100,10 @@ def test_a_release_builds_from_nothing_that_other_runs_may_have_written():
     assert ("cache-image: false" in text, "cache-binary: false" in text) == (True, True)
 
 
-# --- what they run is there -----------------------------------------------------------------------------------
+# --- scripts --------------------------------------------------------------------------------------------------
 
 
-def test_the_release_calls_modules_that_are_there_and_need_python_alone():
+def test_the_release_calls_modules_that_exist_and_need_python_alone():
     called = {name for _, step in STEPS for name in re.findall(r"python3 -m ([\w.]+)", step.get("run", ""))}
 
     assert called == {"release.check", "release.image", "release.pin", "release.notes", "release.publish"}
@@ -115,14 +115,14 @@ def test_the_release_calls_modules_that_are_there_and_need_python_alone():
     )
 
 
-def test_ci_runs_what_people_are_told_to_run():
+def test_ci_runs_the_documented_commands():
     runs = [step["run"] for job in CI.values() for step in job["steps"] if "run" in step]
 
     assert ".ci/run" in runs
     assert "make test" in runs
 
 
-def test_the_oldest_python_is_the_one_that_is_promised():
+def test_the_oldest_python_is_that_of_pyproject_toml():
     (setup,) = [
         s["with"] for s in CI["oldest-python"]["steps"] if s.get("uses", "").startswith("actions/setup-python@")
     ]
@@ -130,33 +130,33 @@ def test_the_oldest_python_is_the_one_that_is_promised():
     assert f'requires-python = ">={setup["python-version"]}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_both_architectures_that_are_released_are_tried():
+def test_both_architectures_of_a_release_are_tested():
     assert CI["cluster"]["strategy"]["matrix"] == RELEASE["try"]["strategy"]["matrix"]
     assert CI["cluster"]["strategy"]["matrix"]["runner"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
     (platforms,) = [s["with"]["platforms"] for s in RELEASE["image"]["steps"] if s.get("id") == "build"]
     assert platforms == "linux/amd64,linux/arm64"
 
 
-def test_the_kind_cluster_is_set_up_as_the_docs_tell():
-    told = (ROOT / "docs/setup.md").read_text()
-    done = script(CI["cluster"], "A ServiceAccount, as docs/setup.md tells")
+def test_the_kind_cluster_is_set_up_as_in_the_docs():
+    documented = (ROOT / "docs/setup.md").read_text()
+    commands = script(CI["cluster"], "A ServiceAccount, as docs/setup.md tells")
 
-    assert done in told
-    assert "kubectl create token run-cronjob --namespace batch" in told
+    assert commands in documented
+    assert "kubectl create token run-cronjob --namespace batch" in documented
     assert "kubectl create token run-cronjob --namespace batch" in script(CI["cluster"], "A kubeconfig with its token")
 
 
-def test_what_security_md_tells_to_verify_is_verified_before_the_tags():
-    told = re.search(r"gh attestation verify (?:[^\\\n]|\\\n)*", (ROOT / "SECURITY.md").read_text())
-    assert told
-    done = script(RELEASE["try"], "It comes from here, as SECURITY.md tells to verify")
+def test_the_verification_in_security_md_is_done_before_the_tags():
+    documented = re.search(r"gh attestation verify (?:[^\\\n]|\\\n)*", (ROOT / "SECURITY.md").read_text())
+    assert documented
+    command = script(RELEASE["try"], "It comes from here, as SECURITY.md tells to verify")
 
-    filled_in = told[0].replace("oci://ghcr.io/OWNER/run-cronjob@sha256:DIGEST", '"oci://$IMAGE"')
+    filled_in = documented[0].replace("oci://ghcr.io/OWNER/run-cronjob@sha256:DIGEST", '"oci://$IMAGE"')
     filled_in = re.sub(r"OWNER/run-cronjob(\S*)", r'"$GITHUB_REPOSITORY\1"', filled_in)
-    assert done.split() == filled_in.split()
+    assert command.split() == filled_in.split()
 
 
-# --- the one check that a branch rule asks for ----------------------------------------------------------------
+# --- the required check ----------------------------------------------------------------------------------------
 
 
 def test_the_required_check_waits_for_every_job():
@@ -177,27 +177,27 @@ def test_the_required_check_waits_for_every_job():
 def test_the_required_check_passes_if_all_have_passed(results, passes):
     (step,) = CI["required"]["steps"]
 
-    # As the runner runs a step without `shell:`.
+    # The runner's default shell for a step without `shell:`.
     done = subprocess.run(["bash", "-e", "-c", step["run"]], env={"RESULTS": results}, check=False)
     assert (done.returncode == 0) == passes
 
 
-# --- a half release can be finished ---------------------------------------------------------------------------
+# --- the order of a release ------------------------------------------------------------------------------------
 
 
-def test_what_was_built_for_a_tag_that_is_out_is_not_built_again():
+def test_if_the_tag_is_out_its_image_is_not_built_again():
     assert RELEASE["image"]["if"] == "needs.check.outputs.image == ''"
     for job in ("try", "publish"):
         assert RELEASE[job]["env"]["IMAGE"] == "${{ needs.check.outputs.image || needs.image.outputs.image }}"
 
 
-def test_nothing_is_tagged_that_a_stranger_could_not_run():
+def test_an_image_is_tagged_only_after_a_job_without_credentials_has_run_it():
     assert RELEASE["publish"]["needs"] == ["check", "image", "try"]
     assert RELEASE["publish"]["if"] == "${{ !cancelled() && needs.try.result == 'success' }}"
 
 
 def test_the_order_of_publishing():
-    """A tag that is published never changes, so that the release comes after it, and vX last."""
+    """A published tag never changes. The release comes after it, and vX last."""
     names = [step["name"] for step in RELEASE["publish"]["steps"] if "name" in step]
 
     assert names == ["The release commit and its tag", "The release", "The major version, and the request"]
@@ -206,5 +206,5 @@ def test_the_order_of_publishing():
     assert "--draft --verify-tag" in release
 
 
-def test_one_release_at_a_time_and_none_is_cut_short():
+def test_one_release_runs_at_a_time_and_none_is_cancelled():
     assert WORKFLOWS["release"]["concurrency"] == {"group": "release", "cancel-in-progress": "false"}
