@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from run_cronjob.clients import http, kubeconfig, oidc
 from run_cronjob.core.errors import ActionError
@@ -27,20 +27,6 @@ _READY = {"ACTIVE", "UPDATING"}
 """The statuses of an EKS cluster that serves requests (EKS API reference, Cluster)."""
 _LARGEST_KUBECONFIG = 1_000_000
 """Bytes."""
-
-
-class AccessProvider(Protocol):
-    """A source of access to one cluster."""
-
-    def connect(self) -> Access:
-        """The cluster's address and the first credentials. Raises ActionError."""
-
-    @property
-    def renew(self) -> Callable[[], str] | None:
-        """Gets a new bearer token; None where the first one is the only one."""
-
-    def caller(self) -> str:
-        """The ARN that AWS knows the caller by, if AWS is involved. Raises AwsError and NoAnswer."""
 
 
 class KubeconfigAccess:
@@ -70,7 +56,7 @@ class KubeconfigAccess:
 
     @property
     def renew(self) -> Callable[[], str] | None:
-        """Reads the token's file again, where the kubeconfig names one."""
+        """Reads the bearer token's file again; None if the kubeconfig names no such file."""
         return self._read_token_file if self._token_file else None
 
     def _read_token_file(self) -> str:

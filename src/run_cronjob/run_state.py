@@ -54,10 +54,6 @@ class RunState:
             creation = Creation.NONE if self._outcome.dry_run else Creation.OPEN
             self._update({"job_name": name, "creation": creation})
 
-    def known(self, creation: Creation) -> None:
-        """Record the result of that POST."""
-        self.update(creation=creation)
-
     def start_following(self, since: datetime) -> None:
         """Record that the Job is followed from now on; the result is not known until its end is seen."""
         self.update(following_since=since, result=Result.ERROR)

@@ -23,7 +23,6 @@ from run_cronjob.jobs import create, delete, manifest, naming
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from run_cronjob.access import AccessProvider
     from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.context import RunContext
     from run_cronjob.core.models import Access, CreatedJob, Json, Outcome, RunningJob
@@ -48,7 +47,7 @@ class Steps:
         self._run_state = context.run_state
         self._actions = context.actions
         self._clock = context.clock
-        self._provider: AccessProvider = KubeconfigAccess(context) if context.inputs.kubeconfig else EksAccess(context)
+        self._provider = KubeconfigAccess(context) if context.inputs.kubeconfig else EksAccess(context)
         self._api: KubeApi | None = None
         self._request_id = ""
 
@@ -218,7 +217,7 @@ class Steps:
 
     def known(self, creation: Creation) -> None:
         """For create.Record: the result of that POST."""
-        self._run_state.known(creation)
+        self._run_state.update(creation=creation)
 
     def follow_job(self, api: KubeApi, cronjob: Json) -> None:
         """Follow the Job until it has ended, or started, as `wait-for` says."""

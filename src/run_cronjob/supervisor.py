@@ -1,8 +1,7 @@
 """Runs the work in a thread, so that the main thread can always react to a signal or the deadline.
 
-A signal handler that raises would not do: Python runs handlers between bytecodes of the main thread, and a name look-up
-there can block for half a minute. So the work has a thread of its own, the main thread waits for whichever event comes
-first, and the process ends without waiting for the worker.
+Python runs signal handlers between bytecodes of the main thread, and a name look-up there can block for half a minute.
+So the work has a thread of its own, and the process ends without waiting for it.
 """
 
 from __future__ import annotations
@@ -45,9 +44,8 @@ class Wakeup(Enum):
 class WakeupPipe:
     """A queue of Wakeups, put by any thread or by a signal.
 
-    A lock would not do: the kernel may deliver a signal to the worker's thread, and then nothing interrupts a main
-    thread that waits for a lock. Python's signal handler in C writes to the pipe from whichever thread it runs in
-    (signal.set_wakeup_fd).
+    The kernel may deliver a signal to the worker's thread. Nothing would then interrupt a main thread that waits for a
+    lock, but Python's handler in C writes to the pipe from any thread (signal.set_wakeup_fd).
     """
 
     def __init__(self) -> None:

@@ -36,10 +36,7 @@ _MISSING = {
         "The Job's pods can't be seen: what it waits for, its logs and why it fails stay unknown",
         ("pods", "list", "watch"),
     ),
-    Right.EVENTS: (
-        "Events can't be seen: some causes of trouble stay unknown",
-        ("events", "list"),
-    ),
+    Right.EVENTS: ("Events can't be seen: some causes of trouble stay unknown", ("events", "list")),
     Right.LOGS: ("The containers' output can't be shown", ("pods/log", "get")),
 }
 
@@ -65,18 +62,12 @@ class JobWait:
     def follow(self, cronjob: Json) -> str:
         """Follow the Job until its result is certain; the result, in words for the log.
 
-        Raises ActionError where the cluster lets nobody see the Job any more.
+        Raises ActionError if the cluster refuses to show the Job any longer.
         """
-        context = self._context
+        context, wait_for = self._context, self._inputs.wait_for
+        env_values = context.error_context.env_values
         following = Follow(
-            self._api,
-            self._job,
-            self._inputs.wait_for,
-            self,
-            self._tails,
-            self._clock,
-            context.timeouts,
-            context.error_context.env_values,
+            self._api, self._job, wait_for, self, self._tails, context.clock, context.timeouts, env_values
         )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
@@ -103,11 +94,9 @@ class JobWait:
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001  the Job's end is known, whatever this is
-            self._context.remark(
-                "What else there is to tell of the Job got lost by an error of this action: "
-                f"{quoted(type(error).__name__)}.",
-                "notice",
-            )
+            name = quoted(type(error).__name__)
+            lost = f"What else there is to tell of the Job got lost by an error of this action: {name}."
+            self._context.remark(lost, "notice")
 
     def _record(self, result: Result, end: TerminalCondition | None, view: View) -> None:
         known = self._run_state.outcome
@@ -151,9 +140,8 @@ class JobWait:
 
     def trouble(self, problem: Problem) -> None:
         """Annotate the workflow run at once, not only after the time-out."""
-        self._actions.error(
-            f"{quoted(self._inputs.cronjob)} does not run", summary.advice(problem, self._inputs.docs_url)
-        )
+        title = f"{quoted(self._inputs.cronjob)} does not run"
+        self._actions.error(title, summary.advice(problem, self._inputs.docs_url))
 
     def held_up(self, problem: Problem | None) -> None:
         """Record what a time-out would have to report as the cause; None once it is gone."""
@@ -162,9 +150,8 @@ class JobWait:
     def missing(self, right: Right) -> None:
         """Add a notice with the RBAC rule that is missing."""
         what, (resource, *verbs) = _MISSING[right]
-        self._context.remark(
-            f"{what}. The rule to add to the role: {quoted(snippets.rule(resource, *verbs))}.", "notice"
-        )
+        rule = quoted(snippets.rule(resource, *verbs))
+        self._context.remark(f"{what}. The rule to add to the role: {rule}.", "notice")
 
 
 _WORDS = {

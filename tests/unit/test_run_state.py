@@ -52,7 +52,7 @@ def test_the_result_of_a_post_is_recorded() -> None:
     state = run_state()
     state.posting("nightly-report-1")
 
-    state.known(Creation.NONE)
+    state.update(creation=Creation.NONE)
 
     assert state.outcome.creation is Creation.NONE
 
@@ -94,7 +94,5 @@ def test_once_closed_nothing_changes_and_the_work_ends() -> None:
         state.update(creation=Creation.DONE)
     with pytest.raises(Interrupted):
         state.posting("x")
-    with pytest.raises(Interrupted):
-        state.known(Creation.NONE)
     assert final.creation is Creation.OPEN
     assert state.outcome == final
