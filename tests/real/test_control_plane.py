@@ -1,4 +1,4 @@
-"""The real cluster has the emulator's face: what tests do to the one, they can do to the other."""
+"""RealCluster has the interface of the emulated cluster: tests can do the same with both."""
 
 from __future__ import annotations
 
