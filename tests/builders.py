@@ -61,7 +61,7 @@ HOSTILE = [
     " ",
     "x" * 5000,
 ]
-"""What a stranger may write into a name, a message or a claim."""
+"""Texts that anyone may write into a name, a message or a claim."""
 
 
 INPUT_NAMES: list[str] = list(
@@ -136,14 +136,18 @@ def at(seconds: float) -> str:
     return (START + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def job(*conditions: Raw, status: Raw | None = None, pod_spec: Raw | None = None, **spec: Any) -> Raw:
+def job(
+    *conditions: Raw, status: Raw | None = None, pod_spec: Raw | None = None, metadata: Raw | None = None, **spec: Any
+) -> Raw:
+    """A Job that has started; the arguments go over its parts, `spec` over its spec."""
     template = {
         "spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": IMAGE}]} | (pod_spec or {})
     }
     known = {"startTime": at(0), "conditions": list(conditions)} | (status or {})
     defaults = {"backoffLimit": 6, "completions": 1, "parallelism": 1, "completionMode": "NonIndexed", "suspend": False}
     return {
-        "metadata": {"name": "nightly", "namespace": "staging", "uid": "j", "creationTimestamp": at(0)},
+        "metadata": {"name": "nightly", "namespace": "staging", "uid": "j", "creationTimestamp": at(0)}
+        | (metadata or {}),
         "spec": {"template": template} | defaults | spec,
         "status": known,
     }

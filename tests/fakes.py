@@ -1,4 +1,4 @@
-"""Stand-ins for what a unit test does not want to be real: time, and the writer of log, outputs and summary."""
+"""Fakes for unit tests, one for each service: the clock, and the writer of log, outputs and summary."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 from run_cronjob.report import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from run_cronjob.clients.workflow_commands import Actions
     from run_cronjob.core.models import Outcome
 
 
 class FakeClock:
-    """Time passes only by sleeping, and where a test says so; chance always falls on the same side."""
+    """A clock that advances only by `sleep` or by a test; `random` always returns `chance`."""
 
     def __init__(self, chance: float = 0.5) -> None:
         self.elapsed = 0.0
@@ -37,12 +37,14 @@ class FakeClock:
 
 
 class FakeActions:
-    """Stands in for the writer and remembers."""
+    """A fake of Actions that remembers what is written."""
 
     def __init__(self) -> None:
         self.written: dict[str, str] = {}
         self.annotations: list[tuple[str, str]] = []
         self.lines: list[str] = []
+        self.output: list[str] = []
+        """Those of the lines that a container printed."""
         self.markdown = ""
 
     def outputs(self, values: Mapping[str, str]) -> None:
@@ -53,6 +55,14 @@ class FakeActions:
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+
+    def public(self, text: str) -> str:
+        return text
+
+    def others(self, lines: Sequence[str], prefix: str = "") -> None:
+        shown = [prefix + line for line in lines]
+        self.output += shown
+        self.lines += shown
 
     def group(self, title: str, text: str) -> None:
         self.lines += [title, text]

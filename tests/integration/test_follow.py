@@ -1,4 +1,4 @@
-"""Following the Job: green only if it succeeded, whatever happens to the streams on the way."""
+"""Tests of following the Job: the result, the output, and the rights that are needed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def said(run: StepResult) -> str:
 
 
 def follow(sandbox: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, JobScript]:
-    """Press the button; the step, and the Job that it follows by now."""
+    """Start the action; the step, and the Job that it follows by now."""
     step = sandbox.start(COMPLETED | (inputs or {}))
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     until(lambda: any(each.path == JOBS and each.query.get("watch") for each in sandbox.cluster.journal))
     return step, script
 
 
-# --- the verdict --------------------------------------------------------------------------------------------
+# --- the result --------------------------------------------------------------------------------------------
 
 
 def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
@@ -136,7 +136,7 @@ def test_an_end_that_was_seen_stands_though_the_job_is_pruned_at_once(sandbox: S
     assert run.outputs["result"] == "succeeded"
 
 
-def test_a_namesake_that_succeeds_is_another_job(sandbox: Sandbox):
+def test_another_job_of_the_same_name_does_not_count(sandbox: Sandbox):
     step, script = follow(sandbox)
     manifest = copy.deepcopy(script.job)
     script.delete()
@@ -230,7 +230,7 @@ def test_a_pod_that_waits_has_not_started(sandbox: Sandbox):
     assert step.finish().outputs["result"] == "timed-out"
 
 
-# --- the end of our patience --------------------------------------------------------------------------------
+# --- the time-out --------------------------------------------------------------------------------
 
 
 def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbox):
@@ -249,7 +249,7 @@ def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbo
     assert "deletionTimestamp" not in script.job["metadata"]
 
 
-# --- what is told meanwhile ---------------------------------------------------------------------------------
+# --- reports while the Job runs ---------------------------------------------------------------------------------
 
 
 def test_each_change_of_state_is_told_once(sandbox: Sandbox):
@@ -268,7 +268,7 @@ def test_each_change_of_state_is_told_once(sandbox: Sandbox):
     assert len(states) == len({line[11:] for line in states})
 
 
-def test_a_cause_that_cannot_heal_is_an_error_annotation_at_once(sandbox: Sandbox):
+def test_a_problem_that_does_not_pass_is_an_error_annotation_at_once(sandbox: Sandbox):
     step, script = follow(sandbox)
     script.pod().wait("InvalidImageName", 'Failed to apply default image tag "Nightly": invalid reference format')
     shown: list[bytes] = []
@@ -398,7 +398,7 @@ def without(sandbox: Sandbox, resource: str, *verbs: str) -> None:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    """The paths of the requests so far, with `watch` behind those that are."""
+    """The paths of the requests so far, followed by `watch` where they are one."""
     return [f"{each.path}{' watch' if each.query.get('watch') else ''}" for each in sandbox.cluster.journal]
 
 
@@ -430,7 +430,7 @@ def test_any_other_missing_right_takes_that_part_only_with_one_notice(
     step, script = follow(sandbox)
     pod = script.pod()
     pod.run()
-    # The second attempt comes after the first refusal was heard.
+    # The second attempt comes after the first refusal has arrived.
     wanted = {"list": PODS, "watch": f"{PODS} watch"}.get(verbs) if resource == "pods" else None
     until(lambda: wanted is None or asked(sandbox).count(wanted) > 1)
     pod.end(3)

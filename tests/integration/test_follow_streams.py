@@ -1,4 +1,4 @@
-"""Whatever happens to the connections, the end is seen: silently, and as long as it takes."""
+"""Tests of interrupted watches: the Job's end is seen, without a message about the interruption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WATCH = f"{JOBS}?fieldSelector"
 
 
 def status(code: int, reason: str) -> bytes:
-    told = {
+    body = {
         "kind": "Status",
         "apiVersion": "v1",
         "status": "Failure",
@@ -35,7 +35,7 @@ def status(code: int, reason: str) -> bytes:
         "message": reason,
         "code": code,
     }
-    return json.dumps(told).encode()
+    return json.dumps(body).encode()
 
 
 EXPIRED = status(410, "Expired")
@@ -52,7 +52,7 @@ def lists(sandbox: Sandbox) -> list[Any]:
 
 
 def see_it_end(sandbox: Sandbox, *, after: int) -> StepResult:
-    """Press; the Job succeeds once so many watches of it have reached the cluster."""
+    """Run the action; the Job succeeds once `after` watches of it have reached the cluster."""
     step = sandbox.start(FOLLOW)
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     pod = script.pod()
@@ -64,7 +64,7 @@ def see_it_end(sandbox: Sandbox, *, after: int) -> StepResult:
 
 
 def fault(proxy: FaultProxy, *, times: int = 3) -> Rule:
-    """The next watches of the Job."""
+    """A rule for the next watches of the Job."""
     return proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector=metadata.name", times=times, skip=1)
 
 
@@ -130,9 +130,9 @@ def test_a_job_that_was_deleted_between_two_streams_is_deleted(sandbox: Sandbox)
     assert run.outputs["result"] == "deleted"
 
 
-def test_the_past_being_forgotten_is_no_trouble(sandbox: Sandbox):
+def test_an_expired_resource_version_is_no_error(sandbox: Sandbox):
     if not hasattr(sandbox.cluster, "compact"):
-        pytest.skip("etcd forgets after five minutes")
+        pytest.skip("etcd is compacted only every five minutes")
     step = sandbox.start(FOLLOW)
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     pod = script.pod()
@@ -145,7 +145,7 @@ def test_the_past_being_forgotten_is_no_trouble(sandbox: Sandbox):
     assert step.finish().outputs["result"] == "succeeded"
 
 
-# --- within this process, where minutes can be made seconds -------------------------------------------------
+# --- within this process, with short timeouts -------------------------------------------------
 
 
 @pytest.mark.parametrize("stalls", [lambda rule: rule.hang(), lambda rule: rule.stall_stream(0)], ids=["head", "body"])

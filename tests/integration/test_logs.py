@@ -1,4 +1,4 @@
-"""Logs from an API server over real connections, through what can go wrong there, as the runner shows them."""
+"""Tests of the containers' logs over real connections with faults, as the runner shows them."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Stage:
 
 
 class Pod:
-    """One pod; what happens to it is seen by the tails at once."""
+    """One pod; the tailer gets each change at once."""
 
     def __init__(self, stage: Stage, name: str, init: tuple[str, ...], policy: str) -> None:
         self._stage = stage

@@ -1,4 +1,4 @@
-"""Whatever the CronJob is called, the Job gets a name that the API server takes."""
+"""Tests of the Job's name, as the API server accepts it for any CronJob."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_names_of_every_length_are_accepted(sandbox: Sandbox, name: str):
 
 @pytest.mark.parametrize("completions", [1, 10, 100_000])
 @pytest.mark.parametrize("name", [NAMES["52"], NAMES["52 with dots"]], ids=["52", "52 with dots"])
-def test_names_of_indexed_jobs_leave_room_for_the_index(sandbox: Sandbox, name: str, completions: int):
+def test_names_of_indexed_jobs_leave_space_for_the_index(sandbox: Sandbox, name: str, completions: int):
     apply(sandbox, name, completionMode="Indexed", completions=completions, parallelism=1)
 
     run = sandbox.run({"cronjob": name})

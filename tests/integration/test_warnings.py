@@ -1,4 +1,4 @@
-"""What does not stop a run, but its reader should know."""
+"""Tests of warnings: they do not stop a run, and are shown in the annotations and the summary."""
 
 from __future__ import annotations
 

@@ -227,8 +227,6 @@ def uid(raw: Json) -> str:
 def job(raw: Json) -> Job:
     """Parse a Job."""
     metadata, spec, status = _parts(raw)
-    per_index = _number(spec.get("backoffLimitPerIndex"))
-    backoff_limit = _number(spec.get("backoffLimit"))
     return Job(
         name=_text(metadata.get("name")),
         namespace=_text(metadata.get("namespace")),
@@ -239,8 +237,8 @@ def job(raw: Json) -> Job:
         suspended=spec.get("suspend") is True,
         completions=_number(spec.get("completions")) if "completions" in spec or "parallelism" in spec else 1,
         parallelism=_number(spec.get("parallelism"), 1),
-        backoff_limit=_DEFAULT_BACKOFF_LIMIT if backoff_limit is None else backoff_limit,
-        backoff_limit_per_index=per_index,
+        backoff_limit=_number(spec.get("backoffLimit"), _DEFAULT_BACKOFF_LIMIT),
+        backoff_limit_per_index=_number(spec.get("backoffLimitPerIndex")),
         max_failed_indexes=_number(spec.get("maxFailedIndexes")),
         deadline=_number(spec.get("activeDeadlineSeconds")),
         restarts_in_place=_map(_map(spec.get("template")).get("spec")).get("restartPolicy") == "OnFailure",

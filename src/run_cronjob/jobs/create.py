@@ -208,7 +208,8 @@ def _look_up(api: KubeApi, plan: Plan, namespace: str, name: str) -> tuple[LookU
         return {404: LookUp.ABSENT, 403: LookUp.HIDDEN}.get(error.status, LookUp.UNKNOWN), ""
     except NoAnswer:
         return LookUp.UNKNOWN, ""
-    if manifest.is_ours(found, plan.request_id):
+    request_id = manifest.annotation(found, "request-id")
+    if request_id == plan.request_id:
         return LookUp.OURS, str(found["metadata"].get("uid", ""))
     # Without a request id it may still be ours: a webhook can have removed our annotations.
-    return (LookUp.OTHERS if manifest.request_of(found) else LookUp.UNKNOWN), ""
+    return (LookUp.OTHERS if request_id else LookUp.UNKNOWN), ""

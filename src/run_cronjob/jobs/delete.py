@@ -32,7 +32,8 @@ def stop(api: KubeApi, job: JobRef) -> tuple[Deletion, str]:
     try:
         if not uid:
             found = api.get_job(job.namespace, job.name)
-            if not manifest.is_ours(found, job.request_id) or job.run_id not in {"", manifest.run_of(found)}:
+            is_ours = manifest.annotation(found, "request-id") == job.request_id
+            if not is_ours or job.run_id not in {"", manifest.annotation(found, "run-id")}:
                 return Deletion.GONE, ""
             uid = str(found["metadata"]["uid"])
             from run_cronjob.core import status  # noqa: PLC0415  most runs delete nothing and start sooner without it

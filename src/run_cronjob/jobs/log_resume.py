@@ -270,7 +270,8 @@ class Log:
         self._splitter = LineSplitter(redact)
         self._gap_filter: GapFilter | None = None
         self._mismatches = 0
-        self._overlap = Overlap(self._seen.checkpoints[0])
+        self.overlap = Overlap(self._seen.checkpoints[0])
+        """The present answer."""
 
     @property
     def since(self) -> str:
@@ -282,23 +283,13 @@ class Log:
         """Whether nothing was read so far, so that any log continues this one."""
         return not self._seen.checkpoints[-1].length
 
-    @property
-    def has_caught_up(self) -> bool:
-        """Whether the answer has reached the end of the bytes read before."""
-        return self._overlap.has_caught_up
-
-    @property
-    def kubelet_error(self) -> str:
-        """An error message of the kubelet at the end of the answer; nearly always empty."""
-        return self._overlap.kubelet_error
-
     def begin(self) -> None:
         """Start with a new answer."""
-        self._overlap = Overlap(self._seen.checkpoints[self._mismatches])
+        self.overlap = Overlap(self._seen.checkpoints[self._mismatches])
 
     def take(self, sent: bytes) -> tuple[list[str], bool]:
         """The lines that end in `sent`, and whether anything in it was new. Raises Mismatch."""
-        new = self._overlap.take(sent)
+        new = self.overlap.take(sent)
         if not new:
             return [], False
         self._mismatches = 0

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from run_cronjob.core.models import Trigger
-    from run_cronjob.core.status import Job
 
 PREFIX = "run-cronjob/"
-REQUEST_ID = f"{PREFIX}request-id"
 HIDDEN = "***"
 _ANNOTATION_LENGTH = 1000
 """Characters of a value, more than any real one has; all annotations of an object share 256 KiB."""
@@ -41,7 +39,7 @@ def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
         {"cronjob.kubernetes.io/instantiate": "manual"}
         | _without_ours(carried.get("annotations"))
         | _origin(trigger)
-        | {REQUEST_ID: request_id}
+        | {f"{PREFIX}request-id": request_id}
     )
     return {
         "apiVersion": "batch/v1",
@@ -96,40 +94,26 @@ def _origin(trigger: Trigger) -> dict[str, str]:
     return {PREFIX + key: cut(clean(value), _ANNOTATION_LENGTH) for key, value in values.items()}
 
 
-def is_from(job: Json, cronjob: Json) -> bool:
-    """Whether `cronjob`, by its UID, owns `job`."""
-    return any(
-        owner.get("uid") == cronjob["metadata"]["uid"]
-        for owner in (job.get("metadata") or {}).get("ownerReferences") or []
-    )
-
-
-def request_of(job: Json) -> str:
-    """The id of the request that created `job`; empty if this action did not create it."""
+def annotation(job: Json, key: str) -> str:
+    """The value of our own annotation `key`, such as `run-id`; empty if this action did not create `job`."""
     annotations = (job.get("metadata") or {}).get("annotations") or {}
-    return str(annotations.get(REQUEST_ID) or "")
-
-
-def run_of(job: Json) -> str:
-    """The id of the workflow run that created `job`; empty if no run did."""
-    annotations = (job.get("metadata") or {}).get("annotations") or {}
-    return str(annotations.get(f"{PREFIX}run-id") or "")
-
-
-def is_ours(job: Json, request_id: str) -> bool:
-    """Whether the request with this id created `job`."""
-    return request_of(job) == request_id
+    return str(annotations.get(PREFIX + key) or "")
 
 
 def unfinished(jobs: Iterable[Json], cronjob: Json) -> tuple[RunningJob, ...]:
-    """The Jobs of `cronjob`, whoever created them, without a terminal condition; oldest first."""
-    found = [job for job in jobs if is_from(job, cronjob)]
+    """The Jobs of `cronjob` without a terminal condition, scheduled or not; oldest first."""
+    found = [job for job in jobs if owns(cronjob["metadata"]["uid"], job)]
     if not found:
         return ()
     from run_cronjob.core import status  # noqa: PLC0415  a run that finds no Job here starts sooner without it
 
-    parsed = ((job, status.job(job)) for job in found)
-    running = [_running(job, known) for job, known in parsed if not known.terminal_condition]
+    running = []
+    for raw in found:
+        job = status.job(raw)
+        if not job.terminal_condition:
+            since = job.started or job.created
+            text = f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else ""
+            running.append(RunningJob(job.name, text, annotation(raw, "triggering-actor")))
     return tuple(sorted(running, key=lambda job: (job.since, job.name)))
 
 
@@ -152,20 +136,10 @@ def pod_selector(job: Json) -> str:
     return ",".join(terms) or f"controller-uid={job['metadata']['uid']}"
 
 
-def owns(job_uid: str, pod: Json) -> bool:
-    """Whether the Job with this UID made `pod`."""
-    owners = (pod.get("metadata") or {}).get("ownerReferences") or []
-    return any(owner.get("uid") == job_uid for owner in owners)
-
-
-def _running(job: Json, parsed: Job) -> RunningJob:
-    since = parsed.started or parsed.created
-    annotations = job["metadata"].get("annotations") or {}
-    return RunningJob(
-        name=parsed.name,
-        since=f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else "",
-        by=str(annotations.get(f"{PREFIX}triggering-actor", "")),
-    )
+def owns(uid: str, dependent: Json) -> bool:
+    """Whether the object with this UID, a CronJob or a Job, owns `dependent`."""
+    owners = (dependent.get("metadata") or {}).get("ownerReferences") or []
+    return any(owner.get("uid") == uid for owner in owners)
 
 
 def facts(cronjob: Json) -> CronJobFacts:

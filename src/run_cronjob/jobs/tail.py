@@ -248,9 +248,9 @@ class _Tail:
         if not had_ended:
             self._pause()
             return False
-        if self._log.kubelet_error:
-            return self._is_given_up(self._log.kubelet_error)
-        if not self._log.has_caught_up:
+        if self._log.overlap.kubelet_error:
+            return self._is_given_up(self._log.overlap.kubelet_error)
+        if not self._log.overlap.has_caught_up:
             self._after_short_answer()
             return False
         self._finish()

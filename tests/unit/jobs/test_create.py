@@ -125,7 +125,7 @@ Answer = type[Reply] | Exception
 
 
 class ScriptedApi:
-    """Answers in the order of the script, and remembers what it was asked."""
+    """Answers in the order of the script, and remembers the requests."""
 
     def __init__(self, *script: Answer) -> None:
         self._script = deque(script)
@@ -160,8 +160,8 @@ class ScriptedApi:
 
 
 @dataclass
-class Told:
-    """What a person would be told, were the work cut short now."""
+class FakeRecord:
+    """Remembers the creation as a report would state it if the run were interrupted now."""
 
     creation: Creation = Creation.NONE
     name: str = ""
@@ -195,25 +195,27 @@ def plan(owner: Json | None = None, *, fixed: bool = False, dry_run: bool = Fals
 
 @dataclass
 class Attempt:
-    """One run of `create_once` and all that can be seen of it."""
+    """One run of `create_once` and its effects."""
 
     api: ScriptedApi
-    told: Told
+    record: FakeRecord
     clock: FakeClock
     made: CreatedJob | None = None
     error: Exception | None = None
 
     @property
     def reason(self) -> str:
-        """The reason that a person is told."""
+        """The reason in the report."""
         assert isinstance(self.error, ActionError)
         return self.error.problem.reason
 
 
-def attempt(*script: Answer, told: Told | None = None, what: Plan | None = None) -> Attempt:
-    seen = Attempt(ScriptedApi(*script), told or Told(), FakeClock())
+def attempt(*script: Answer, record: FakeRecord | None = None, what: Plan | None = None) -> Attempt:
+    seen = Attempt(ScriptedApi(*script), record or FakeRecord(), FakeClock())
     try:
-        seen.made = create.create_once(cast("KubeApi", seen.api), what or plan(), CREATE_SECONDS, seen.clock, seen.told)
+        seen.made = create.create_once(
+            cast("KubeApi", seen.api), what or plan(), CREATE_SECONDS, seen.clock, seen.record
+        )
     except (ActionError, ApiError, NoAnswer, Interrupted) as error:
         seen.error = error
     return seen
@@ -230,7 +232,7 @@ def test_the_usual_case_is_one_request() -> None:
 
 
 def test_while_the_answer_is_awaited_a_job_may_exist() -> None:
-    assert attempt(Accepted).told.history == [Creation.OPEN]
+    assert attempt(Accepted).record.history == [Creation.OPEN]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_after_a_lost_answer_the_same_post_is_repeated_only_when_the_job_is_cert
 
 
 def test_between_a_lost_answer_and_its_repetition_a_job_may_still_exist() -> None:
-    assert attempt(LOST, NOT_FOUND, QUOTA, NOT_FOUND).told.history == [Creation.OPEN] * 3
+    assert attempt(LOST, NOT_FOUND, QUOTA, NOT_FOUND).record.history == [Creation.OPEN] * 3
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_a_job_that_may_have_run_and_been_pruned_is_never_asked_for_again(owner:
 
     assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
     assert seen.reason == "CreationUncertain"
-    assert seen.told.creation is Creation.OPEN
+    assert seen.record.creation is Creation.OPEN
 
 
 def test_a_job_kept_longer_than_the_budget_can_be_asked_for_again() -> None:
@@ -288,7 +290,7 @@ def test_a_look_that_fails_proves_nothing(look: Exception) -> None:
     seen = attempt(LOST, look)
 
     assert seen.reason == "CreationUncertain"
-    assert seen.told.creation is Creation.OPEN
+    assert seen.record.creation is Creation.OPEN
 
 
 def test_without_the_right_to_look_a_conflict_right_after_our_lost_answer_counts_as_ours() -> None:
@@ -343,7 +345,7 @@ def test_another_requests_conflict_is_an_error_for_a_name_that_a_person_fixed() 
     seen = attempt(CONFLICT, Others, what=plan(fixed=True))
 
     assert seen.reason == "NameTaken"
-    assert seen.told.creation is Creation.NONE
+    assert seen.record.creation is Creation.NONE
 
 
 def test_names_that_are_all_taken_come_to_an_end() -> None:
@@ -353,7 +355,7 @@ def test_names_that_are_all_taken_come_to_an_end() -> None:
 
     assert seen.reason == "NameTaken"
     assert seen.api.is_spent
-    assert seen.told.creation is Creation.NONE
+    assert seen.record.creation is Creation.NONE
 
 
 @pytest.mark.parametrize(
@@ -372,7 +374,7 @@ def test_what_never_reached_the_cluster_or_had_no_effect_is_simply_repeated(pass
     seen = attempt(passing, Accepted)
 
     assert seen.api.asked == [f"POST {NAME}", f"POST {NAME}"]
-    assert seen.told.history == [Creation.OPEN, Creation.NONE, Creation.OPEN]
+    assert seen.record.history == [Creation.OPEN, Creation.NONE, Creation.OPEN]
 
 
 def test_the_server_says_how_long_to_wait() -> None:
@@ -388,7 +390,7 @@ def test_a_wait_that_the_budget_would_not_outlast_is_not_begun() -> None:
 
     assert seen.error is busy
     assert seen.clock.slept == []
-    assert seen.told.creation is Creation.NONE
+    assert seen.record.creation is Creation.NONE
 
 
 def test_repeating_ends_with_the_budget_and_the_last_error() -> None:
@@ -399,14 +401,14 @@ def test_repeating_ends_with_the_budget_and_the_last_error() -> None:
     assert seen.error is busy
     assert seen.clock.elapsed < CREATE_SECONDS
     assert len(seen.api.asked) > 5
-    assert seen.told.creation is Creation.NONE
+    assert seen.record.creation is Creation.NONE
 
 
 def test_a_budget_that_ends_with_an_answer_still_lost_ends_uncertain() -> None:
     seen = attempt(LOST, NOT_FOUND, *[status(429)] * 100)
 
     assert seen.reason == "CreationUncertain"
-    assert seen.told.creation is Creation.OPEN
+    assert seen.record.creation is Creation.OPEN
 
 
 @pytest.mark.parametrize(
@@ -428,7 +430,7 @@ def test_a_refusal_is_final_and_leaves_no_job(refusal: Exception) -> None:
 
     assert seen.error is refusal
     assert seen.api.asked == [f"POST {NAME}"]
-    assert seen.told.creation is Creation.NONE
+    assert seen.record.creation is Creation.NONE
 
 
 def test_a_refusal_after_a_lost_answer_may_be_our_own_jobs_doing() -> None:
@@ -467,11 +469,11 @@ def test_a_dry_run_that_gets_no_answer_ends_with_that() -> None:
 
 
 def test_once_told_to_stop_no_further_post_is_sent() -> None:
-    seen = attempt(LOST, NOT_FOUND, told=Told(allowed_posts=1))
+    seen = attempt(LOST, NOT_FOUND, record=FakeRecord(allowed_posts=1))
 
     assert isinstance(seen.error, Interrupted)
     assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
-    assert seen.told.creation is Creation.OPEN
+    assert seen.record.creation is Creation.OPEN
 
 
 # --- create_once against a cluster that may do anything a cluster can do ------------------------------------
@@ -555,8 +557,8 @@ class UnreliableApi:
         return self.jobs[name][1]
 
 
-class HonestRecord(Told):
-    """Fails the test as soon as a person would be told that there is no Job while there was one."""
+class HonestRecord(FakeRecord):
+    """Fails the test if it records that there is no Job although there was one."""
 
     api: UnreliableApi
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import Deletion, JobRef
 from run_cronjob.jobs import delete
+from tests import builders
+from tests.builders import Raw, condition
 
 if TYPE_CHECKING:
     from run_cronjob.clients.kube_api import KubeApi
@@ -23,12 +25,12 @@ LOST = NoAnswer("the Kubernetes API", "k8s.example", Cause.READ_TIMEOUT)
 class FakeApi:
     """Answers for one Job."""
 
-    def __init__(self, found: dict[str, Any] | Exception, deleting: Exception | None = None) -> None:
+    def __init__(self, found: Raw | Exception, deleting: Exception | None = None) -> None:
         self._found = found
         self._deleting = deleting
         self.deleted: list[str] = []
 
-    def get_job(self, *_: str) -> dict[str, Any]:
+    def get_job(self, *_: str) -> Raw:
         if isinstance(self._found, Exception):
             raise self._found
         return self._found
@@ -39,11 +41,9 @@ class FakeApi:
         self.deleted.append(uid)
 
 
-def job(request_id: str = "r-1", *conditions: str) -> dict[str, Any]:
-    return {
-        "metadata": {"uid": "uid-1", "annotations": {"run-cronjob/request-id": request_id}},
-        "status": {"conditions": [{"type": each, "status": "True"} for each in conditions]},
-    }
+def job(request_id: str = "r-1", *conditions: str) -> Raw:
+    metadata = {"uid": "uid-1", "annotations": {"run-cronjob/request-id": request_id}}
+    return builders.job(*map(condition, conditions), metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def job(request_id: str = "r-1", *conditions: str) -> dict[str, Any]:
     ],
 )
 def test_what_becomes_of_the_job(
-    found: dict[str, Any] | Exception, deleting: Exception | None, came_to: Deletion, deleted: list[str]
+    found: Raw | Exception, deleting: Exception | None, came_to: Deletion, deleted: list[str]
 ) -> None:
     api = FakeApi(found, deleting)
 

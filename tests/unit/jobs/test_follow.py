@@ -15,33 +15,35 @@ from run_cronjob.core.models import JobRef, Result, WaitFor
 from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs.follow import Follow, JobSnapshot, Right, Subject, Unwatchable, UpdateQueue
 from run_cronjob.jobs.watch import Changed, Listed, WatchError
+from tests import builders
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.core.models import Problem
     from run_cronjob.jobs.watch import Update
+    from tests.builders import Raw
 
 JOB = JobRef("staging", "nightly-1", "uid-1")
 FORBIDDEN = ApiError(403, "Forbidden", "no")
 
 
-def job(*conditions: str, uid: str = "uid-1", **status: Any) -> dict[str, Any]:
-    told = [{"type": each, "status": "True", "reason": "Because", "message": "so"} for each in conditions]
-    return {
-        "metadata": {"name": "nightly-1", "namespace": "staging", "uid": uid, "resourceVersion": "5"},
-        "spec": {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}},
-        "status": {"conditions": told, **status},
-    }
+def job(*conditions: str, uid: str = "uid-1", **status: Any) -> Raw:
+    return builders.job(
+        *(builders.condition(each, "Because", "so") for each in conditions),
+        status=status,
+        metadata={"name": "nightly-1", "uid": uid},
+        selector={"matchLabels": {"batch.kubernetes.io/controller-uid": uid}},
+    )
 
 
-def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **state: Any) -> dict[str, Any]:
-    statuses = [{"name": "main", "state": state}] if state else []
-    return {
-        "metadata": {"name": name, "namespace": "staging", "uid": name, "ownerReferences": [{"uid": owner}]},
-        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "Nightly:1"}]},
-        "status": {"phase": phase, "containerStatuses": statuses},
-    }
+def pod(name: str = "p", *, owner: str = "uid-1", phase: str = "Pending", **state: Any) -> Raw:
+    return builders.pod(
+        name,
+        phase,
+        containers=[{"name": "main", "state": state}] if state else [],
+        metadata={"uid": name, "ownerReferences": [{"uid": owner}]},
+    )
 
 
 def known(*news: tuple[Subject, Update], of: JobRef = JOB) -> JobSnapshot:

@@ -75,7 +75,7 @@ class Reader:
         for _ in range(10):
             if self.read(file, step=step, zone=zone):
                 continue
-            if self.log.has_caught_up or not self._after_mismatch():
+            if self.log.overlap.has_caught_up or not self._after_mismatch():
                 break
         else:
             pytest.fail("no end in sight")
@@ -233,7 +233,7 @@ def test_the_rest_of_an_older_line_is_no_gap() -> None:
     assert not reader.gaps
 
 
-def test_a_gap_is_told_once_and_not_again_at_every_cut() -> None:
+def test_a_gap_is_counted_once_and_not_again_at_every_cut() -> None:
     file = [(second * SECOND, b"%d\n" % second) for second in range(6)]
     reader = Reader()
     reader.read(file[:3])
@@ -245,7 +245,7 @@ def test_a_gap_is_told_once_and_not_again_at_every_cut() -> None:
     assert reader.gaps == 1
 
 
-def test_what_the_kubelet_says_in_its_own_words_is_no_line_of_the_container() -> None:
+def test_an_error_of_the_kubelet_is_no_line_of_the_container() -> None:
     reader = Reader()
     reader.read([(0, b"one\n")])
     answer = stamp(0) + b"one\n" + stamp(1) + b"two\n" + b"failed to watch directory"
@@ -253,19 +253,19 @@ def test_what_the_kubelet_says_in_its_own_words_is_no_line_of_the_container() ->
     lines, _ = reader.log.take(answer)
 
     assert lines == ["two"]
-    assert reader.log.kubelet_error == "failed to watch directory"
+    assert reader.log.overlap.kubelet_error == "failed to watch directory"
 
     reader.finish([(0, b"one\n"), (1, b"two\n"), (2, b"three\n")])
     assert reader.shown == ["one", "three"]
     assert not reader.gaps
 
 
-def test_a_log_that_is_gone_is_told_from_one_that_is_empty() -> None:
+def test_a_log_that_is_gone_differs_from_one_that_is_empty() -> None:
     log = Log(lambda text: text)
     log.begin()
 
     assert log.take(b"unable to retrieve container logs for containerd://0123") == ([], False)
-    assert log.kubelet_error == "unable to retrieve container logs for containerd://0123"
+    assert log.overlap.kubelet_error == "unable to retrieve container logs for containerd://0123"
 
 
 # --- what of a line is shown --------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def test_colours_and_cursor_movements_are_left_out(printed: bytes, shown: str) -
 
 
 @pytest.mark.parametrize("size", [log_resume.LINE_LENGTH + 1, 70_000, 5_000_000])
-def test_a_line_of_any_length_is_cut_and_that_is_told(size: int) -> None:
+def test_a_line_of_any_length_is_cut_with_a_note(size: int) -> None:
     shown = read_all([(0, b"x" * size + b"\n"), (1, b"next\n")], 65_536)
 
     assert shown == [

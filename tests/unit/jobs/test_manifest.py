@@ -1,4 +1,4 @@
-"""The Job is kubectl's, with our label and annotations in addition."""
+"""Tests of jobs/manifest: the Job is kubectl's, with our label and annotations in addition."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_template_may_say_how_it_was_instantiated_as_with_kubectl() -> None:
     assert made["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "x"
 
 
-def test_a_template_cannot_speak_in_our_name() -> None:
+def test_labels_and_annotations_under_our_prefix_are_not_taken_from_the_template() -> None:
     forged = {
         "run-cronjob/cronjob": "x",
         "run-cronjob/actor": "x",
@@ -145,7 +145,7 @@ def test_the_cronjob_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_an_annotation_is_one_line_of_bounded_length_whoever_wrote_it(hostile: str) -> None:
+def test_an_annotation_is_one_line_of_bounded_length(hostile: str) -> None:
     made = manifest.build(cronjob(), "x", Trigger(actor=hostile, workflow=hostile, ref=hostile), "r-1")
 
     for value in made["metadata"]["annotations"].values():
@@ -161,12 +161,12 @@ def test_a_job_is_ours_by_its_request_whatever_a_webhook_made_of_the_rest() -> N
     ours = manifest.build(cronjob(), "x", TRIGGER, "r-1")
     ours["metadata"]["ownerReferences"] = []
 
-    assert manifest.is_ours(ours, "r-1")
+    assert manifest.annotation(ours, "request-id") == "r-1"
 
 
 def test_a_job_of_another_request_or_of_none_is_not_ours() -> None:
-    assert not manifest.is_ours(manifest.build(cronjob(), "x", TRIGGER, "r-2"), "r-1")
-    assert not manifest.is_ours({"metadata": {"name": "x"}}, "r-1")
+    assert manifest.annotation(manifest.build(cronjob(), "x", TRIGGER, "r-2"), "request-id") == "r-2"
+    assert manifest.annotation({"metadata": {"name": "x"}}, "request-id") == ""
 
 
 # --- unfinished runs ----------------------------------------------------------------------------------------
@@ -191,14 +191,14 @@ def test_only_complete_and_failed_end_a_job(conditions: list[tuple[str, str]], *
     assert [each.name for each in found] == (["a"] if is_unfinished else [])
 
 
-def test_runs_of_any_origin_count_but_not_those_of_a_namesake() -> None:
+def test_runs_of_any_origin_count_but_not_those_of_another_one_of_that_name() -> None:
     by_hand = run_of(cronjob(), "by-hand")
     by_hand["metadata"].pop("annotations")
-    namesakes = run_of(cronjob(), "namesakes")
-    namesakes["metadata"]["ownerReferences"][0]["uid"] = "earlier-cronjob"
+    earlier = run_of(cronjob(), "earlier")
+    earlier["metadata"]["ownerReferences"][0]["uid"] = "earlier-cronjob"
     bare = {"metadata": {"name": "bare"}}
 
-    assert [each.name for each in manifest.unfinished([by_hand, namesakes, bare], cronjob())] == ["by-hand"]
+    assert [each.name for each in manifest.unfinished([by_hand, earlier, bare], cronjob())] == ["by-hand"]
 
 
 def test_unfinished_runs_tell_since_when_and_by_whom_oldest_first() -> None:

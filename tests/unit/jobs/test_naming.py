@@ -1,4 +1,4 @@
-"""A Job's name: what the pattern says, always valid, and two runs never share one."""
+"""Tests of jobs/naming: names follow the pattern, are valid, and differ between runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 SUFFIXES = st.sampled_from(["", "-x7k2p"])
-# Short ones and long ones, whose dots and hyphens may be anywhere, also where a name is cut.
+# Short and long names, with dots and hyphens anywhere, also where a name is cut.
 CRONJOBS = (st.text("ab0-.", max_size=52) | st.text("ab0-.", min_size=35, max_size=52)).map(
     lambda text: re.sub(r"[-.]*\.[-.]*", ".", text).strip("-.") or "a"
 )
@@ -75,7 +75,7 @@ def test_two_names_that_are_cut_after_all_still_differ_by_their_hash() -> None:
     assert len(names) == 2
 
 
-def test_an_indexed_job_leaves_room_for_its_last_index_and_has_no_dots() -> None:
+def test_an_indexed_job_leaves_space_for_its_last_index_and_has_no_dots() -> None:
     rule = naming.rule_for({"completionMode": "Indexed", "completions": 1000})
 
     made = name(naming.DEFAULT_PATTERN, "monthly.report." + "x" * 37, rule)
@@ -121,14 +121,14 @@ def test_whatever_the_cronjob_is_called_the_name_is_valid(
 
 
 @given(CRONJOBS, CRONJOBS, SUFFIXES)
-def test_different_cronjobs_never_meet_in_one_default_name(one: str, other: str, suffix: str) -> None:
+def test_different_cronjobs_never_get_the_same_default_name(one: str, other: str, suffix: str) -> None:
     assume(one != other)
 
     assert name(naming.DEFAULT_PATTERN, one, suffix=suffix) != name(naming.DEFAULT_PATTERN, other, suffix=suffix)
 
 
 @pytest.mark.parametrize("pattern", [naming.DEFAULT_PATTERN, "a", "{run-id}", "a.b-{cronjob}", "x" * 200])
-def test_a_pattern_of_the_settled_form_is_taken(pattern: str) -> None:
+def test_a_pattern_of_the_required_form_is_accepted(pattern: str) -> None:
     assert naming.is_pattern(pattern)
 
 

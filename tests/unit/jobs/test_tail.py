@@ -12,13 +12,15 @@ from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import tail
 from run_cronjob.jobs.tail import LogTailer
-from tests.fakes import FakeClock
+from tests import builders
+from tests.fakes import FakeActions, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from run_cronjob.clients.kube_api import KubeApi
     from run_cronjob.clients.workflow_commands import Actions
+    from tests.builders import Raw
 
     Answer = list[bytes] | Exception | Callable[[], Iterator[bytes]]
 
@@ -32,40 +34,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "LONGEST_PAUSE_SECONDS", 0.01)
 
 
-class Writer:
-    """A fake of Actions."""
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-
-    def public(self, text: str) -> str:
-        return text
-
-    def line(self, text: str) -> None:
-        self.written.append(f"> {text}")
-
-    def others(self, lines: Sequence[str], prefix: str = "") -> None:
-        self.written += [prefix + line for line in lines]
-
-    @property
-    def shown(self) -> list[str]:
-        return [line for line in self.written if not line.startswith("> ")]
-
-    @property
-    def told(self) -> list[str]:
-        return [line.removeprefix("> ! ") for line in self.written if line.startswith("> ! ")]
-
-    @property
-    def announced(self) -> list[str]:
-        return [line.removeprefix("> ▶ ") for line in self.written if line.startswith("> ▶ ")]
-
-
 class Kubelet:
     """Gives each container's requests the answers of a test in order; the last answer is repeated."""
 
     def __init__(self, **answers: list[Answer]) -> None:
         self._answers = answers
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[Raw] = []
         self._lock = threading.Lock()
 
     def pod_log(self, _: str, pod: str, container: str, **options: Any) -> Iterator[bytes]:
@@ -91,38 +65,24 @@ def cut(*chunks: bytes, cause: Cause = Cause.BROKEN) -> Callable[[], Iterator[by
     return stream
 
 
-def running() -> dict[str, Any]:
-    return {"state": {"running": {"startedAt": "2026-11-23T04:05:06Z"}}}
+def running() -> Raw:
+    return {"state": {"running": {"startedAt": builders.at(5)}}}
 
 
-def terminated(code: int = 0) -> dict[str, Any]:
+def terminated(code: int = 0) -> Raw:
     return {"state": {"terminated": {"exitCode": code, "containerID": "containerd://1"}}}
 
 
-def waiting(*, after: int | None = None) -> dict[str, Any]:
-    last = (
-        {"lastState": {"terminated": {"exitCode": after, "containerID": "containerd://1"}}} if after is not None else {}
-    )
-    return {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, **last}
+def waiting(*, after: int) -> Raw:
+    return {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": terminated(after)["state"]}
 
 
 def pod(name: str = "nightly-1-abcde", *, phase: str = "Running", index: int | None = None, restarts: int = 0,
-        policy: str = "OnFailure", **states: dict[str, Any]) -> dict[str, Any]:  # fmt: skip
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": "staging",
-            "uid": f"uid-{name}",
-            "annotations": {"batch.kubernetes.io/job-completion-index": str(index)} if index is not None else {},
-        },
-        "spec": {"restartPolicy": policy, "containers": [{"name": container} for container in states]},
-        "status": {
-            "phase": phase,
-            "containerStatuses": [
-                {"name": container, "restartCount": restarts, **state} for container, state in states.items()
-            ],
-        },
-    }
+        policy: str = "OnFailure", **states: Raw) -> Raw:  # fmt: skip
+    annotations = {} if index is None else {"batch.kubernetes.io/job-completion-index": str(index)}
+    statuses = [{"name": container, "restartCount": restarts, **state} for container, state in states.items()]
+    metadata = {"uid": f"uid-{name}", "annotations": annotations}
+    return builders.pod(name, phase, containers=statuses, metadata=metadata, spec={"restartPolicy": policy})
 
 
 class Scene:
@@ -130,7 +90,7 @@ class Scene:
 
     def __init__(self, *, log_news: float = 0.01, **answers: list[Answer]) -> None:
         self.kubelet = Kubelet(**answers)
-        self.writer = Writer()
+        self.writer = FakeActions()
         self.refusals: list[ApiError] = []
         self.tailer = LogTailer(
             cast("KubeApi", self.kubelet),
@@ -140,7 +100,15 @@ class Scene:
             self.refusals.append,
         )
 
-    def see(self, *pods: dict[str, Any]) -> None:
+    @property
+    def notes(self) -> list[str]:
+        return [line.removeprefix("! ") for line in self.writer.lines if line.startswith("! ")]
+
+    @property
+    def titles(self) -> list[str]:
+        return [line.removeprefix("▶ ") for line in self.writer.lines if line.startswith("▶ ")]
+
+    def see(self, *pods: Raw) -> None:
         for each in pods:
             self.tailer.update(status.pod(each))
 
@@ -153,7 +121,7 @@ class Scene:
             if condition():
                 return
             done.wait(0.001)
-        pytest.fail(f"never came: {self.writer.written}")
+        pytest.fail(f"never came: {self.writer.lines}")
 
 
 # --- to the end ---------------------------------------------------------------------------------------------
@@ -164,8 +132,8 @@ def test_a_short_job_is_shown_from_its_first_line_to_its_last() -> None:
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.written == [
-        "> ▶ The log of container `main` in pod `nightly-1-abcde`:",
+    assert scene.writer.lines == [
+        "▶ The log of container `main` in pod `nightly-1-abcde`:",
         "one",
         "two",
     ]
@@ -189,8 +157,8 @@ def test_the_end_of_a_stream_is_not_the_end_of_a_log() -> None:
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "two", "three", "four"]
-    assert not scene.writer.told
+    assert scene.writer.output == ["one", "two", "three", "four"]
+    assert not scene.notes
 
 
 def test_what_comes_between_the_last_answer_and_the_end_is_not_lost() -> None:
@@ -198,7 +166,7 @@ def test_what_comes_between_the_last_answer_and_the_end_is_not_lost() -> None:
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "last"]
+    assert scene.writer.output == ["one", "last"]
     assert scene.kubelet.asked[-1] == {
         "pod": "nightly-1-abcde", "container": "main", "since": "", "previous": False, "follow": False,
     }  # fmt: skip
@@ -210,7 +178,7 @@ def test_an_answer_that_brought_something_is_not_the_last_one_even_after_the_end
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "two", "three"]
+    assert scene.writer.output == ["one", "two", "three"]
 
 
 def test_a_last_line_without_an_end_is_shown() -> None:
@@ -218,7 +186,7 @@ def test_a_last_line_without_an_end_is_shown() -> None:
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "last"]
+    assert scene.writer.output == ["one", "last"]
 
 
 @pytest.mark.parametrize(
@@ -238,12 +206,12 @@ def test_a_last_line_without_an_end_is_shown() -> None:
 def test_what_passes_is_survived_in_silence(error: Exception) -> None:
     scene = Scene(main=[error, error, cut(at(1, "one")), error, error, error, [at(1, "one"), at(2, "two")]])
     scene.see(pod(main=running()))
-    scene.until(lambda: scene.writer.shown == ["one", "two"])
+    scene.until(lambda: scene.writer.output == ["one", "two"])
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "two"]
-    assert not scene.writer.told
+    assert scene.writer.output == ["one", "two"]
+    assert not scene.notes
 
 
 def test_without_the_right_that_is_told_once_and_nothing_is_asked_any_more() -> None:
@@ -255,7 +223,7 @@ def test_without_the_right_that_is_told_once_and_nothing_is_asked_any_more() -> 
 
     assert [refusal.status for refusal in scene.refusals] == [403]
     assert len(scene.kubelet.asked) <= 12
-    assert not scene.writer.written
+    assert not scene.writer.lines
 
 
 @pytest.mark.parametrize(("before", "refusals"), [([], 5), ([cut(at(1, "one"))], 9)])
@@ -265,45 +233,45 @@ def test_an_api_server_that_starts_and_refuses_everybody_at_first_costs_no_line(
     refusal = ApiError(403, "Forbidden", "no")
     scene = Scene(main=[*before, *[refusal] * refusals, [at(1, "one"), at(2, "two")]])
     scene.see(pod(main=running()))
-    scene.until(lambda: "two" in scene.writer.shown)
+    scene.until(lambda: "two" in scene.writer.output)
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "two"]
+    assert scene.writer.output == ["one", "two"]
     assert not scene.refusals
-    assert not scene.writer.told
+    assert not scene.notes
 
 
 def test_a_right_that_was_taken_away_does_not_keep_the_log_open() -> None:
     scene = Scene(main=[cut(at(1, "one")), ApiError(403, "Forbidden", "no")])
     scene.see(pod(main=running()))
-    scene.until(lambda: "one" in scene.writer.shown)
+    scene.until(lambda: "one" in scene.writer.output)
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert "lines may be missing: the cluster has no more of it; it says `no`" in scene.writer.told[0]
+    assert "lines may be missing: the cluster has no more of it; it says `no`" in scene.notes[0]
 
 
-# --- what is missing is told --------------------------------------------------------------------------------
+# --- notes about missing lines --------------------------------------------------------------------------------
 
 
 def test_a_log_that_was_rotated_while_the_connection_was_cut_has_a_gap() -> None:
     scene = Scene(main=[cut(at(1, "one"), at(2, "two")), [at(8, "eight"), at(9, "nine")]])
     scene.see(pod(main=running()))
-    scene.until(lambda: "nine" in scene.writer.shown)
+    scene.until(lambda: "nine" in scene.writer.output)
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one", "two", "eight", "nine"]
+    assert scene.writer.output == ["one", "two", "eight", "nine"]
     assert (
-        scene.writer.written.index("two")
-        < scene.writer.written.index(
-            "> ! The log of container `main` in pod `nightly-1-abcde` goes on, but lines may be missing here: "
+        scene.writer.lines.index("two")
+        < scene.writer.lines.index(
+            "! The log of container `main` in pod `nightly-1-abcde` goes on, but lines may be missing here: "
             "it was rotated while the connection was cut."
         )
-        < scene.writer.written.index("eight")
+        < scene.writer.lines.index("eight")
     )
-    assert len(scene.writer.told) == 1
+    assert len(scene.notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -319,13 +287,13 @@ def test_a_log_that_is_gone_before_its_end_was_seen_has_a_gap(answer: Answer) ->
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["one"]
-    (told,) = scene.writer.told
-    assert "ends here, but lines may be missing" in told
-    assert "not found" in told or "unable to retrieve" in told
+    assert scene.writer.output == ["one"]
+    (note,) = scene.notes
+    assert "ends here, but lines may be missing" in note
+    assert "not found" in note or "unable to retrieve" in note
 
 
-def test_what_could_not_be_read_in_time_is_told() -> None:
+def test_what_could_not_be_read_in_time_is_noted() -> None:
     stuck = threading.Event()
 
     def stream() -> Iterator[bytes]:
@@ -334,10 +302,10 @@ def test_what_could_not_be_read_in_time_is_told() -> None:
 
     scene = Scene(main=[stream])
     scene.see(pod(main=running()))
-    scene.until(lambda: scene.writer.shown == ["one"])
+    scene.until(lambda: scene.writer.output == ["one"])
 
     assert not scene.tailer.drain(0.01)
-    assert "could not be read in" in scene.writer.told[0]
+    assert "could not be read in" in scene.notes[0]
     stuck.set()
 
 
@@ -348,18 +316,18 @@ def test_each_start_of_a_container_is_shown_once() -> None:
     first, second = [at(1, "first")], [at(5, "second")]
     scene = Scene(main=[first, second], main_before=[first])
     scene.see(pod(main=running()))
-    scene.until(lambda: scene.writer.shown == ["first"])
+    scene.until(lambda: scene.writer.output == ["first"])
     scene.see(pod(main=waiting(after=1)))
     scene.see(pod(main=running(), restarts=1))
     scene.see(pod(phase="Succeeded", main=terminated(), restarts=1))
     scene.finish()
 
-    assert scene.writer.shown == ["first", "second"]
-    assert scene.writer.announced == [
+    assert scene.writer.output == ["first", "second"]
+    assert scene.titles == [
         "The log of container `main` in pod `nightly-1-abcde`:",
         "The log of container `main` in pod `nightly-1-abcde`, restart 1:",
     ]
-    assert not scene.writer.told
+    assert not scene.notes
 
 
 def test_a_start_that_was_never_seen_running_is_shown_too() -> None:
@@ -368,17 +336,17 @@ def test_a_start_that_was_never_seen_running_is_shown_too() -> None:
     scene.see(pod(phase="Succeeded", main=state, restarts=1))
     scene.finish()
 
-    assert scene.writer.shown == ["first", "second"]
+    assert scene.writer.output == ["first", "second"]
 
 
-def test_starts_whose_logs_are_not_kept_are_told() -> None:
+def test_starts_whose_logs_are_not_kept_are_noted() -> None:
     scene = Scene(main=[[at(5, "third")]], main_before=[[at(3, "second")]])
     state = {**terminated(), "lastState": terminated(1)["state"]}
     scene.see(pod(phase="Succeeded", main=state, restarts=2))
     scene.finish()
 
-    assert scene.writer.shown == ["second", "third"]
-    assert scene.writer.told == [
+    assert scene.writer.output == ["second", "third"]
+    assert scene.notes == [
         "The log of container `main` in pod `nightly-1-abcde`, restart 1 is the first one kept: it was started before."
     ]
 
@@ -394,8 +362,8 @@ def test_the_log_of_the_next_start_is_not_taken_for_the_first_ones(first: list[b
     scene.see(pod(phase="Succeeded", main=terminated() | {"lastState": terminated(1)["state"]}, restarts=1))
     scene.finish()
 
-    assert scene.writer.shown == [*(["first"] if first else []), "second"]
-    assert not scene.writer.told
+    assert scene.writer.output == [*(["first"] if first else []), "second"]
+    assert not scene.notes
 
 
 # --- several ------------------------------------------------------------------------------------------------
@@ -406,7 +374,7 @@ def test_only_where_there_are_several_containers_lines_bear_a_name() -> None:
     scene.see(pod(phase="Succeeded", copy=terminated(), report=terminated()))
     scene.finish()
 
-    assert sorted(scene.writer.shown) == ["copy | x", "report | y"]
+    assert sorted(scene.writer.output) == ["copy | x", "report | y"]
 
 
 def test_pods_side_by_side_bear_theirs_and_indexed_ones_their_index() -> None:
@@ -416,7 +384,7 @@ def test_pods_side_by_side_bear_theirs_and_indexed_ones_their_index() -> None:
     scene.see(pod("nightly-1-0-ccccc", phase="Succeeded", index=0, main=terminated()))
     scene.finish()
 
-    assert sorted(scene.writer.shown) == ["#0 | x", "aaaaa | x"]
+    assert sorted(scene.writer.output) == ["#0 | x", "aaaaa | x"]
 
 
 def test_pods_one_after_another_are_kept_apart_without() -> None:
@@ -426,10 +394,10 @@ def test_pods_one_after_another_are_kept_apart_without() -> None:
         scene.see(pod(name, phase="Failed", main=terminated(1)))
     scene.finish()
 
-    assert scene.writer.written == [
+    assert scene.writer.lines == [
         line
         for name in ("nightly-1-aaaaa", "nightly-1-bbbbb", "nightly-1-ccccc")
-        for line in (f"> ▶ The log of container `main` in pod `{name}`:", "x")
+        for line in (f"▶ The log of container `main` in pod `{name}`:", "x")
     ]
 
 
@@ -451,16 +419,16 @@ def test_once_stopped_nothing_more_is_shown() -> None:
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
-    assert not scene.writer.written
+    assert not scene.writer.lines
 
 
-def test_what_nobody_foresaw_is_told_and_spares_the_others() -> None:
+def test_an_unexpected_error_is_noted_and_ends_one_log_only() -> None:
     scene = Scene(bad=[RuntimeError("::error::x")], good=[[at(1, "x")]])
     scene.see(pod(phase="Succeeded", bad=terminated(), good=terminated()))
     scene.finish()
 
-    assert scene.writer.shown == ["good | x"]
-    assert scene.writer.told == [
+    assert scene.writer.output == ["good | x"]
+    assert scene.notes == [
         "The log of container `bad` in pod `nightly-1-abcde` can't be followed any further (RuntimeError)."
     ]
 
@@ -478,11 +446,11 @@ def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
 
     scene = Scene(main=[printing])
     scene.see(pod(main=running()))
-    scene.until(lambda: bool(scene.writer.shown))
+    scene.until(lambda: bool(scene.writer.output))
 
     assert scene.tailer.drain(TIMEOUT_SECONDS)
     assert len(answers) < 50  # each brought something that is new
-    assert "the container goes on, though the Job is over" in scene.writer.told[0]
+    assert "the container goes on, though the Job is over" in scene.notes[0]
 
 
 def test_no_secret_is_cut_to_what_is_not_known_as_one() -> None:
