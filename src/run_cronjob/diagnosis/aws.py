@@ -7,6 +7,7 @@ common errors.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Problem
@@ -30,18 +31,17 @@ def aws_error(error: AwsError, context: ErrorContext) -> Problem:
     operation = "" if error.operation == _ASSUME_ROLE and not context.inputs.role_to_assume else error.operation
     for affected, code, words, build in _ROWS:
         if affected in {"", operation} and re.fullmatch(code, error.code) and words in error.message:
-            return build(error, context)
-    return _aws_failed(error, context)
+            return replace(build(error, context), said=_said(error))
+    return replace(_aws_failed(error), said=_said(error))
 
 
-def _no_credentials(error: AwsError, _context: ErrorContext) -> Problem:
+def _no_credentials(_error: AwsError, _context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.NO_AWS_CREDENTIALS,
         what="There are no AWS credentials.",
         why="`role-to-assume` is empty, and neither the environment nor the runner's machine holds credentials.",
         fix="Set `role-to-assume` (is the variable that it is filled from set in this environment?), or "
         "let an earlier step such as aws-actions/configure-aws-credentials provide credentials.",
-        said=error.message,
     )
 
 
@@ -52,14 +52,13 @@ def _throttled(error: AwsError, _context: ErrorContext) -> Problem:
         why="Too many requests were made in this account at once; this action waited and tried again, in vain.",
         fix="Run the workflow again in a few minutes.",
         concerns=Concerns.DEVELOPER,
-        said=_said(error),
     )
 
 
 # --- AssumeRoleWithWebIdentity
 
 
-def _role_refused(error: AwsError, context: ErrorContext) -> Problem:
+def _role_refused(_error: AwsError, context: ErrorContext) -> Problem:
     role = quoted(context.inputs.role_to_assume)
     return Problem(
         reason=Reason.ROLE_REFUSED,
@@ -70,7 +69,6 @@ def _role_refused(error: AwsError, context: ErrorContext) -> Problem:
         "and the environment that you meant to choose in the form? Most roles let in `main` only.",
         fix="Is the ARN right (account, path, spelling)? If so, and runs like this one should get in, the role's "
         "trust policy needs this statement:",
-        said=_said(error),
         paste=snippets.trust_statement(context.inputs.role_to_assume, context.claims),
         paste_language="json",
     )
@@ -87,14 +85,13 @@ def _ref_and_environment(claims: Mapping[str, object]) -> str:
     return f"the ref {ref or 'unknown'} and {f'the environment {environment}' if environment else 'no environment'}"
 
 
-def _no_oidc_provider(error: AwsError, context: ErrorContext) -> Problem:
+def _no_oidc_provider(_error: AwsError, context: ErrorContext) -> Problem:
     role, issuer = quoted(context.inputs.role_to_assume), snippets.issuer(context.claims)
     return Problem(
         reason=Reason.NO_OIDC_PROVIDER,
         what=f"The AWS account of {role} does not know GitHub's issuer {quoted(issuer)}.",
         why="An account needs an IAM OIDC identity provider for the issuer before a role can trust it.",
         fix="Create it, once for the account:",
-        said=_said(error),
         paste=command_line(
             "aws iam create-open-id-connect-provider",
             "--url",
@@ -105,14 +102,13 @@ def _no_oidc_provider(error: AwsError, context: ErrorContext) -> Problem:
     )
 
 
-def _wrong_audience(error: AwsError, context: ErrorContext) -> Problem:
+def _wrong_audience(_error: AwsError, context: ErrorContext) -> Problem:
     issuer = snippets.issuer(context.claims)
     return Problem(
         reason=Reason.WRONG_AUDIENCE,
         what=f"The AWS account's OIDC provider does not accept the audience {quoted(context.inputs.audience)}.",
         why="The provider lists the audiences (client IDs) that it takes, and this one is not among them.",
         fix="Leave `audience` at its default `sts.amazonaws.com`, or add yours to the provider:",
-        said=_said(error),
         paste=command_line(
             "aws iam add-client-id-to-open-id-connect-provider",
             "--open-id-connect-provider-arn",
@@ -123,7 +119,7 @@ def _wrong_audience(error: AwsError, context: ErrorContext) -> Problem:
     )
 
 
-def _token_rejected(error: AwsError, context: ErrorContext) -> Problem:
+def _token_rejected(_error: AwsError, context: ErrorContext) -> Problem:
     issuer = snippets.issuer(context.claims)
     return Problem(
         reason=Reason.TOKEN_REJECTED,
@@ -132,29 +128,26 @@ def _token_rejected(error: AwsError, context: ErrorContext) -> Problem:
         "signed it. On GitHub Enterprise Server the issuer must be reachable from AWS.",
         fix="Run the workflow again. If it stays so, check that "
         f"{quoted(f'https://{issuer}/.well-known/jwks')} can be fetched from the internet.",
-        said=_said(error),
     )
 
 
-def _token_expired(error: AwsError, _context: ErrorContext) -> Problem:
+def _token_expired(_error: AwsError, _context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.TOKEN_EXPIRED,
         what="The OIDC token had expired, or is not valid yet, when AWS looked at it.",
         why="It was fresh when it was sent, so the clock that it was issued by is wrong: on GitHub "
         "Enterprise Server, the server's own.",
         fix="Set that server's clock by NTP; on GitHub.com, run the workflow again.",
-        said=_said(error),
     )
 
 
-def _session_too_long(error: AwsError, context: ErrorContext) -> Problem:
+def _session_too_long(_error: AwsError, context: ErrorContext) -> Problem:
     role = quoted(context.inputs.role_to_assume)
     return Problem(
         reason=Reason.SESSION_TOO_LONG,
         what=f"The role {role} allows no session of {context.inputs.role_duration_seconds} seconds.",
         why="`role-duration-seconds` is more than the role's maximum session duration.",
         fix="Lower `role-duration-seconds`, or leave it out (3600), or raise the role's maximum:",
-        said=_said(error),
         paste=command_line(
             "aws iam update-role",
             "--role-name",
@@ -165,20 +158,19 @@ def _session_too_long(error: AwsError, context: ErrorContext) -> Problem:
     )
 
 
-def _region_disabled(error: AwsError, context: ErrorContext) -> Problem:
+def _region_disabled(_error: AwsError, context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.REGION_DISABLED,
         what=f"STS is switched off in the region {quoted(context.inputs.aws_region)} for this AWS account.",
         why="Newer regions must be enabled for an account, and STS can be deactivated for each region.",
         fix="Activate STS for the region in IAM's account settings, or correct `aws-region`.",
-        said=_said(error),
     )
 
 
 # --- DescribeCluster
 
 
-def _cluster_not_found(error: AwsError, context: ErrorContext) -> Problem:
+def _cluster_not_found(_error: AwsError, context: ErrorContext) -> Problem:
     cluster, region = quoted(context.inputs.cluster), quoted(context.inputs.aws_region)
     return Problem(
         reason=Reason.CLUSTER_NOT_FOUND,
@@ -187,12 +179,11 @@ def _cluster_not_found(error: AwsError, context: ErrorContext) -> Problem:
         "one. After a blue/green switch the cluster has a new name.",
         fix="Correct the variable that `cluster` is filled from, `aws-region` or `role-to-assume`. This "
         "lists the clusters there are:",
-        said=_said(error),
         paste=command_line("aws eks list-clusters", "--region", context.inputs.aws_region),
     )
 
 
-def _describe_cluster_denied(error: AwsError, context: ErrorContext) -> Problem:
+def _describe_cluster_denied(_error: AwsError, context: ErrorContext) -> Problem:
     cluster = quoted(context.inputs.cluster)
     return Problem(
         reason=Reason.DESCRIBE_CLUSTER_DENIED,
@@ -202,7 +193,6 @@ def _describe_cluster_denied(error: AwsError, context: ErrorContext) -> Problem:
         "organization takes it away).",
         fix="Attach a policy with this statement to the role (a wildcard such as `cluster/staging-*` covers a "
         "successor too):",
-        said=_said(error),
         paste=snippets.describe_cluster_statement(context.inputs),
         paste_language="json",
     )
@@ -219,7 +209,7 @@ def cluster_not_ready(context: ErrorContext, status: str) -> Problem:
     )
 
 
-def _credentials_rejected(error: AwsError, context: ErrorContext) -> Problem:
+def _credentials_rejected(_error: AwsError, context: ErrorContext) -> Problem:
     if context.inputs.role_to_assume:
         return Problem(
             reason=Reason.AWS_CREDENTIALS_REJECTED,
@@ -227,7 +217,6 @@ def _credentials_rejected(error: AwsError, context: ErrorContext) -> Problem:
             why="The role and `aws-region` belong to different partitions of AWS, or this runner's clock is wrong by "
             "more than five minutes.",
             fix="Check `aws-region`; on a self-hosted runner, set the clock by NTP.",
-            said=_said(error),
         )
     return Problem(
         reason=Reason.AWS_CREDENTIALS_REJECTED,
@@ -236,31 +225,30 @@ def _credentials_rejected(error: AwsError, context: ErrorContext) -> Problem:
         "to another partition of AWS.",
         fix="Let the step that provides them run in this job, shortly before this one, or set "
         "`role-to-assume` and leave them out.",
-        said=_said(error),
     )
 
 
-def _aws_failed(error: AwsError, _context: ErrorContext) -> Problem:
+def _aws_failed(error: AwsError) -> Problem:
     return Problem(
         reason=Reason.AWS_FAILED,
         what=f"AWS answered {error.operation} with the error {quoted(error.code)}.",
         why="This action knows no more of it than AWS says.",
         fix="Run the workflow again; if it stays so, give AWS's words to whoever manages the AWS account.",
-        said=_said(error),
     )
 
 
 def _said(error: AwsError) -> str:
-    return clean(f"{error.code}: {error.message}")
+    return error.message if error.code == _NO_CREDENTIALS else clean(f"{error.code}: {error.message}")
 
 
+_NO_CREDENTIALS = "NoCredentials"
 _ASSUME_ROLE, _DESCRIBE_CLUSTER = "AssumeRoleWithWebIdentity", "DescribeCluster"
 _REJECTED = (
     "ExpiredToken|ExpiredTokenException|InvalidClientTokenId|InvalidSignatureException|RequestExpired|"
     "RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClientException"
 )
 _ROWS: tuple[tuple[str, str, str, Callable[[AwsError, ErrorContext], Problem]], ...] = (
-    ("", "NoCredentials", "", _no_credentials),
+    ("", _NO_CREDENTIALS, "", _no_credentials),
     ("", ".*Throttl.*|RequestLimitExceeded|TooManyRequestsException", "", _throttled),
     (_ASSUME_ROLE, "AccessDenied", "", _role_refused),
     (_ASSUME_ROLE, "InvalidIdentityToken", "No OpenIDConnect provider", _no_oidc_provider),

@@ -5,7 +5,7 @@ One module for each stage of a pod's life recognises the causes: pod_creation, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,11 @@ class Blocker:
 
     problem: Problem
     lasting: bool
+
+
+def blocked(problem: Problem, said: str, *, lasting: bool) -> Blocker:
+    """`problem` as a Blocker that shows the cluster's text `said`."""
+    return Blocker(replace(problem, said=said), lasting)
 
 
 def latest(events: Iterable[Event]) -> Event | None:

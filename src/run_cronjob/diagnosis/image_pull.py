@@ -12,13 +12,14 @@ from run_cronjob.core.models import Concerns, Problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import blocker
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, blocked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
     from run_cronjob.core.status import Container, Event
+    from run_cronjob.diagnosis.blocker import Blocker
 
 _TRIES = 3
 """After so many pulls (about 30 s, with the kubelet's pauses) a missing image counts as missing."""
@@ -43,18 +44,18 @@ def pull_failure(container: Container, events: Sequence[Event], waited: timedelt
     said = latest.message if latest and "Back-off" in container.message else container.message
     said = said or container.reason
     if container.reason == "InvalidImageName":
-        return Blocker(_image_name_invalid(container, said), lasting=True)
+        return blocked(_image_name_invalid(container), said, lasting=True)
     if container.reason == "ErrImageNeverPull":
-        return Blocker(_image_never_pulled(container, said), lasting=True)
+        return blocked(_image_never_pulled(container), said, lasting=True)
     tried = waited >= GRACE or sum(event.count for event in failed) >= _TRIES
     text = f"{container.reason} {container.message} {said}"
     for pattern, cause, passes in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
-            return Blocker(cause(container, said), lasting=tried and not passes)
-    return Blocker(_image_pull_failed(container, said), lasting=False)
+            return blocked(cause(container), said, lasting=tried and not passes)
+    return blocked(_image_pull_failed(container), said, lasting=False)
 
 
-def _image_name_invalid(container: Container, said: str) -> Problem:
+def _image_name_invalid(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_NAME_INVALID,
         what=f"{quoted(container.image)} can't be the name of an image (container {quoted(container.name)}).",
@@ -62,11 +63,10 @@ def _image_name_invalid(container: Container, said: str) -> Problem:
         "was not filled in is the usual cause.",
         fix=f"Correct `image` in the CronJob's template. {RECREATE}",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
-def _image_never_pulled(container: Container, said: str) -> Problem:
+def _image_never_pulled(container: Container) -> Problem:
     # imagePullPolicy: Never, and the node does not have the image.
     return Problem(
         reason=Reason.IMAGE_NEVER_PULLED,
@@ -75,7 +75,6 @@ def _image_never_pulled(container: Container, said: str) -> Problem:
         why="The CronJob's template says `imagePullPolicy: Never`, which suits a laptop's cluster only.",
         fix=f"Set `imagePullPolicy: IfNotPresent`, or leave it out. {RECREATE}",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
@@ -84,7 +83,7 @@ def _image_never_pulled(container: Container, said: str) -> Problem:
 _NO_PLATFORM = r"no match for platform|no matching manifest"
 
 
-def _image_platform_missing(container: Container, said: str) -> Problem:
+def _image_platform_missing(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_PLATFORM_MISSING,
         what=f"The image {quoted(container.image)} is not made for the processor of the node (container "
@@ -93,7 +92,6 @@ def _image_platform_missing(container: Container, said: str) -> Problem:
         fix="Build it for both (`docker buildx build --platform linux/amd64,linux/arm64`), or choose fitting nodes in "
         f"the CronJob's template. {RECREATE} For the nodes:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste="nodeSelector:\n  kubernetes.io/arch: amd64",
         paste_language="yaml",
     )
@@ -102,7 +100,7 @@ def _image_platform_missing(container: Container, said: str) -> Problem:
 _RATE_LIMIT = r"toomanyrequests|too many requests|rate limit"
 
 
-def _image_pull_throttled(container: Container, said: str) -> Problem:
+def _image_pull_throttled(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_PULL_THROTTLED,
         what=f"The registry limits how often images may be pulled, {quoted(container.image)} among them (container "
@@ -111,7 +109,6 @@ def _image_pull_throttled(container: Container, said: str) -> Problem:
         "again by itself.",
         fix="Wait. If it comes back, pull with an account (`imagePullSecrets`), or keep the image in a registry of "
         "your own (ECR has a pull-through cache).",
-        said=said,
     )
 
 
@@ -122,7 +119,7 @@ _UNREACHABLE = (
 )
 
 
-def _image_registry_unreachable(container: Container, said: str) -> Problem:
+def _image_registry_unreachable(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_REGISTRY_UNREACHABLE,
         what=f"The node can't reach the registry of the image {quoted(container.image)} (container "
@@ -132,7 +129,6 @@ def _image_registry_unreachable(container: Container, said: str) -> Problem:
         first="Is the registry's name in `image` right? Correct it if not.",
         fix="Let the nodes reach it: a way out to the internet, a proxy, a VPC endpoint, its CA on the nodes. "
         + CONTINUES,
-        said=said,
     )
 
 
@@ -142,7 +138,7 @@ _DENIED = (
 )
 
 
-def _image_pull_denied(container: Container, said: str) -> Problem:
+def _image_pull_denied(container: Container) -> Problem:
     # Many registries deny access, too, where the image does not exist.
     return Problem(
         reason=Reason.IMAGE_PULL_DENIED,
@@ -154,32 +150,29 @@ def _image_pull_denied(container: Container, said: str) -> Problem:
         fix="Let the cluster read it: for ECR, the nodes' role needs `AmazonEC2ContainerRegistryPullOnly`, and the "
         "repository's policy must let another account in; for others, the pod needs an `imagePullSecrets` entry that "
         "names an existing Secret with valid credentials. " + CONTINUES,
-        said=said,
     )
 
 
 _NOT_FOUND = r": not found|manifest unknown|name unknown|code = NotFound|404 Not Found"
 
 
-def _image_not_found(container: Container, said: str) -> Problem:
+def _image_not_found(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_NOT_FOUND,
         what=f"The image {quoted(container.image)} is not in its registry (container {quoted(container.name)}).",
         why="The tag or the path is misspelt, or the image was never pushed, or has been cleaned up.",
         fix=f"Push the image, or correct `image` in the CronJob's template. {CONTINUES}",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
-def _image_pull_failed(container: Container, said: str) -> Problem:
+def _image_pull_failed(container: Container) -> Problem:
     return Problem(
         reason=Reason.IMAGE_PULL_FAILED,
         what=f"The image {quoted(container.image)} can't be pulled (container {quoted(container.name)}).",
         why="The message says why. The cluster tries again by itself, with longer and longer pauses.",
         first="Is `image` in the CronJob's template right, and was the image pushed?",
         fix="Look at the message: the registry, the network, the node's disk. " + CONTINUES,
-        said=said,
     )
 
 

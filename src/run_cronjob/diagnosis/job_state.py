@@ -25,7 +25,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 
 
 def waiting(view: View, now: datetime) -> str:
-    """What the Job is doing or waiting for, as one sentence that stays the same until something changes."""
+    """Say what the Job is doing or waiting for, in one sentence that stays the same until something changes."""
     job = view.job
     if job.condition("Complete") or job.condition("Failed"):
         return "The Job has ended."
@@ -109,7 +109,7 @@ def _how_it_failed(view: View) -> str:
 
 
 def blockers(view: View, now: datetime) -> tuple[Blocker, ...]:
-    """What keeps the Job from running, each cause once, lasting ones first; none once it has ended."""
+    """List what keeps the Job from running: each cause once, lasting ones first; none once it has ended."""
     job = view.job
     if any(job.condition(kind) for kind in ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")):
         return ()

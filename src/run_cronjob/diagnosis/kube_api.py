@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Problem, WaitFor
@@ -23,11 +24,12 @@ _TEMPLATE_POLICY = "run-cronjob-template"
 
 def api_error(error: ApiError, context: ErrorContext) -> Problem:
     """Cause and fix of an error that the API server answered with."""
-    said = redact(error.message, context.env_values, known=(context.inputs.cronjob, context.namespace))
-    for fits, build in _ROWS:
-        if fits(error):
-            return build(error, said, context)
-    return _job_refused(error, said, context)
+    build = next((build for fits, build in _ROWS if fits(error)), _job_refused)
+    return replace(build(error, context), said=_said(error, context))
+
+
+def _said(error: ApiError, context: ErrorContext) -> str:
+    return redact(error.message, context.env_values, known=(context.inputs.cronjob, context.namespace))
 
 
 def is_webhook_failure(error: ApiError) -> bool:
@@ -43,14 +45,13 @@ def is_denied(error: ApiError) -> bool:
 # --- access
 
 
-def _unauthorized(_error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _unauthorized(_error: ApiError, context: ErrorContext) -> Problem:
     if not context.inputs.cluster:
         return Problem(
             reason=Reason.UNAUTHORIZED,
             what=f"The cluster {quoted(context.cluster)} does not accept the kubeconfig's token or certificate.",
             why="It has expired, was revoked, or belongs to another cluster.",
             fix="Make a new kubeconfig and put it where this one came from.",
-            said=said,
         )
     return Problem(
         reason=Reason.UNAUTHORIZED,
@@ -59,12 +60,11 @@ def _unauthorized(_error: ApiError, said: str, context: ErrorContext) -> Problem
         "it (a change there takes up to a minute to be seen).",
         fix="Add one of the two, whichever this cluster uses (`aws eks describe-cluster` shows its "
         "authentication mode). Give the role's ARN with its path, if it has one.",
-        said=said,
         paste=snippets.cluster_entry(context.inputs, context.caller),
     )
 
 
-def _forbidden(error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _forbidden(error: ApiError, context: ErrorContext) -> Problem:
     found = re.search(r'cannot (\w+) resource "([\w./-]+)"', error.message)
     if not found:
         return Problem(
@@ -72,12 +72,11 @@ def _forbidden(error: ApiError, said: str, context: ErrorContext) -> Problem:
             what="The API server refused the request (HTTP 403), for the reason in its message.",
             why="It names no missing RBAC rule: something else in the cluster said no.",
             fix="Run the workflow again; if it stays so, give the message to whoever runs the cluster.",
-            said=said,
         )
     right = quoted(f"{found[1]} {found[2]}")
     # The CronJob is read first; once that is allowed, the namespace is known to be right.
     is_first = found[2] == "cronjobs"
-    named = re.search(r'User "([^"]+)"', said)
+    named = re.search(r'User "([^"]+)"', _said(error, context))
     # A kubeconfig's user stays the same. On EKS each session is another user, so the rights are bound to a group.
     user = named[1] if named and not context.inputs.cluster else ""
     # In another namespace the ClusterRole may serve a workflow that needs more rights.
@@ -95,38 +94,35 @@ def _forbidden(error: ApiError, said: str, context: ErrorContext) -> Problem:
         if user
         else f"Apply these rights{alone}. The role must be in the group `{snippets.GROUP}`; if it is not, bind them to "
         "the user that the message names:",
-        said=said,
         paste=snippets.rbac(context.namespace, user=user, follow=context.inputs.wait_for is not WaitFor.CREATED),
         paste_language="yaml",
     )
 
 
-def _throttled(_error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _throttled(_error: ApiError, context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.API_THROTTLED,
         what=f"The API server of {quoted(context.cluster)} is limiting requests.",
         why="It has too much to do just now, and asked to wait longer than this action can.",
         fix="Run the workflow again in a few minutes.",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
-def _api_failed(error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _api_failed(error: ApiError, context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.API_FAILED,
         what=f"The API server of {quoted(context.cluster)} answered with HTTP {error.status}.",
         why="It, or a load balancer before it, is disturbed; it was asked again for a while, in vain.",
         fix="Run the workflow again in a few minutes.",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
 # --- the CronJob and its namespace
 
 
-def _not_found(error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _not_found(error: ApiError, context: ErrorContext) -> Problem:
     if context.namespace_exists is False or 'namespaces "' in error.message:
         return Problem(
             reason=Reason.NAMESPACE_NOT_FOUND,
@@ -134,12 +130,11 @@ def _not_found(error: ApiError, said: str, context: ErrorContext) -> Problem:
             why="The name is misspelt, or it is in another cluster.",
             fix="Correct `namespace` in the form, or choose another environment.",
             concerns=Concerns.DEVELOPER,
-            said=said,
         )
-    return _cronjob_not_found(said, context)
+    return _cronjob_not_found(context)
 
 
-def _cronjob_not_found(said: str, context: ErrorContext) -> Problem:
+def _cronjob_not_found(context: ErrorContext) -> Problem:
     namespace, listing = quoted(context.namespace), kubectl(context.namespace, "get cronjobs")
     if context.cronjob_names is None:
         fix = "Correct the name or the namespace, and run the workflow again. With kubectl, this lists what there is:"
@@ -161,36 +156,33 @@ def _cronjob_not_found(said: str, context: ErrorContext) -> Problem:
         why="The name is misspelt, or it is in another namespace or cluster.",
         fix=fix,
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=listing,
     )
 
 
-def _namespace_terminating(_error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _namespace_terminating(_error: ApiError, context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.NAMESPACE_TERMINATING,
         what=f"The namespace {quoted(context.namespace)} is being deleted.",
         why="Nothing new can be created in it.",
         fix="Choose another namespace, or find out who deleted it.",
-        said=said,
     )
 
 
 # --- the Job
 
 
-def _quota_exceeded(_error: ApiError, said: str, context: ErrorContext) -> Problem:
+def _quota_exceeded(_error: ApiError, context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.QUOTA_EXCEEDED,
         what=f"The namespace {quoted(context.namespace)} has as many Jobs as its quota allows.",
         why="A ResourceQuota counts the Jobs there, also those that have finished.",
         fix="Delete finished Jobs, or raise the quota. This lists the Jobs with their age:",
-        said=said,
         paste=kubectl(context.namespace, "get jobs --sort-by=.metadata.creationTimestamp"),
     )
 
 
-def _dry_run_unsupported(_error: ApiError, said: str, _context: ErrorContext) -> Problem:
+def _dry_run_unsupported(_error: ApiError, _context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.DRY_RUN_UNSUPPORTED,
         what="A dry run is not possible in this cluster.",
@@ -198,21 +190,19 @@ def _dry_run_unsupported(_error: ApiError, said: str, _context: ErrorContext) ->
         "API server refuses every dry run that would reach it. A real run is not affected.",
         fix="Run without `dry-run`, or have the webhook's owner set `sideEffects: None` or `NoneOnDryRun` "
         "on it, if that is true of it.",
-        said=said,
     )
 
 
-def _webhook_failed(_error: ApiError, said: str, _context: ErrorContext) -> Problem:
+def _webhook_failed(_error: ApiError, _context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.WEBHOOK_FAILED,
         what="An admission webhook of the cluster did not answer, so the API server refused the Job.",
         why="Every new Job must pass it, also those that the CronJob's schedule starts.",
         fix="The webhook's owner has to bring it back; then run the workflow again. Its name is in the message.",
-        said=said,
     )
 
 
-def _admission_refused(error: ApiError, said: str, _context: ErrorContext) -> Problem:
+def _admission_refused(error: ApiError, _context: ErrorContext) -> Problem:
     if f"'{_TEMPLATE_POLICY}'" in error.message:
         return Problem(
             reason=Reason.ADMISSION_REFUSED,
@@ -222,7 +212,6 @@ def _admission_refused(error: ApiError, said: str, _context: ErrorContext) -> Pr
             fix="Run the workflow again. If it is refused again, the webhook's owner has to leave Jobs as they are; "
             "the message says where this one differs.",
             concerns=Concerns.DEVELOPER,
-            said=said,
         )
     return Problem(
         reason=Reason.ADMISSION_REFUSED,
@@ -231,21 +220,19 @@ def _admission_refused(error: ApiError, said: str, _context: ErrorContext) -> Pr
         "the CronJob's schedule may meet the same rule.",
         fix="Change the CronJob so that it keeps the rule, or have the policy's owner except it. The "
         "message names the policy.",
-        said=said,
     )
 
 
-def _job_refused(error: ApiError, said: str, _context: ErrorContext) -> Problem:
+def _job_refused(error: ApiError, _context: ErrorContext) -> Problem:
     return Problem(
         reason=Reason.JOB_REFUSED,
         what=f"The API server refused the Job (HTTP {error.status}, {quoted(error.reason or 'no reason')}).",
         why="It does not take the Job that the CronJob's template describes; runs by the schedule would fail alike.",
         fix="Correct the CronJob's `spec.jobTemplate` where the message points.",
-        said=said,
     )
 
 
-_ROWS: tuple[tuple[Callable[[ApiError], bool], Callable[[ApiError, str, ErrorContext], Problem]], ...] = (
+_ROWS: tuple[tuple[Callable[[ApiError], bool], Callable[[ApiError, ErrorContext], Problem]], ...] = (
     (lambda error: error.status == 401 and not is_denied(error), _unauthorized),
     (lambda error: error.status == 429 and not is_denied(error), _throttled),
     (lambda error: "exceeded quota" in error.message, _quota_exceeded),
@@ -253,7 +240,7 @@ _ROWS: tuple[tuple[Callable[[ApiError], bool], Callable[[ApiError, str, ErrorCon
     (is_webhook_failure, _webhook_failed),
     (is_denied, _admission_refused),
     (lambda error: "is being terminated" in error.message, _namespace_terminating),
-    (lambda error: not error.is_status and error.status < 500, lambda _, said, at: network.not_kubernetes(said, at)),
+    (lambda error: not error.is_status and error.status < 500, lambda _, context: network.not_kubernetes(context)),
     (lambda error: error.status == 403, _forbidden),
     (lambda error: error.status == 404, _not_found),
     (lambda error: error.status >= 500, _api_failed),

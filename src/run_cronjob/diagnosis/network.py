@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import Cause
@@ -18,20 +19,23 @@ if TYPE_CHECKING:
 def no_answer(error: NoAnswer, context: ErrorContext) -> Problem:
     """No HTTP answer came: the cause decides first, then the service."""
     what = f"No answer from {error.service} at {quoted(error.host)}: {error.cause.value}."
+    said = error.detail
     if error.cause is Cause.PROXY:
-        return _proxy_refused(error, what)
-    if error.cause is Cause.TLS:
-        return _certificate_rejected(error, what)
-    if error.cause is Cause.FOREIGN:
-        return not_kubernetes(redact(error.detail, context.env_values), context)
-    if error.service.startswith("AWS"):
-        return _aws_unreachable(error, what, context)
-    if error.service.startswith("GitHub"):
-        return _github_unreachable(error, what)
-    return _cluster_unreachable(error, what, context)
+        problem = _proxy_refused(what)
+    elif error.cause is Cause.TLS:
+        problem = _certificate_rejected(what)
+    elif error.cause is Cause.FOREIGN:
+        problem, said = not_kubernetes(context), redact(said, context.env_values)
+    elif error.service.startswith("AWS"):
+        problem = _aws_unreachable(error, what, context)
+    elif error.service.startswith("GitHub"):
+        problem = _github_unreachable(what)
+    else:
+        problem = _cluster_unreachable(error, what, context)
+    return replace(problem, said=said)
 
 
-def _proxy_refused(error: NoAnswer, what: str) -> Problem:
+def _proxy_refused(what: str) -> Problem:
     return Problem(
         reason=Reason.PROXY_REFUSED,
         what=what,
@@ -39,11 +43,10 @@ def _proxy_refused(error: NoAnswer, what: str) -> Problem:
         "refused it, wants a login, or is not there.",
         fix="Let the proxy pass this host, or add the host to NO_PROXY if the runner reaches it directly. "
         "A login goes into the proxy's URL: `http://USER:PASSWORD@HOST:PORT`.",
-        said=error.detail,
     )
 
 
-def _certificate_rejected(error: NoAnswer, what: str) -> Problem:
+def _certificate_rejected(what: str) -> Problem:
     return Problem(
         reason=Reason.CERTIFICATE_REJECTED,
         what=what,
@@ -52,18 +55,16 @@ def _certificate_rejected(error: NoAnswer, what: str) -> Problem:
         fix="For AWS and GitHub behind such a proxy, let AWS_CA_BUNDLE name a PEM file with the proxy's "
         "CA in the workspace. For the cluster, whose CA comes from EKS or the kubeconfig, take the "
         "inspection away: add its host to NO_PROXY. Verification can't be switched off.",
-        said=error.detail,
     )
 
 
-def not_kubernetes(said: str, context: ErrorContext) -> Problem:
+def not_kubernetes(context: ErrorContext) -> Problem:
     """The address of the cluster answers with something else than the Kubernetes API."""
     return Problem(
         reason=Reason.NOT_KUBERNETES,
         what=f"What answers at the address of {quoted(context.cluster)} is not a Kubernetes API.",
         why="A proxy or a log-in page answers in its place, or the kubeconfig's `server` is another service.",
         fix="Let the runner reach the cluster without that proxy (NO_PROXY); with a kubeconfig, check its `server`.",
-        said=said,
     )
 
 
@@ -76,7 +77,6 @@ def _aws_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Probl
             why=f"AWS hosts carry the region's name, and {region} is the one asked for: it may be misspelt. "
             "Otherwise this runner resolves no public names.",
             fix="Set `aws-region` to the cluster's region, such as `eu-central-1`.",
-            said=error.detail,
         )
     return Problem(
         reason=Reason.AWS_UNREACHABLE,
@@ -84,11 +84,10 @@ def _aws_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Probl
         why="This runner could not reach AWS: a passing failure, or a network without a way out to it.",
         fix="Run the workflow again. If it stays so, the runner's network must let this host through, by "
         f"its gateway, a proxy (HTTPS_PROXY) or VPC endpoints for STS and EKS in {region}.",
-        said=error.detail,
     )
 
 
-def _github_unreachable(error: NoAnswer, what: str) -> Problem:
+def _github_unreachable(what: str) -> Problem:
     return Problem(
         reason=Reason.OIDC_UNAVAILABLE,
         what=what,
@@ -96,7 +95,6 @@ def _github_unreachable(error: NoAnswer, what: str) -> Problem:
         fix="Run the workflow again. If it stays so: see https://www.githubstatus.com, or, on a "
         "self-hosted runner, whether its network lets this host through.",
         concerns=Concerns.DEVELOPER,
-        said=error.detail,
     )
 
 
@@ -121,7 +119,6 @@ def _cluster_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> P
             "overloaded, or a proxy or load balancer between is.",
             fix="Run the workflow again in a few minutes.",
             concerns=Concerns.DEVELOPER,
-            said=error.detail,
         )
     return Problem(
         reason=Reason.CLUSTER_UNREACHABLE,
@@ -131,6 +128,5 @@ def _cluster_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> P
         fix="Run the job on a runner inside the cluster's network (`runs-on:` a self-hosted runner), or add "
         "the runners' addresses to the endpoint's allowed public access."
         + (" The cluster's owner sees both in the answer of the command below." if context.inputs.cluster else ""),
-        said=error.detail,
         paste=snippets.describe_cluster(context.inputs, "--query cluster.resourcesVpcConfig"),
     )

@@ -17,13 +17,14 @@ from run_cronjob.core.models import Concerns, Problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from run_cronjob.core.status import Event, Job, Pod
+    from run_cronjob.diagnosis.blocker import Blocker
 
 
 def suspended(job: Job) -> Problem:
@@ -69,14 +70,13 @@ def _quota_exceeded(job: Job, said: str, _waited: timedelta) -> Blocker | None:
         else "Wait until other runs in the namespace have ended.",
         fix=f"Raise the quota{', or lower what the CronJob asks for' if not never_fits else ''}. This shows what is "
         "used and allowed:",
-        said=said,
         paste=kubectl(job.namespace, "describe resourcequota"),
     )
-    return Blocker(problem, lasting=never_fits)
+    return blocked(problem, said, lasting=never_fits)
 
 
 def _quota(requested: str, used: str, limited: str) -> tuple[str, bool]:
-    """What is asked for, in words, and whether it is more than the quota allows in all."""
+    """The request in words, and whether it is more than the quota allows in all."""
     asked, taken, allowed = map(_amounts, (requested, used, limited))
     parts = [
         f"{quoted(name)}: it asks for {quoted(amount)}, {quoted(taken[name])} of {quoted(allowed[name])} are used"
@@ -118,11 +118,10 @@ def _quota_wants_amounts(job: Job, said: str, _waited: timedelta) -> Blocker | N
         "so every container there must name them.",
         fix=f"Name them in the CronJob's template. {RECREATE} In each container, with amounts of your own:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste="resources:\n  requests:\n    cpu: 100m\n    memory: 256Mi\n  limits:\n    cpu: '1'\n    memory: 256Mi",
         paste_language="yaml",
     )
-    return Blocker(problem, lasting=True)
+    return blocked(problem, said, lasting=True)
 
 
 def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | None:
@@ -140,11 +139,10 @@ def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | 
         if settings
         else f"Change the CronJob's template as the message says, or have the namespace's level lowered. {RECREATE}",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=settings,
         paste_language="yaml",
     )
-    return Blocker(problem, lasting=True)
+    return blocked(problem, said, lasting=True)
 
 
 def _secure_settings(said: str) -> str:
@@ -184,10 +182,9 @@ def _outside_limit_range(job: Job, said: str, _waited: timedelta) -> Blocker | N
         fix=f"Set `resources` in the CronJob's template within the bounds, or have them changed. {RECREATE} This shows "
         "them:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, "describe limitrange"),
     )
-    return Blocker(problem, lasting=True)
+    return blocked(problem, said, lasting=True)
 
 
 def _service_account_missing(job: Job, said: str, waited: timedelta) -> Blocker | None:
@@ -200,10 +197,9 @@ def _service_account_missing(job: Job, said: str, waited: timedelta) -> Blocker 
         why="The CronJob's template names it as `serviceAccountName`; it is the identity that the program runs with.",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, "get serviceaccounts"),
     )
-    return Blocker(problem, lasting=waited >= GRACE)
+    return blocked(problem, said, lasting=waited >= GRACE)
 
 
 def _priority_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker | None:
@@ -215,18 +211,17 @@ def _priority_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker 
         why="The CronJob's template names it as `priorityClassName`. It is misspelt, or exists in other clusters only.",
         fix=f"Correct the name or leave it out, or have the class created. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste="kubectl get priorityclasses",
     )
-    return Blocker(problem, lasting=waited >= GRACE)
+    return blocked(problem, said, lasting=waited >= GRACE)
 
 
 def _runtime_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker | None:
     found = re.search(r'RuntimeClass "([^"]+)" not found', said)
-    return Blocker(runtime_class_missing(said, found[1]), lasting=waited >= GRACE) if found else None
+    return blocked(runtime_class_missing(found[1]), said, lasting=waited >= GRACE) if found else None
 
 
-def runtime_class_missing(said: str, name: str) -> Problem:
+def runtime_class_missing(name: str) -> Problem:
     """The pod's RuntimeClass does not exist, or no node has its handler."""
     return Problem(
         reason=Reason.RUNTIME_CLASS_MISSING,
@@ -234,7 +229,6 @@ def runtime_class_missing(said: str, name: str) -> Problem:
         why="The CronJob's template names it as `runtimeClassName`: a special way to run containers, which must be set "
         "up in the cluster and on its nodes.",
         fix=f"Correct the name or leave it out, or have it set up. {CONTINUES} This lists those there are:",
-        said=said,
         paste="kubectl get runtimeclasses",
     )
 
@@ -247,9 +241,8 @@ def _webhook_failed(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
         what=f"The cluster can't start the Job's pod: its admission webhook {quoted(found[1])} does not answer.",
         why="Every new pod must pass it. The cluster tries again by itself.",
         fix="The webhook's owner has to bring it back. " + CONTINUES,
-        said=said,
     )
-    return Blocker(problem, lasting=False)
+    return blocked(problem, said, lasting=False)
 
 
 def _denied(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
@@ -261,9 +254,8 @@ def _denied(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
         why="It checks every new pod, and this one breaks its rule; the message says which.",
         fix="Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. "
         + RECREATE,
-        said=said,
     )
-    return Blocker(problem, lasting=True)
+    return blocked(problem, said, lasting=True)
 
 
 def _not_created(_job: Job, said: str, _waited: timedelta) -> Blocker:
@@ -273,9 +265,8 @@ def _not_created(_job: Job, said: str, _waited: timedelta) -> Blocker:
         why="It accepted the Job, but not what the CronJob's template asks for.",
         fix="Change the CronJob's template as the message says; if it speaks of none of your fields, give it to "
         f"whoever runs the cluster. {RECREATE}",
-        said=said,
     )
-    return Blocker(problem, lasting="is forbidden:" in said or "is invalid:" in said)
+    return blocked(problem, said, lasting="is forbidden:" in said or "is invalid:" in said)
 
 
 _CAUSES = (

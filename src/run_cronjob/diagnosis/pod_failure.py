@@ -79,14 +79,14 @@ def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
     if end.reason in {"StartError", "ContainerCannotRun"}:
         problem = startup.start_failed(container, said)
     elif end.reason == "OOMKilled":
-        problem = _oom_killed(container, said)
+        problem = _oom_killed(container)
     elif code in _STOPPED:
-        problem = _container_killed(job, pod, container, code, said)
+        problem = _container_killed(job, pod, container, code)
     elif container.role is Role.INIT:
-        problem = _init_container_failed(job, pod, container, code, said)
+        problem = _init_container_failed(job, pod, container, code)
     else:
-        problem = _container_failed(job, pod, container, code, said)
-    return PodFailure(problem, pod.name, container.name, code)
+        problem = _container_failed(job, pod, container, code)
+    return PodFailure(replace(problem, said=said), pod.name, container.name, code)
 
 
 def crash_loop(job: Job, pod: Pod, container: Container) -> Blocker | None:
@@ -138,7 +138,7 @@ def _timestamp(end: Ended | None) -> float:
 # --- a container failed
 
 
-def _oom_killed(container: Container, said: str) -> Problem:
+def _oom_killed(container: Container) -> Problem:
     limit = container.memory_limit
     return Problem(
         reason=Reason.OOM_KILLED,
@@ -153,23 +153,21 @@ def _oom_killed(container: Container, said: str) -> Problem:
         else "Set `resources.requests.memory` and `limits.memory` of that container to what it needs, so that it gets "
         "a node that has it.",
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
-def _container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+def _container_failed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
     return Problem(
         reason=Reason.CONTAINER_FAILED,
         what=f"The container {quoted(container.name)} ended with exit code {code}.",
         why=_meaning(code),
         fix=_READ_ITS_OUTPUT,
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=_log(job, pod, container),
     )
 
 
-def _init_container_failed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+def _init_container_failed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
     return Problem(
         reason=Reason.INIT_CONTAINER_FAILED,
         what=f"The init container {quoted(container.name)} ended with exit code {code}, so the Job's own work never "
@@ -177,7 +175,6 @@ def _init_container_failed(job: Job, pod: Pod, container: Container, code: int, 
         why="Init containers prepare the ground, and each must succeed before the next one starts. " + _meaning(code),
         fix=_READ_ITS_OUTPUT,
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=_log(job, pod, container),
     )
 
@@ -216,7 +213,7 @@ _MEANINGS = {
 }
 
 
-def _container_killed(job: Job, pod: Pod, container: Container, code: int, said: str) -> Problem:
+def _container_killed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
     # 137 or 143 without OOMKilled.
     hard = code == 137
     return Problem(
@@ -228,7 +225,6 @@ def _container_killed(job: Job, pod: Pod, container: Container, code: int, said:
         if hard
         else "It was asked to stop: its pod was deleted or moved, or a liveness probe failed.",
         fix="Look at its last lines, and at what was done to its pod:",
-        said=said,
         paste="\n".join([_log(job, pod, container), kubectl(job.namespace, "describe pod", pod.name)]),
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def pod_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:
-    """What keeps `pod` from running; `events` are those of the pod."""
+    """Find what keeps `pod` from running; `events` are those of the pod."""
     if pod.is_over or pod.leaving:
         return None
     if not _has_node(pod):
@@ -78,7 +78,7 @@ def before_deletion(pod: Pod, events: Iterable[Event]) -> Pod:
 
 
 def doing(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
-    """What `pod` is doing or waiting for, as a sentence without a full stop; `events` are those of the pod."""
+    """Say what `pod` is doing or waiting for, in a sentence without a full stop; `events` are those of the pod."""
     if not _has_node(pod):
         return _waiting_for_node(job, pod, events, now)
     waits = [container for container in pod.containers if container.waiting]
@@ -102,7 +102,7 @@ def doing(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
 
 
 def held_up(by: Blocker) -> str:
-    """What keeps a pod from running, and whether it may pass, without a full stop."""
+    """Say what keeps a pod from running, and whether it may pass, without a full stop."""
     after = "that does not pass by itself" if by.lasting else "the cluster tries again"
     return f"{_clause(by.problem)}; {after}"
 

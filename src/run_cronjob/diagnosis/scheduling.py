@@ -17,7 +17,7 @@ from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Role
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, Blocker, blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,14 +37,14 @@ def unscheduled(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> B
         return None
     message = parse(said, _requests(pod), pod.selector)
     if message.missing_claim:
-        return Blocker(volume_claim_missing(job, said, message.missing_claim), lasting=waited >= GRACE)
+        return blocked(volume_claim_missing(job, message.missing_claim), said, lasting=waited >= GRACE)
     if message.is_about_volumes:
-        return Blocker(_volume_unavailable(job, message, said), lasting=waited >= NODE_GRACE)
+        return blocked(_volume_unavailable(job, message), said, lasting=waited >= NODE_GRACE)
     declined = blocker.latest(event for event in events if _is_declined(event))
     hopeless = declined is not None and not _may_scale_later(declined.message) and waited >= GRACE
-    text = f"{said}\n{declined.message}" if declined else said
-    return Blocker(
-        _unschedulable(job, pod, message, text, declined=declined is not None),
+    return blocked(
+        _unschedulable(job, pod, message, declined=declined is not None),
+        f"{said}\n{declined.message}" if declined else said,
         lasting=hopeless or (message.needs_change and waited >= NODE_GRACE),
     )
 
@@ -67,7 +67,7 @@ def _requests(pod: Pod) -> dict[str, list[str]]:
     return requests
 
 
-def _unschedulable(job: Job, pod: Pod, message: SchedulerMessage, said: str, *, declined: bool) -> Problem:
+def _unschedulable(job: Job, pod: Pod, message: SchedulerMessage, *, declined: bool) -> Problem:
     scaling = " The cluster's autoscaler says that it can't add a node for it." if declined else ""
     reasons = f": {message.words}" if message.reasons else ""
     return Problem(
@@ -80,7 +80,6 @@ def _unschedulable(job: Job, pod: Pod, message: SchedulerMessage, said: str, *, 
         + ("" if message.needs_change else " Otherwise wait: it starts once a node is free."),
         fix="Add nodes that fit, or let those there are take this work. This shows what is known, and what sets the "
         "nodes apart:",
-        said=said,
         paste="\n".join([kubectl(job.namespace, "describe pod", pod.name), _NODES]),
     )
 
@@ -91,7 +90,7 @@ _NODES = (
 )
 
 
-def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
+def volume_claim_missing(job: Job, claim: str) -> Problem:
     """A PersistentVolumeClaim that the pod names does not exist."""
     return Problem(
         reason=Reason.VOLUME_CLAIM_MISSING,
@@ -100,19 +99,17 @@ def volume_claim_missing(job: Job, said: str, claim: str) -> Problem:
         why="The CronJob's template mounts it.",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, "get persistentvolumeclaims"),
     )
 
 
-def _volume_unavailable(job: Job, message: SchedulerMessage, said: str) -> Problem:
+def _volume_unavailable(job: Job, message: SchedulerMessage) -> Problem:
     return Problem(
         reason=Reason.VOLUME_FAILED,
         what=f"The Job's pod can't start for want of its volume: {message.words}.",
         why="A volume must exist, and be reachable from the node that the pod runs on.",
         fix="Look at the claim that the CronJob's template mounts: its events tell why it has no volume, or where it "
         "is:",
-        said=said,
         paste=kubectl(job.namespace, "describe persistentvolumeclaims"),
     )
 
@@ -155,7 +152,7 @@ def _may_scale_later(message: str) -> bool:
 
 
 class ResolvedBy(Enum):
-    """What lets a node take the pod."""
+    """The change that lets a node take the pod."""
 
     WAITING = auto()
     """Other pods end, or nodes of the same kind are added."""

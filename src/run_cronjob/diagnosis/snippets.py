@@ -27,7 +27,7 @@ CREATE_RULES: list[Json] = [
     {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]},
 ]
-"""What `wait-for: created` needs, and what makes its messages better."""
+"""The rights that `wait-for: created` needs, and those that make its messages better."""
 
 FOLLOW_RULES: list[Json] = [
     {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get", "list"]},

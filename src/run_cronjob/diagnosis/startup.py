@@ -13,13 +13,14 @@ from run_cronjob.core.models import Concerns, Problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker, pod_creation, scheduling
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, blocked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from run_cronjob.core.status import Container, Event, Job, Pod
+    from run_cronjob.diagnosis.blocker import Blocker
 
 
 # --- a container that waits
@@ -31,41 +32,41 @@ def container_blocker(job: Job, pod: Pod, container: Container, waited: timedelt
     if reason in {"", "ContainerCreating", "PodInitializing"}:
         return None
     if reason == "RunContainerError":
-        return Blocker(start_failed(container, said), lasting=True)
+        return blocked(start_failed(container, said), said, lasting=True)
     if reason in {"CreateContainerConfigError", "CreateContainerError"}:
         return _not_configured(job, pod, container, said, waited)
     if waited < GRACE:
         return None
-    return Blocker(_container_not_created(job, pod, container, f"{reason}: {container.message}"), lasting=False)
+    return blocked(_container_not_created(job, pod, container), f"{reason}: {container.message}", lasting=False)
 
 
 def _not_configured(job: Job, pod: Pod, container: Container, said: str, waited: timedelta) -> Blocker:
     if missing := _missing(job, said):
-        return Blocker(missing, lasting=waited >= GRACE)
+        return blocked(missing, said, lasting=waited >= GRACE)
     if "runAsNonRoot" in said or "non-root" in said:
-        return Blocker(_runs_as_root(container, said), lasting=True)
+        return blocked(_runs_as_root(container), said, lasting=True)
     if "no command specified" in said:
-        return Blocker(start_failed(container, said), lasting=True)
-    return Blocker(_container_not_created(job, pod, container, said), lasting=waited >= NODE_GRACE)
+        return blocked(start_failed(container, said), said, lasting=True)
+    return blocked(_container_not_created(job, pod, container), said, lasting=waited >= NODE_GRACE)
 
 
 def _missing(job: Job, said: str) -> Problem | None:
     """A ConfigMap, Secret, key or PersistentVolumeClaim that the template names and that does not exist."""
     if found := re.search(r"""couldn't find key (\S+) in (ConfigMap|Secret) [^\s/]+/(\S+)""", said):
-        return _config_missing(job, found[2], found[3], found[1], said)
+        return _config_missing(job, found[2], found[3], found[1])
     if found := re.search(r'\b(configmap|secret)s? "([^"]+)" not found', said):
-        return _config_missing(job, _KINDS[found[1]], found[2], "", said)
+        return _config_missing(job, _KINDS[found[1]], found[2], "")
     if found := re.search(r"references non-existent (config|secret) key: (\S+)", said):
-        return _config_missing(job, _KINDS[found[1]], "", found[2], said)
+        return _config_missing(job, _KINDS[found[1]], "", found[2])
     if found := re.search(r'persistentvolumeclaim "([^"]+)" not found', said):
-        return scheduling.volume_claim_missing(job, said, found[1])
+        return scheduling.volume_claim_missing(job, found[1])
     return None
 
 
 _KINDS = {"configmap": "ConfigMap", "config": "ConfigMap", "secret": "Secret"}
 
 
-def _config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Problem:
+def _config_missing(job: Job, kind: str, name: str, key: str) -> Problem:
     what = f"there is no {kind} {quoted(name)} in {quoted(job.namespace)}"
     if key:
         named = f"the {kind} {quoted(name)}" if name else f"a {kind}"
@@ -77,12 +78,11 @@ def _config_missing(job: Job, kind: str, name: str, key: str, said: str) -> Prob
         "an operator (External Secrets, Sealed Secrets).",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, f"get {kind.lower()}s"),
     )
 
 
-def _runs_as_root(container: Container, said: str) -> Problem:
+def _runs_as_root(container: Container) -> Problem:
     return Problem(
         reason=Reason.RUNS_AS_ROOT,
         what=f"The container {quoted(container.name)} may not start: it would run as root.",
@@ -91,20 +91,18 @@ def _runs_as_root(container: Container, said: str) -> Problem:
         fix="Name the user by number, as `USER 10001` in the image's Dockerfile, or in the CronJob's template as "
         "below. " + RECREATE,
         concerns=Concerns.DEVELOPER,
-        said=said,
         paste="securityContext:\n  runAsUser: 10001",
         paste_language="yaml",
     )
 
 
-def _container_not_created(job: Job, pod: Pod, container: Container, said: str) -> Problem:
+def _container_not_created(job: Job, pod: Pod, container: Container) -> Problem:
     return Problem(
         reason=Reason.CONTAINER_NOT_CREATED,
         what=f"The node can't set up the container {quoted(container.name)}.",
         why="Something that the CronJob's template asks for does not work there; the message says what.",
         fix="Correct the template, if the message speaks of one of its fields. Otherwise something is wrong with the "
         "node; this tells more:",
-        said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
     )
 
@@ -128,7 +126,6 @@ def start_failed(container: Container, said: str) -> Problem:
         fix="Correct `command` in the CronJob's template, or the image (`chmod +x`, its platform, its path). "
         + RECREATE,
         concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
@@ -136,7 +133,7 @@ def start_failed(container: Container, said: str) -> Problem:
 
 
 def node_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:
-    """What the node's latest event about the pod's volumes and network says, unless the pod has come further since."""
+    """Explain the node's latest event about volumes and network, unless the pod has come further since."""
     latest = blocker.latest(event for event in events if event.reason in _STAGES)
     waited = blocker.waited(pod.started or pod.created, now)
     if not latest or latest.reason not in _FAILURES:
@@ -144,18 +141,18 @@ def node_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> 
     said = latest.message
     if latest.reason == "FailedCreatePodSandBox":
         if found := re.search(r'no runtime for "([^"]+)" is configured', said):
-            return Blocker(pod_creation.runtime_class_missing(said, found[1]), lasting=waited >= GRACE)
+            return blocked(pod_creation.runtime_class_missing(found[1]), said, lasting=waited >= GRACE)
         # With the VPC CNI the first try often fails, while addresses are being attached.
-        return Blocker(_sandbox_failed(job, pod, said), lasting=False) if waited >= SETTLING else None
+        return blocked(_sandbox_failed(job, pod, said), said, lasting=False) if waited >= SETTLING else None
     # "timed out waiting for the condition" says nothing; the volume's own event does.
     precise = blocker.latest(
         each for each in events if each.reason in _FAILURES and not each.message.startswith(_VAGUE)
     )
     said = precise.message if precise else said
     if missing := _missing(job, said):
-        return Blocker(missing, lasting=waited >= GRACE)
+        return blocked(missing, said, lasting=waited >= GRACE)
     in_use = "Multi-Attach error" in said
-    return Blocker(_volume_failed(job, pod, said, in_use=in_use), lasting=waited >= NODE_GRACE and not in_use)
+    return blocked(_volume_failed(job, pod, in_use=in_use), said, lasting=waited >= NODE_GRACE and not in_use)
 
 
 _FAILURES = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"}
@@ -163,7 +160,7 @@ _STAGES = _FAILURES | {"Pulling", "Pulled", "Created", "Started"}
 _VAGUE = "Unable to attach or mount volumes"
 
 
-def _volume_failed(job: Job, pod: Pod, said: str, *, in_use: bool) -> Problem:
+def _volume_failed(job: Job, pod: Pod, *, in_use: bool) -> Problem:
     return Problem(
         reason=Reason.VOLUME_FAILED,
         what="A volume of the Job's pod can't be attached to its node, or mounted there.",
@@ -174,7 +171,6 @@ def _volume_failed(job: Job, pod: Pod, said: str, *, in_use: bool) -> Problem:
         fix="Let only one use it at a time, or use a volume that many can mount (EFS). This shows who has it:"
         if in_use
         else "Look at the volume and at the storage driver on the node:",
-        said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
     )
 
@@ -192,6 +188,5 @@ def _sandbox_failed(job: Job, pod: Pod, said: str) -> Problem:
         fix="Free addresses, or add subnets or nodes (for the VPC CNI: prefix delegation)."
         if addresses
         else "Look at the node's network plug-in (`aws-node` on EKS) and its container runtime:",
-        said=said,
         paste=kubectl(job.namespace, "describe pod", pod.name),
     )

@@ -1,4 +1,4 @@
-"""Each error of a service has one message: what happened, why, the exact fix, and in whose words."""
+"""Each error of a service has one message: what happened, why, the exact fix, and the service's own text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL = pytest.mark.parametrize("name", HONEST)
 
 
 @ALL
-def test_every_failure_tells_what_happened_why_and_what_to_do(name: str) -> None:
+def test_every_failure_reports_what_happened_why_and_what_to_do(name: str) -> None:
     problem = HONEST[name]
 
     assert re.fullmatch(r"([A-Z][a-z]+)+", problem.reason)

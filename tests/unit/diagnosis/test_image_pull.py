@@ -54,8 +54,8 @@ Raw = dict[str, Any]
         ("failed to extract layer: no space left on device", "ImagePullFailed", False),
     ],
 )
-def test_a_failed_pull_is_told_by_its_cause(why: str, reason: str, certain: bool):
-    """As a back-off tells it, from 1.32 on in the container's own message, up to 1.31 in an event only."""
+def test_a_failed_pull_is_reported_by_its_cause(why: str, reason: str, certain: bool):
+    """A back-off says why in the container's message from 1.32 on, up to 1.31 in an event only."""
     new = waits("ImagePullBackOff", f'Back-off pulling image "{IMAGE}": ErrImagePull: {why}')
     old = waits("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
     noted = event("Failed", f'Failed to pull image "{IMAGE}": {why}')

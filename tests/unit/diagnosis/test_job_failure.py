@@ -62,14 +62,14 @@ def test_what_the_jobs_end_stopped_did_not_fail():
 
 
 @pytest.mark.parametrize("pods", [(lost(ended(42)),), ()], ids=["its pod is there", "its pod is gone"])
-def test_a_pod_failure_policy_tells_the_container_it_met(pods: tuple[Raw, ...]):
+def test_a_pod_failure_policy_reports_the_container_it_met(pods: tuple[Raw, ...]):
     found = job_failure(view(failed("PodFailurePolicy", POLICY_MET), *pods))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", 42)
     assert "`podFailurePolicy`, rule 1, declares that final" in found.problem.why
 
 
-def test_a_pod_failure_policy_that_met_a_disruption_tells_that():
+def test_a_pod_failure_policy_that_met_a_disruption_reports_that():
     met = "Pod staging/nightly-abcde has condition DisruptionTarget matching FailJob rule at index 1"
     drained = lost(status={"conditions": [condition("DisruptionTarget", "EvictionByEvictionAPI")]})
 
@@ -90,7 +90,7 @@ def test_a_deadline_that_ends_a_running_container_is_the_deadlines():
         assert "60 seconds" in found.problem.what
 
 
-def test_a_deadline_that_ends_a_waiting_tells_what_was_waited_for():
+def test_a_deadline_that_ends_a_waiting_reports_what_was_waited_for():
     deadline = failed(*DEADLINE, activeDeadlineSeconds=60)
     pulling = pod(
         phase="Pending",
@@ -111,20 +111,20 @@ def test_a_deadline_that_ends_a_waiting_tells_what_was_waited_for():
     )
 
 
-def test_a_deadline_shorter_than_the_time_to_settle_tells_what_was_waited_for_too():
+def test_a_deadline_shorter_than_the_time_to_settle_reports_what_was_waited_for_too():
     known = view(failed(*DEADLINE, activeDeadlineSeconds=1), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
 
     assert job_failure(known).problem.reason == "Unschedulable"
 
 
-def test_a_deadline_between_attempts_tells_how_the_last_one_failed():
+def test_a_deadline_between_attempts_reports_how_the_last_one_failed():
     found = job_failure(view(failed(*DEADLINE, activeDeadlineSeconds=60), lost(ended(9))))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", 9)
     assert "deadline (60 s) was over" in found.problem.why
 
 
-def test_a_deadline_of_which_nothing_else_is_known_is_told_as_it_is():
+def test_a_deadline_of_which_nothing_else_is_known_is_reported_as_it_is():
     found = job_failure(view(failed(*DEADLINE)))
 
     assert blamed(found) == ("DeadlineExceeded", "", "", None)
@@ -138,7 +138,7 @@ def indexed(number: int, *containers: Raw, name: str = "") -> Raw:
 INDEXED: Raw = {"completions": 4, "parallelism": 4, "completionMode": "Indexed", "backoffLimitPerIndex": 1}
 
 
-def test_one_failed_index_tells_its_own_cause():
+def test_one_failed_index_reports_its_own_cause():
     of_indexes = failed("FailedIndexes", "Job has failed indexes", status={"failedIndexes": "2"}, **INDEXED)
     attempts = (indexed(2, ended(1, seconds=30), name="first"), indexed(2, ended(6, seconds=60), name="second"))
 
@@ -148,7 +148,7 @@ def test_one_failed_index_tells_its_own_cause():
     assert "Failed indexes: `2`" in found.problem.why
 
 
-def test_indexes_that_failed_alike_tell_that_without_an_exit_code():
+def test_indexes_that_failed_alike_report_that_without_an_exit_code():
     too_many = failed("MaxFailedIndexesExceeded", status={"failedIndexes": "0,1"}, maxFailedIndexes=1, **INDEXED)
 
     found = job_failure(view(too_many, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(137, "OOMKilled"))))
@@ -158,7 +158,7 @@ def test_indexes_that_failed_alike_tell_that_without_an_exit_code():
 
 
 @pytest.mark.parametrize("reason", ["FailedIndexes", "MaxFailedIndexesExceeded"])
-def test_indexes_that_failed_each_in_its_way_are_told_together(reason: str):
+def test_indexes_that_failed_each_in_its_way_are_reported_together(reason: str):
     several = failed(reason, status={"failedIndexes": "0,1"}, maxFailedIndexes=1, **INDEXED)
 
     found = job_failure(view(several, indexed(0, ended(137, "OOMKilled")), indexed(1, ended(1))))
@@ -170,14 +170,14 @@ def test_indexes_that_failed_each_in_its_way_are_told_together(reason: str):
 @pytest.mark.parametrize(
     "reason", ["BackoffLimitExceeded", "PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded"]
 )
-def test_without_pods_the_jobs_own_reason_is_told(reason: str):
+def test_without_pods_the_jobs_own_reason_is_reported(reason: str):
     found = job_failure(view(failed(reason, "as it says")))
 
     assert blamed(found) == (reason, "", "", None)
     assert found.problem.said == "as it says"
 
 
-def test_a_reason_of_the_job_newer_than_this_code_is_told_in_the_clusters_words():
+def test_a_reason_of_the_job_newer_than_this_code_is_reported_in_the_clusters_words():
     assert job_failure(view(failed("ManagedElsewhere", "by others"))).problem.reason == "JobFailed"
     with_pod = job_failure(view(failed("ManagedElsewhere", "by others"), lost(ended(4))))
     assert blamed(with_pod) == ("ContainerFailed", "nightly-abcde", "report", 4)

@@ -1,4 +1,4 @@
-"""What a Job is doing or waiting for, in one sentence, and what keeps it from running."""
+"""One sentence says what a Job is doing or waiting for; each cause that keeps it from running is listed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_says_in_one_sentence_what_the_job_is_doing(known: View, sentence: str):
     assert waiting(known, SOON) == sentence
 
 
-def test_between_two_parts_of_the_work_the_numbers_are_told():
+def test_between_two_parts_of_the_work_the_numbers_are_reported():
     done = pod(phase="Succeeded", containers=[ended(0, "Completed")])
 
     assert waiting(view(job(completions=3, status={"succeeded": 1}), done), SOON) == "1 of 3 done, 0 running."
@@ -116,7 +116,7 @@ def test_a_hundred_pods_make_one_short_sentence():
     )
 
 
-def test_a_failed_attempt_is_told_while_the_next_one_is_awaited():
+def test_a_failed_attempt_is_reported_while_the_next_one_is_awaited():
     lost = pod("a", "Failed", containers=[ended(1)])
 
     assert reasons(view(job(status={"failed": 1}), lost)) == [("ContainerFailed", False)]
@@ -131,8 +131,8 @@ def test_a_command_that_is_not_there_will_not_be_there_for_the_next_attempt():
     assert reasons(view(job(status={"failed": 1}), lost)) == [("StartFailed", True)]
 
 
-def test_each_cause_is_told_once_whatever_the_number_of_pods():
-    """Though what is to be pasted names another pod each time."""
+def test_each_cause_is_reported_once_whatever_the_number_of_pods():
+    """The text to paste names another pod each time, which makes no other cause."""
     broken = waits("CreateContainerError", "the message")
     stuck = [pod(f"p{number}", "Pending", containers=[broken]) for number in range(100)]
 

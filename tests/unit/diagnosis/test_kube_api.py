@@ -76,7 +76,7 @@ def test_a_resource_that_looks_like_a_link_is_none() -> None:
         "{} is being terminated",
     ],
 )
-def test_an_env_value_is_never_told_though_the_api_quotes_it(status: int, words: str) -> None:
+def test_an_env_value_is_never_reported_though_the_api_quotes_it(status: int, words: str) -> None:
     at = ErrorContext(inputs(), namespace="staging", cluster="blue", env_values=frozenset({SECRET}))
 
     for form in (SECRET, json.dumps({"value": SECRET}), r"hunter2\u0026more"):

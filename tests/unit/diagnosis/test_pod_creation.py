@@ -33,7 +33,7 @@ NO_ACCOUNT = 'error looking up service account staging/reporter: serviceaccount 
 
 
 @pytest.mark.parametrize(
-    ("message", "reason", "lasting", "told"),
+    ("message", "reason", "lasting", "expected"),
     [
         (FULL_QUOTA, "PodQuotaExceeded", False, "`requests.cpu`: it asks for `1`, `1500m` of `2` are used"),
         (SMALL_QUOTA, "PodQuotaExceeded", True, "it will never fit"),
@@ -49,11 +49,11 @@ NO_ACCOUNT = 'error looking up service account staging/reporter: serviceaccount 
         ("a rule that nobody here knows", "PodRefused", True, "in its message"),
     ],
 )
-def test_a_refused_pod_is_explained_from_the_jobs_events(message: str, reason: str, lasting: bool, told: str):
+def test_a_refused_pod_is_explained_from_the_jobs_events(message: str, reason: str, lasting: bool, expected: str):
     found = only_blocker(refused(message))
 
     assert (found.problem.reason, found.lasting) == (reason, lasting)
-    assert told in f"{found.problem.what} {found.problem.why}"
+    assert expected in f"{found.problem.what} {found.problem.why}"
     assert message in found.problem.said
 
 
@@ -124,7 +124,7 @@ def test_what_is_more_than_the_quota_in_all_never_fits(asks: str, limit: str, ne
     assert found.lasting is never
 
 
-def test_a_suspended_job_is_told_with_the_command_that_resumes_it():
+def test_a_suspended_job_is_reported_with_the_command_that_resumes_it():
     found = only_blocker(view(job(suspend=True)))
 
     assert (found.problem.reason, found.lasting) == ("JobSuspended", True)

@@ -21,7 +21,7 @@ Raw = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         (1, "what most programs say for any"),
         (2, "arguments"),
@@ -34,26 +34,26 @@ Raw = dict[str, Any]
         (140, "signal 12"),
     ],
 )
-def test_an_exit_code_is_explained(code: int, told: str):
+def test_an_exit_code_is_explained(code: int, expected: str):
     found = job_failure(view(failed(*BACKOFF, backoffLimit=0), lost(ended(code))))
 
     assert blamed(found) == ("ContainerFailed", "nightly-abcde", "report", code)
     assert f"exit code {code}" in found.problem.what
-    assert told in found.problem.why
+    assert expected in found.problem.why
     assert "no further attempt (`backoffLimit: 0`)" in found.problem.why
     assert found.problem.concerns is Concerns.DEVELOPER
     assert "logs nightly-abcde --container report" in found.problem.paste
 
 
-@pytest.mark.parametrize(("code", "told"), [(137, "killed at once"), (143, "asked to stop")])
-def test_a_container_ended_from_outside_is_no_exit_code_of_the_program(code: int, told: str):
+@pytest.mark.parametrize(("code", "expected"), [(137, "killed at once"), (143, "asked to stop")])
+def test_a_container_ended_from_outside_is_no_exit_code_of_the_program(code: int, expected: str):
     found = job_failure(view(failed(*BACKOFF), lost(ended(code))))
 
     assert blamed(found) == ("ContainerKilled", "nightly-abcde", "report", code)
-    assert told in found.problem.why
+    assert expected in found.problem.why
 
 
-def test_out_of_memory_is_told_with_the_limit():
+def test_out_of_memory_is_reported_with_the_limit():
     specs = {"report": {"resources": {"limits": {"memory": "256Mi"}}}}
 
     found = job_failure(view(failed(*BACKOFF), lost(ended(137, "OOMKilled"), container_specs=specs)))
@@ -69,7 +69,7 @@ def test_out_of_memory_without_a_limit_is_the_nodes():
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "expected"),
     [
         ('exec: "nosuch": executable file not found in $PATH: unknown', "is not in the image"),
         ('exec: "/app": stat /app: no such file or directory: unknown', "is not in the image"),
@@ -77,17 +77,17 @@ def test_out_of_memory_without_a_limit_is_the_nodes():
         ("exec /app: exec format error", "another processor"),
     ],
 )
-def test_a_command_that_cannot_be_run_is_explained(said: str, told: str):
+def test_a_command_that_cannot_be_run_is_explained(said: str, expected: str):
     start = "failed to create containerd task: OCI runtime create failed: runc create failed: unable to start: "
 
     found = job_failure(view(failed(*BACKOFF), lost(ended(128, "StartError", message=start + said))))
 
     assert blamed(found) == ("StartFailed", "nightly-abcde", "report", 128)
-    assert told in found.problem.why
+    assert expected in found.problem.why
     assert said in found.problem.said
 
 
-def test_an_init_container_that_fails_is_told_as_such():
+def test_an_init_container_that_fails_is_reported_as_such():
     broken = lost(waits("PodInitializing"), init=[ended(0, "Completed", "fetch"), ended(3, name="migrate")])
 
     found = job_failure(view(failed(*BACKOFF), broken))
@@ -121,7 +121,7 @@ def test_a_sidecar_that_is_stopped_at_the_end_decides_nothing():
 
 @pytest.mark.parametrize("now", [waits("CrashLoopBackOff", "back-off 10s"), ended(143), running()])
 def test_a_container_that_was_restarted_in_place_is_judged_by_its_own_end(now: Raw):
-    """With OnFailure the pod is deleted at the limit: what ended it then is not why it failed."""
+    """With OnFailure the pod is deleted at the limit: that end is not why the container failed."""
     onfailure = failed(*BACKOFF, pod_spec={"restartPolicy": "OnFailure"}, backoffLimit=2, status={"failed": 1})
     status = now | {"restartCount": 2, "lastState": end(3)}
 
@@ -132,7 +132,7 @@ def test_a_container_that_was_restarted_in_place_is_judged_by_its_own_end(now: R
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "expected"),
     [
         (
             "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi. ",
@@ -147,15 +147,15 @@ def test_a_container_that_was_restarted_in_place_is_judged_by_its_own_end(now: R
         ("Evicted by something new", "(evicted)."),
     ],
 )
-def test_an_eviction_is_told_with_what_ran_short(message: str, told: str):
-    """The kubelet kills the containers: their 137 says nothing of the program."""
+def test_an_eviction_is_reported_with_what_ran_short(message: str, expected: str):
+    """The kubelet kills the containers: their exit code 137 says nothing about the program."""
     conditions = [condition("PodScheduled"), condition("DisruptionTarget", "TerminationByKubelet", message)]
     evicted = lost(ended(137), status={"reason": "Evicted", "message": message, "conditions": conditions})
 
     found = job_failure(view(failed(*BACKOFF), evicted))
 
     assert blamed(found) == ("Evicted", "nightly-abcde", "report", None)
-    assert told in found.problem.what
+    assert expected in found.problem.what
     assert message.strip() in found.problem.said
 
 
@@ -195,14 +195,14 @@ def test_what_the_cluster_did_to_a_pod_is_not_blamed_on_the_program(by: str, mes
         ({"reason": "", "message": "something new"}, "PodDisrupted"),
     ],
 )
-def test_a_pods_own_reason_is_told(status: Raw, reason: str):
+def test_a_pods_own_reason_is_reported(status: Raw, reason: str):
     found = job_failure(view(failed(*BACKOFF), lost(status=status)))
 
     assert blamed(found) == (reason, "nightly-abcde", "report", None)
     assert found.problem.said == status["message"]
 
 
-def test_a_container_that_its_node_lost_sight_of_has_no_exit_code_of_its_own():
+def test_a_container_that_its_node_has_no_record_of_has_no_exit_code_of_its_own():
     unknown = ended(
         137, "ContainerStatusUnknown", message="The container could not be located when the pod was deleted"
     )
@@ -210,7 +210,7 @@ def test_a_container_that_its_node_lost_sight_of_has_no_exit_code_of_its_own():
     assert blamed(job_failure(view(failed(*BACKOFF), lost(unknown)))) == ("NodeLost", "nightly-abcde", "report", None)
 
 
-def test_a_crashing_container_is_told_with_its_exit_and_left_to_the_jobs_own_limit():
+def test_a_crashing_container_is_reported_with_its_exit_and_left_to_the_jobs_own_limit():
     crashing = waits("CrashLoopBackOff", "back-off 10s", restartCount=4, lastState=end(1))
 
     assert reasons(view(job(pod_spec={"restartPolicy": "OnFailure"}), pod(containers=[crashing]))) == [
@@ -231,7 +231,7 @@ FROM_LOG = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 
 
 @pytest.mark.parametrize(
-    ("reason", "spec", "is_told"),
+    ("reason", "spec", "is_shown"),
     [
         ("Error", FROM_LOG, False),
         ("OOMKilled", FROM_LOG, False),
@@ -239,13 +239,13 @@ FROM_LOG = {"terminationMessagePolicy": "FallbackToLogsOnError"}
         ("Error", {}, True),
     ],
 )
-def test_what_may_be_the_end_of_a_log_is_not_told_where_logs_are_not_shown(
-    reason: str, spec: Raw, *, is_told: bool
+def test_what_may_be_the_end_of_a_log_is_not_reported_where_logs_are_not_shown(
+    reason: str, spec: Raw, *, is_shown: bool
 ) -> None:
     raw = failed(*BACKOFF), lost(ended(1, reason, message="customer 4711"), container_specs={"report": spec})
 
     assert job_failure(view(*raw)).problem.said == "customer 4711"
-    assert job_failure(view(*raw, shows_output=False)).problem.said == ("customer 4711" if is_told else "")
+    assert job_failure(view(*raw, shows_output=False)).problem.said == ("customer 4711" if is_shown else "")
 
 
 def test_nor_is_the_end_of_an_earlier_starts_log() -> None:

@@ -1,4 +1,4 @@
-"""What one pod is doing or waiting for, in one sentence."""
+"""One sentence says what a pod is doing or waiting for."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_is_missing_is_named_before_it_counts_as_missing_for_good():
     assert waiting(stuck, LATER) == f"{there_is_none}; that does not pass by itself."
 
 
-def test_one_failed_try_at_the_network_is_told_as_waiting():
+def test_one_failed_try_at_the_network_is_reported_as_waiting():
     noted = event("FailedCreatePodSandBox", "Failed to create pod sandbox: failed to assign an IP address to container")
     known = view(job(), pod(phase="Pending", containers=[waits("ContainerCreating")]), events=[noted])
 
@@ -119,7 +119,7 @@ def test_one_failed_try_at_the_network_is_told_as_waiting():
     ],
 )
 def test_what_never_ran_is_not_taken_for_lost_because_its_node_says_so(noted: Raw, reason: str):
-    """A kubelet replaces the reason for waiting, when the pod is deleted (TerminatePod): events alone still tell."""
+    """The kubelet replaces the reason for waiting when the pod is deleted (TerminatePod): only events still hold it."""
     unknown = {"reason": "ContainerStatusUnknown", "exitCode": 137, "startedAt": None, "finishedAt": None}
     unknown["message"] = "The container could not be located when the pod was terminated"
     deleted = lost({"name": "report", "state": {"terminated": unknown}}, metadata={"deletionTimestamp": at(61)})

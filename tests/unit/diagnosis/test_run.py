@@ -21,7 +21,7 @@ def test_each_error_has_its_own_message(name: str, reason: str) -> None:
     assert HONEST[name].reason == reason
 
 
-def test_an_unexpected_error_is_told_without_its_values() -> None:
+def test_an_unexpected_error_is_reported_without_its_values() -> None:
     def work(password: str) -> None:
         raise ValueError(f"bad password {password}")
 
@@ -36,7 +36,7 @@ def test_an_unexpected_error_is_told_without_its_values() -> None:
     assert "work" in problem.paste
 
 
-def test_an_uncertain_job_is_told_as_such_and_not_to_be_started_again_at_once() -> None:
+def test_an_uncertain_job_is_reported_as_such_and_not_to_be_started_again_at_once() -> None:
     problem = run.creation_uncertain("staging", "nightly-report-1", may_be_gone=True)
 
     assert "not certain" in problem.what

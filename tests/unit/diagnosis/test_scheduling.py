@@ -61,7 +61,7 @@ PREEMPTION = " preemption: 0/3 nodes are available: 3 Preemption is not helpful 
         ("0/1 nodes are available: 1 something new, 2 more.", "1 node: `something new`; 2 nodes: `more`"),
     ],
 )
-def test_the_schedulers_words_become_plain_ones(message: str, words: str):
+def test_the_schedulers_message_becomes_plain_words(message: str, words: str):
     wants = [{"name": "report", "image": IMAGE, "resources": {"requests": {"cpu": "8"}}}]
 
     problem = only_blocker(view(job(), unplaced(message, containers=wants, nodeSelector={"disk": "ssd"}))).problem
@@ -71,7 +71,7 @@ def test_the_schedulers_words_become_plain_ones(message: str, words: str):
     assert problem.said == message
 
 
-def test_for_a_while_a_pod_without_a_node_is_nothing_to_speak_of():
+def test_for_a_while_a_pod_without_a_node_is_no_problem():
     known = view(job(), unplaced("0/3 nodes are available: 3 Insufficient cpu."))
 
     assert blockers(known, after(10)) == ()
@@ -156,7 +156,7 @@ def test_a_missing_volume_claim_is_named():
         "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity.",
     ],
 )
-def test_a_volume_that_keeps_it_from_every_node_is_told_as_such(message: str):
+def test_a_volume_that_keeps_it_from_every_node_is_reported_as_such(message: str):
     assert reasons(view(job(), unplaced(message)), MUCH_LATER) == [("VolumeFailed", True)]
 
 
@@ -175,7 +175,7 @@ def test_the_schedulers_event_serves_where_the_pod_says_nothing():
     assert blockers(view(job(), silent), MUCH_LATER) == ()
 
 
-def test_the_latest_word_of_the_scheduler_counts_though_its_events_keep_their_time_elsewhere():
+def test_the_latest_message_of_the_scheduler_counts_though_its_events_keep_their_time_elsewhere():
     silent = pod(phase="Pending", spec={"nodeName": ""}, status={"conditions": []})
     early = modern_event("FailedScheduling", 'persistentvolumeclaim "data" not found', seconds=3)
     late = modern_event("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.", seconds=9)

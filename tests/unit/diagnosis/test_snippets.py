@@ -1,4 +1,4 @@
-"""What is printed for copying is complete, valid, and lets in no more than it says."""
+"""Text to paste is complete and valid, and grants no more than it says."""
 
 from __future__ import annotations
 

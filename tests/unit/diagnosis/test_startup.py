@@ -43,7 +43,7 @@ def test_what_cannot_pass_is_lasting_at_once(status: Raw, reason: str):
 
 
 @pytest.mark.parametrize(
-    ("message", "reason", "told"),
+    ("message", "reason", "text"),
     [
         ('configmap "settings" not found', "ConfigMapMissing", "no ConfigMap `settings` in `staging`"),
         ('secret "database" not found', "SecretMissing", "no Secret `database` in `staging`"),
@@ -59,10 +59,10 @@ def test_what_cannot_pass_is_lasting_at_once(status: Raw, reason: str):
         ),
     ],
 )
-def test_missing_configuration_is_named_and_lasting_after_two_minutes(message: str, reason: str, told: str):
+def test_missing_configuration_is_named_and_lasting_after_two_minutes(message: str, reason: str, text: str):
     known = view(job(), pod(phase="Pending", containers=[waits("CreateContainerConfigError", message)]))
 
-    assert told in only_blocker(known).problem.what
+    assert text in only_blocker(known).problem.what
     assert only_blocker(known).problem.concerns is Concerns.DEVELOPER
     assert reasons(known, after(121)) == [(reason, False)]
     assert reasons(known, after(122)) == [(reason, True)]
@@ -73,7 +73,7 @@ NO_SANDBOX = "Failed to create pod sandbox: rpc error: code = Unknown desc ="
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "expected", "told"),
+    ("reason", "message", "expected", "text"),
     [
         (
             "FailedMount",
@@ -113,11 +113,11 @@ NO_SANDBOX = "Failed to create pod sandbox: rpc error: code = Unknown desc ="
         ),
     ],
 )
-def test_what_the_node_notes_of_volumes_and_network_is_told(reason: str, message: str, expected: str, told: str):
+def test_what_the_node_notes_of_volumes_and_network_is_reported(reason: str, message: str, expected: str, text: str):
     known = view(job(), pod(phase="Pending", containers=[CREATING]), events=[event(reason, message)])
 
     assert only_blocker(known).problem.reason == expected
-    assert told in only_blocker(known).problem.what
+    assert text in only_blocker(known).problem.what
 
 
 def test_the_event_that_says_nothing_does_not_hide_the_one_that_does():
@@ -142,7 +142,7 @@ def test_what_the_node_noted_is_over_once_it_has_come_further():
     assert blockers(view(job(), pod(containers=[running()]), events=[noted]), LATER) == ()
 
 
-def test_one_failed_try_at_the_network_is_nothing_to_speak_of():
+def test_one_failed_try_at_the_network_is_no_problem():
     noted = event("FailedCreatePodSandBox", "Failed to create pod sandbox: failed to assign an IP address to container")
     known = view(job(), pod(phase="Pending", containers=[CREATING]), events=[noted])
 
@@ -150,7 +150,7 @@ def test_one_failed_try_at_the_network_is_nothing_to_speak_of():
     assert reasons(known, after(30)) == [("PodSandboxFailed", False)]
 
 
-def test_a_reason_newer_than_this_code_is_told_in_the_clusters_words_after_a_while():
+def test_a_reason_newer_than_this_code_is_reported_in_the_clusters_words_after_a_while():
     known = view(job(), pod(phase="Pending", containers=[waits("QuantumDecoherence", "the cat is both")]))
 
     assert blockers(known, SOON) == ()

@@ -1,4 +1,4 @@
-"""Whatever the cluster says, in whatever shape: an answer, and neither markup nor a command."""
+"""A view of any shape and with any text is explained, without markup and commands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Raw = dict[str, Any]
 
 
 def everything_said(known: View) -> tuple[list[str], list[Problem]]:
-    """Every sentence of ours about it, and every problem."""
+    """Every sentence about `known`, and every problem."""
     problems = [each.problem for each in blockers(known, LATER)] + [job_failure(known).problem]
     sentences = [waiting(known, LATER)]
     sentences += [text for each in problems for text in (each.what, each.why, each.fix, each.first) if text]
@@ -75,7 +75,7 @@ EVENTS = [
     modern_event("FailedScheduling", NOT_READY),
 ]
 FIRST_DAY = "0001-01-01T00:00:00+14:00"
-"""Can't be told in UTC."""
+"""UTC has no year for this time."""
 ODD = st.one_of(
     st.none(),
     st.booleans(),
@@ -105,7 +105,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def with_odd(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
-    """`value` with what is at `path` replaced."""
+    """`value` with the part at `path` replaced by `odd`."""
     if not path:
         return odd
     copy = dict(value) if isinstance(value, dict) else list(value)
@@ -158,7 +158,7 @@ def test_nothing_at_all_is_a_job_without_a_pod():
     assert job_failure(nothing).problem.reason == "JobFailed"
 
 
-def test_without_the_right_to_see_events_the_pods_tell_what_they_can():
+def test_without_the_right_to_see_events_the_pods_report_what_they_can():
     stuck = pod(phase="Pending", containers=[waits("CreateContainerConfigError", 'secret "s" not found')])
 
     assert [each.problem.reason for each in blockers(view(job(), stuck), LATER)] == ["SecretMissing"]
@@ -168,7 +168,7 @@ CONFIG_ERRORS = ("CreateContainerConfigError", "CreateContainerError", "RunConta
 
 
 def cases(foreign: str) -> list[View]:
-    """`foreign` in every place where a sentence may take something up."""
+    """Views with `foreign` in every place that a sentence may quote."""
     described = {"image": foreign, "resources": {"limits": {"memory": foreign}, "requests": {foreign: foreign}}}
     specs = {"report": described, foreign: described}
     taint = f"0/3 nodes are available: 3 node(s) had untolerated taint {{{foreign}: {foreign}}}."
