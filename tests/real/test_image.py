@@ -254,8 +254,8 @@ def test_every_imported_module_is_there_unless_it_is_optional(engine: Engine, im
         image,
         "-I",
         "/imports.py",
+        "run_cronjob.start",
         "run_cronjob.main",
-        "run_cronjob.supervisor",
         "run_cronjob.post",
     )
     output = engine.podman("run", "--rm", "--label", engine.label, f"--volume={script}:/imports.py:ro", *python)
