@@ -46,7 +46,7 @@ class RunState:
         with self._lock:
             self._update({"remarks": (*self._outcome.remarks, sentence)})
 
-    def posting(self, name: str) -> None:
+    def before_post(self, name: str) -> None:
         """Record that a POST of a Job called `name` is about to be sent."""
         with self._lock:
             if self._posts_are_forbidden:

@@ -8,14 +8,15 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
-from run_cronjob import supervisor
+from run_cronjob.supervisor import WakeupPipe
 
 
 def start(module: str) -> NoReturn:
     """Run `main` of the module with this name, such as `run_cronjob.main`, and exit with its status."""
     # Imports create 100,000 objects that stay: looking for garbage among them would take a twelfth of the start.
     gc.set_threshold(200_000)
-    wakeups = supervisor.listen()
+    wakeups = WakeupPipe()
+    wakeups.listen()
     main = import_module(module).main
 
     from run_cronjob.core.timeouts import Timeouts  # noqa: PLC0415  after the signal handlers

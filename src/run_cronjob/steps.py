@@ -209,13 +209,13 @@ class Steps:
             redacted = redact(warning, self._context.error_context.env_values, known=public)
             yield f"The API server warns: {quoted(redacted)}."
 
-    def posting(self, name: str) -> None:
+    def before_post(self, name: str) -> None:
         """For create.Record: a POST of a Job called `name` is about to be sent."""
-        self._run_state.posting(name)
+        self._run_state.before_post(name)
         if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
             self._actions.state(delete.to_state(JobRef(self._namespace, name, request_id=self._request_id)))
 
-    def known(self, creation: Creation) -> None:
+    def after_post(self, creation: Creation) -> None:
         """For create.Record: the result of that POST."""
         self._run_state.update(creation=creation)
 

@@ -52,10 +52,10 @@ class WakeupPipe:
         self._outlet, self._inlet = os.pipe()
         os.set_blocking(self._inlet, False)
 
-    def listen(self, *numbers: signal.Signals) -> None:
-        """Put a Wakeup for each of these signals from now on."""
+    def listen(self) -> None:
+        """Put a Wakeup for each SIGINT and SIGTERM from now on. As PID 1, Python would ignore SIGTERM."""
         signal.set_wakeup_fd(self._inlet, warn_on_full_buffer=False)
-        for number in numbers:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
 
     def put(self, wakeup: Wakeup) -> None:
@@ -69,13 +69,6 @@ class WakeupPipe:
             return Wakeup.DEADLINE
         (byte,) = os.read(self._outlet, 1)
         return Wakeup(byte) if byte in {wakeup.value for wakeup in Wakeup} else Wakeup.SIGNAL
-
-
-def listen() -> WakeupPipe:
-    """Turn SIGINT and SIGTERM into Wakeups. As PID 1, Python would ignore SIGTERM."""
-    wakeups = WakeupPipe()
-    wakeups.listen(signal.SIGINT, signal.SIGTERM)
-    return wakeups
 
 
 def supervise(

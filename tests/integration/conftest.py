@@ -64,10 +64,12 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 SHORT_ENTRYPOINT = """
 import os, sys
 sys.path[:0] = [{source!r}]
-from run_cronjob import supervisor
 from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.main import main
-status = main(os.environ, supervisor.listen(), {timeouts!r})
+from run_cronjob.supervisor import WakeupPipe
+wakeups = WakeupPipe()
+wakeups.listen()
+status = main(os.environ, wakeups, {timeouts!r})
 sys.stdout.flush()
 os._exit(status)
 """

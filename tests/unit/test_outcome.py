@@ -147,7 +147,7 @@ def test_an_exception_that_nobody_expected_is_reported_and_an_open_post_first(na
 
     def run() -> None:
         if name:
-            run_state.posting(name)
+            run_state.before_post(name)
         raise ValueError
 
     run_and_record(run, run_state)

@@ -43,14 +43,14 @@ def test_no_remark_is_lost_where_two_threads_make_some_at_once() -> None:
 def test_while_a_post_is_under_way_a_job_may_exist() -> None:
     state = run_state()
 
-    state.posting("nightly-report-1")
+    state.before_post("nightly-report-1")
 
     assert (state.outcome.creation, state.outcome.job_name) == (Creation.OPEN, "nightly-report-1")
 
 
 def test_the_result_of_a_post_is_recorded() -> None:
     state = run_state()
-    state.posting("nightly-report-1")
+    state.before_post("nightly-report-1")
 
     state.update(creation=Creation.NONE)
 
@@ -60,7 +60,7 @@ def test_the_result_of_a_post_is_recorded() -> None:
 def test_a_dry_run_leaves_no_doubt_about_a_job() -> None:
     state = run_state(dry_run=True)
 
-    state.posting("nightly-report-1")
+    state.before_post("nightly-report-1")
 
     assert state.outcome.creation is Creation.NONE
 
@@ -70,14 +70,14 @@ def test_once_posts_are_forbidden_none_begins() -> None:
     state.forbid_posts()
 
     with pytest.raises(Interrupted):
-        state.posting("nightly-report-1")
+        state.before_post("nightly-report-1")
     assert state.outcome.creation is Creation.NONE
     assert state.outcome.job_name == ""
 
 
 def test_the_result_of_a_post_under_way_is_recorded_when_posts_are_forbidden() -> None:
     state = run_state()
-    state.posting("nightly-report-1")
+    state.before_post("nightly-report-1")
     state.forbid_posts()
 
     state.update(creation=Creation.DONE)
@@ -87,12 +87,12 @@ def test_the_result_of_a_post_under_way_is_recorded_when_posts_are_forbidden() -
 
 def test_once_closed_nothing_changes_and_the_work_ends() -> None:
     state = run_state()
-    state.posting("nightly-report-1")
+    state.before_post("nightly-report-1")
     final = state.close()
 
     with pytest.raises(Interrupted):
         state.update(creation=Creation.DONE)
     with pytest.raises(Interrupted):
-        state.posting("x")
+        state.before_post("x")
     assert final.creation is Creation.OPEN
     assert state.outcome == final

@@ -60,10 +60,10 @@ def handlers() -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("handlers")
 def test_both_signals_of_a_cancelled_workflow_become_wakeups_instead_of_ending_the_process(
-    number: signal.Signals,
+    wakeups: WakeupPipe, number: signal.Signals
 ) -> None:
     before = signal.getsignal(number)
-    wakeups = supervisor.listen()
+    wakeups.listen()
     assert signal.getsignal(number) is not before
 
     os.kill(os.getpid(), number)
@@ -72,8 +72,8 @@ def test_both_signals_of_a_cancelled_workflow_become_wakeups_instead_of_ending_t
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_signal_wakes_the_main_thread_though_the_kernel_delivers_it_to_another_one() -> None:
-    wakeups = supervisor.listen()
+def test_a_signal_wakes_the_main_thread_though_the_kernel_delivers_it_to_another_one(wakeups: WakeupPipe) -> None:
+    wakeups.listen()
     waiting = threading.Event()
 
     def signal_this_thread() -> None:
@@ -141,7 +141,7 @@ def test_a_signal_ends_the_waiting_and_lets_no_post_begin(
 
     assert supervisor.supervise(hang, run_state, wakeups, Timeouts()) is Wakeup.SIGNAL
     with pytest.raises(Interrupted):
-        run_state.posting("nightly-report-1")
+        run_state.before_post("nightly-report-1")
 
 
 def test_the_deadline_ends_the_waiting_and_lets_no_post_begin(
@@ -150,7 +150,7 @@ def test_the_deadline_ends_the_waiting_and_lets_no_post_begin(
 
     assert supervisor.supervise(hang, run_state, wakeups, Timeouts(until_created=0.01)) is Wakeup.DEADLINE
     with pytest.raises(Interrupted):
-        run_state.posting("nightly-report-1")
+        run_state.before_post("nightly-report-1")
 
 
 def test_the_answer_to_a_post_under_way_is_waited_for_a_moment(
@@ -160,7 +160,7 @@ def test_the_answer_to_a_post_under_way_is_waited_for_a_moment(
     monkeypatch.setattr(run_state, "forbid_posts", stopped.set)
 
     def work() -> None:
-        run_state.posting("nightly-report-1")
+        run_state.before_post("nightly-report-1")
         wakeups.put(Wakeup.SIGNAL)
         assert stopped.wait(HANGING)
         run_state.update(creation=Creation.DONE)
@@ -190,7 +190,7 @@ def test_a_post_under_way_is_waited_for_no_longer_than_that(
 ) -> None:
 
     def work() -> None:
-        run_state.posting("nightly-report-1")
+        run_state.before_post("nightly-report-1")
         wakeups.put(Wakeup.SIGNAL)
         hang()
 

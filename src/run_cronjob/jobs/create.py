@@ -99,10 +99,10 @@ def decide(post: PostResult, look_up: LookUp, *, lost: bool, may_be_gone: bool) 
 class Record(Protocol):
     """Records whether the Job exists, for the report of a run that is interrupted."""
 
-    def posting(self, name: str) -> None:
+    def before_post(self, name: str) -> None:
         """A POST of a Job called `name` is about to be sent. Raises Interrupted if it must not be sent any more."""
 
-    def known(self, creation: Creation) -> None:
+    def after_post(self, creation: Creation) -> None:
         """The result of that POST."""
 
 
@@ -132,7 +132,7 @@ def create_once(api: KubeApi, plan: Plan, seconds: float, clock: Clock, record: 
     lost = False
     while True:
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
-        record.posting(name)
+        record.before_post(name)
         try:
             return _post(api, wanted, dry_run=plan.dry_run)
         except (ApiError, NoAnswer) as failure:
@@ -144,7 +144,7 @@ def create_once(api: KubeApi, plan: Plan, seconds: float, clock: Clock, record: 
         step = decide(post, look_up, lost=lost, may_be_gone=may_be_gone)
         lost = lost or post is PostResult.LOST
         if step is NextStep.REPEAT:
-            record.known(Creation.OPEN if lost else Creation.NONE)
+            record.after_post(Creation.OPEN if lost else Creation.NONE)
             if not budget.pause(error.retry_after if isinstance(error, ApiError) else None):
                 step = NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
 
@@ -160,10 +160,10 @@ def create_once(api: KubeApi, plan: Plan, seconds: float, clock: Clock, record: 
                 said = _message(error, plan, namespace)
                 raise ActionError(run.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case NextStep.FAIL:
-                record.known(Creation.NONE)
+                record.after_post(Creation.NONE)
                 raise error
             case NextStep.RENAME:
-                record.known(Creation.NONE)
+                record.after_post(Creation.NONE)
                 if plan.name_is_fixed or names == MOST_NAMES:
                     raise ActionError(run.name_taken(namespace, name, fixed=plan.name_is_fixed))
                 names += 1

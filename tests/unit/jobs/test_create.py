@@ -168,14 +168,14 @@ class FakeRecord:
     history: list[Creation] = field(default_factory=list)
     allowed_posts: int = 1000
 
-    def posting(self, name: str) -> None:
+    def before_post(self, name: str) -> None:
         if not self.allowed_posts:
             raise Interrupted
         self.allowed_posts -= 1
         self.name = name
-        self.known(Creation.OPEN)
+        self.after_post(Creation.OPEN)
 
-    def known(self, creation: Creation) -> None:
+    def after_post(self, creation: Creation) -> None:
         self.creation = creation
         self.history.append(creation)
 
@@ -562,8 +562,8 @@ class HonestRecord(FakeRecord):
 
     api: UnreliableApi
 
-    def known(self, creation: Creation) -> None:
-        super().known(creation)
+    def after_post(self, creation: Creation) -> None:
+        super().after_post(creation)
         assert creation is not Creation.NONE or not self.api.ever
 
 
