@@ -56,10 +56,10 @@ class FakeActions:
     def line(self, text: str) -> None:
         self.lines.append(text)
 
-    def public(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         return text
 
-    def others(self, lines: Sequence[str], prefix: str = "") -> None:
+    def container_lines(self, lines: Sequence[str], prefix: str = "") -> None:
         shown = [prefix + line for line in lines]
         self.output += shown
         self.lines += shown

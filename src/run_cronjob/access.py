@@ -93,7 +93,7 @@ class EksAccess:
                 self._assume_role(id_token)
                 stage.found = f"{quoted(inputs.role_to_assume)} as {quoted(inputs.role_session_name)}"
         with context.stage("Cluster", "finding the EKS cluster") as stage:
-            context.actions.hide(*self._aws.secrets())
+            context.actions.add_secrets(*self._aws.secrets())
             endpoint = self._aws.describe_cluster(inputs.cluster)
             if endpoint.status not in _READY or not endpoint.server or not endpoint.ca_data:
                 raise ActionError(cluster_not_ready(context.error_context, endpoint.status))
@@ -109,7 +109,7 @@ class EksAccess:
     def _new_bearer_token(self) -> str:
         if self._inputs.role_to_assume and not self._aws.credentials_outlast_token:
             self._assume_role(self._id_token)
-        self._context.actions.hide(*self._aws.secrets())
+        self._context.actions.add_secrets(*self._aws.secrets())
         token = self._aws.bearer_token(self._inputs.cluster)
         self._context.actions.mask(token)
         return token
@@ -130,7 +130,7 @@ class EksAccess:
         request = self._inputs.token_request
         if not request:
             raise ActionError(run.no_id_token_permission())
-        self._context.actions.hide(request.bearer)
+        self._context.actions.add_secrets(request.bearer)
         token = oidc.get_id_token(request, self._inputs.audience, self._context.clock, self._context.timeouts)
         self._context.actions.mask(token)
         self._context.add_facts(claims=oidc.unverified_claims(token))

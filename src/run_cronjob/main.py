@@ -41,7 +41,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     wakeup = supervisor.supervise(
         lambda: run_and_record(lambda: run(steps), run_state), run_state, wakeups, timeouts, asked.timeout
     )
-    actions.take_over(supervisor.log_timeout(wakeup, timeouts))
+    actions.silence_other_threads(supervisor.log_timeout(wakeup, timeouts))
     outcome = final_outcome(run_state.close(), wakeup, clock.now(), timeouts)
     if wakeup is Wakeup.SIGNAL:
         supervisor.exit_within(timeouts.leave_after_signal, outcome.result.exit_status)

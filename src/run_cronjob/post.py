@@ -45,7 +45,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
         steps.clean_up(steps.connect(steps.get_access()), job)
 
     wakeup = supervisor.supervise(lambda: run_and_record(clean_up, run_state), run_state, wakeups, timeouts)
-    actions.take_over(supervisor.log_timeout(wakeup, timeouts))
+    actions.silence_other_threads(supervisor.log_timeout(wakeup, timeouts))
     outcome = run_state.close()
     if wakeup is not Wakeup.DONE and not outcome.problem:
         outcome = replace(outcome, problem=run.took_too_long(outcome.stage, timeouts.until_created))
@@ -55,5 +55,5 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
 def _report(outcome: Outcome, job: JobRef, actions: Actions) -> int:
     actions.summary(summary.post_markdown(outcome, job))
     if outcome.problem:
-        actions.error(summary.post_headline(outcome, job), summary.annotation(outcome))
+        actions.annotate("error", summary.post_headline(outcome, job), summary.annotation(outcome))
     return int(outcome.problem is not None)

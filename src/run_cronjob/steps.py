@@ -15,7 +15,8 @@ import yaml
 from run_cronjob.access import EksAccess, KubeconfigAccess
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, NoAnswer, Refused
 from run_cronjob.core.models import Creation, Deletion, IfRunning, JobRef, OnCancel, Result, WaitFor
-from run_cronjob.core.text import kubectl, quoted, redact
+from run_cronjob.core.redactor import redact
+from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import run, snippets
 from run_cronjob.inputs import LABEL
 from run_cronjob.jobs import create, delete, manifest, naming
@@ -213,7 +214,7 @@ class Steps:
         """For create.Record: a POST of a Job called `name` is about to be sent."""
         self._run_state.before_post(name)
         if self._inputs.on_cancel is OnCancel.DELETE and not self._inputs.dry_run:
-            self._actions.state(delete.to_state(JobRef(self._namespace, name, request_id=self._request_id)))
+            self._actions.save_state(delete.to_state(JobRef(self._namespace, name, request_id=self._request_id)))
 
     def after_post(self, creation: Creation) -> None:
         """For create.Record: the result of that POST."""
@@ -237,7 +238,7 @@ class Steps:
         job = JobRef(outcome.namespace, outcome.job_name, outcome.job_uid, self._request_id)
         deletion, uid = delete.stop(self._api, job)
         if deletion is Deletion.DONE:
-            self._actions.state(delete.NOTHING_LEFT)
+            self._actions.save_state(delete.NOTHING_LEFT)
             return replace(outcome, deletion=deletion, creation=Creation.DONE, job_uid=uid, problem=None)
         return replace(outcome, deletion=deletion)
 

@@ -141,7 +141,7 @@ class JobWait:
     def trouble(self, problem: Problem) -> None:
         """Annotate the workflow run at once, not only after the time-out."""
         title = f"{quoted(self._inputs.cronjob)} does not run"
-        self._actions.error(title, summary.advice(problem, self._inputs.docs_url))
+        self._actions.annotate("error", title, summary.advice(problem, self._inputs.docs_url))
 
     def held_up(self, problem: Problem | None) -> None:
         """Record what a time-out would have to report as the cause; None once it is gone."""

@@ -1,13 +1,13 @@
-"""Pure: a kubeconfig reduced to what this action loads, or the reason why it won't.
+"""Reduces a kubeconfig to the keys that this action loads, or refuses it. No I/O.
 
-A kubeconfig can name programs to run and certificates not to check. Only the chosen context is looked at,
-only the keys listed here go on to the kubernetes package's loader, and the rest is refused before anything
-is loaded (Config in k8s.io/client-go/tools/clientcmd/api/v1 lists what there may be).
+A kubeconfig can name programs to run, and turn off the verification of certificates. So only the chosen context is
+used, and only the keys allowed here are passed to the kubernetes package's loader. All possible keys are in
+k8s.io/client-go/tools/clientcmd/api/v1, type Config.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.models import Endpoint, Json
 
-_CLUSTER_KEYS = (
+_ALLOWED_CLUSTER_KEYS = (
     "server",
     "certificate-authority",
     "certificate-authority-data",
     "tls-server-name",
 )
-_USER_KEYS = (
+_ALLOWED_USER_KEYS = (
     "token",
     "tokenFile",
     "client-certificate",
@@ -39,7 +39,7 @@ _USER_KEYS = (
 _PATH_KEYS = {"certificate-authority", "tokenFile", "client-certificate", "client-key"}
 _SECRET_KEYS = ("token", "client-key-data")
 
-_REFUSED_FOR_USER = {
+_REFUSED_USER_KEYS = {
     "exec": (
         "names a program to run for a token",
         "Put a token or a client certificate there; for EKS, give `cluster` and no kubeconfig at all.",
@@ -57,20 +57,21 @@ _REFUSED_FOR_USER = {
 
 
 def for_eks(endpoint: Endpoint, bearer: str, cluster: str) -> Access:
-    """Access to the EKS cluster at `endpoint` with the bearer token `bearer`."""
-    config = _document({"server": endpoint.server, "certificate-authority-data": endpoint.ca_data}, {"token": bearer})
+    """Access to the EKS cluster `cluster` at `endpoint`, with the bearer token `bearer`."""
+    config = _kubeconfig({"server": endpoint.server, "certificate-authority-data": endpoint.ca_data}, {"token": bearer})
     return Access(config, cluster, namespace="", secrets=(bearer,))
 
 
 def parse(text: str, context: str, folder: PurePath) -> Access:
-    """Access as the kubeconfig `text` tells; relative paths in it start from `folder`.
+    """Access to the cluster of a context in the kubeconfig `text`, which is YAML or JSON.
 
-    Raises ActionError where it can't be read, or asks for what this action refuses.
+    An empty `context` means the kubeconfig's `current-context`. Relative paths in the text start from `folder`. Raises
+    ActionError if the text is no kubeconfig, or holds something that this action refuses.
     """
     try:
         config = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # a date or number that is none is a bare ValueError
-        # The parser's own message quotes the text, which may be a secret.
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML raises a bare ValueError for invalid dates and numbers
+        # The parser's own message is not shown: it quotes the text, which may be a secret.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise _invalid(f"is not YAML{where}", "Check how the file or the secret was made.") from None
@@ -84,27 +85,28 @@ def parse(text: str, context: str, folder: PurePath) -> Access:
     name = context or config.get("current-context") or ""
     if not name:
         raise _invalid("has no current-context", "Set the input `context`.")
-    chosen = _named(config, "contexts", "context", name)
-    cluster = _named(config, "clusters", "cluster", chosen.get("cluster"))
-    user = _named(config, "users", "user", chosen.get("user"))
-    _refuse(cluster, user)
+    chosen = _find(config, "contexts", "context", name)
+    cluster = _find(config, "clusters", "cluster", chosen.get("cluster"))
+    user = _find(config, "users", "user", chosen.get("user"))
+    _check(cluster, user)
 
-    access = _document(
-        {key: _located(key, cluster[key], folder) for key in _CLUSTER_KEYS if cluster.get(key)},
-        {key: _located(key, user[key], folder) for key in _USER_KEYS if user.get(key)},
+    reduced = _kubeconfig(
+        {key: _resolved(key, cluster[key], folder) for key in _ALLOWED_CLUSTER_KEYS if cluster.get(key)},
+        {key: _resolved(key, user[key], folder) for key in _ALLOWED_USER_KEYS if user.get(key)},
     )
     return Access(
-        access,
+        reduced,
         cluster=str(name),
         namespace=str(chosen.get("namespace") or ""),
         proxy_url=str(cluster.get("proxy-url") or ""),
         secrets=tuple(str(user[key]) for key in _SECRET_KEYS if user.get(key)),
-        # A token beside it goes first, as in client-go.
-        token_file="" if user.get("token") else str(access["users"][0]["user"].get("tokenFile", "")),
+        # As in client-go, `token` has priority over `tokenFile`.
+        token_file="" if user.get("token") else str(reduced["users"][0]["user"].get("tokenFile", "")),
     )
 
 
-def _refuse(cluster: Json, user: Json) -> None:
+def _check(cluster: Json, user: Json) -> None:
+    """Raise ActionError if the cluster or the user holds something that this action refuses."""
     if cluster.get("insecure-skip-tls-verify"):
         raise _invalid(
             "sets insecure-skip-tls-verify, which would hand the token to whoever answers",
@@ -112,7 +114,7 @@ def _refuse(cluster: Json, user: Json) -> None:
         )
     if not _is_https(str(cluster.get("server") or "")):
         raise _invalid("names a server that is not an `https://` URL", "Correct `server` of the cluster.")
-    for key, (what, fix) in _REFUSED_FOR_USER.items():
+    for key, (what, fix) in _REFUSED_USER_KEYS.items():
         if user.get(key):
             raise _invalid(f"{what} (`{key}`)", fix)
     certificate = user.get("client-certificate") or user.get("client-certificate-data")
@@ -128,25 +130,28 @@ def _is_https(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that can't be
+    except ValueError:  # invalid brackets or port
         return False
 
 
-def _named(config: Json, listed: str, kind: str, name: object) -> Json:
-    found = config.get(listed)
-    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+def _find(config: Json, plural: str, kind: str, name: object) -> Json:
+    """The `kind` called `name` in the list `plural` of `config`. Raises ActionError if there is none."""
+    listed = config.get(plural)
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     for entry in entries:
         if entry.get("name") == name and isinstance(entry.get(kind), dict):
             return dict(entry[kind])
-    known = ", ".join(quoted(str(entry.get("name"))) for entry in entries) or "none"
-    raise _invalid(f"has no {kind} called {quoted(str(name))}; it has {known}", f"Correct the {kind}'s name.")
+    names = ", ".join(quoted(str(entry.get("name"))) for entry in entries) or "none"
+    raise _invalid(f"has no {kind} called {quoted(str(name))}; it has {names}", f"Correct the {kind}'s name.")
 
 
-def _located(key: str, value: object, folder: PurePath) -> str:
-    return str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()  # `|` leaves a line end
+def _resolved(key: str, value: object, folder: PurePath) -> str:
+    """A value as the loader gets it: paths absolute, others without the line end of a YAML block (`|`)."""
+    return str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()
 
 
-def _document(cluster: Json, user: Json) -> dict[str, Any]:
+def _kubeconfig(cluster: Json, user: Json) -> Json:
+    """A kubeconfig with one context, for the kubernetes package's loader."""
     name = "run-cronjob"
     return {
         "apiVersion": "v1",

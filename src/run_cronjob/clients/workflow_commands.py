@@ -1,7 +1,7 @@
-"""One writer for the log, workflow commands, outputs and the summary; the only user of actions_toolkit.
+"""Writes the log, workflow commands, outputs and the job summary; the only user of actions_toolkit.
 
-Everything goes to one stream, since the runner reads stdout and stderr on separate threads. No line can hold a
-workflow command that is not ours, and no secret that was given to `hide` or `mask` leaves by any way.
+Everything is written to stdout, because the runner reads stdout and stderr in separate threads. Untrusted text can't
+become a workflow command, and secrets given to `mask` or `add_secrets` are replaced in all output.
 """
 
 from __future__ import annotations
@@ -17,173 +17,168 @@ from typing import TYPE_CHECKING
 
 from actions_toolkit import core
 
+from run_cronjob.core.redactor import MIN_SECRET_LENGTH, Redactor
 from run_cronjob.core.text import clean_indented, cut, inert, inert_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _LINE_LENGTH = 1000
-"""The live log cuts lines at 1,024 characters."""
+"""The live log on GitHub's page cuts lines at 1,024 characters."""
 _ANNOTATION_LENGTH = 3500
 """GitHub cuts annotations at 4,096."""
 _SUMMARY_BYTES = 1_000_000
-"""Over 1 MiB the runner drops a summary whole."""
-_SHORTEST_SECRET = 4
-"""To strike a shorter one everywhere would leave no text to read; tokens and keys are longer."""
+"""The runner drops a summary of more than 1 MiB."""
 
 
 class Actions:
-    """What the runner, and so the person before the browser, gets to see."""
+    """All output of this action. Any thread may write."""
 
     def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
-        """The longest first: a secret may hold another."""
+        self._redactor = Redactor()
         self._masked: set[str] = set()
         self._only_thread: int | None = None
-        self._lock = threading.Lock()
-        """For what is known and the runner's files; never held while stdout may block."""
-        self._stream = threading.RLock()
-        self._patience = 0.0
-        self._region = ""
-        """The token that ends the stopped region, while one is open."""
-        # Libraries that have something to say would say it raw, and on the other stream.
+        """The one thread that may write; None for all."""
+        self._files_lock = threading.Lock()
+        """For the runner's files. It is never held while stdout may block."""
+        self._log_lock = threading.RLock()
+        self._log_timeout = 0.0
+        self._end_token = ""
+        """The token that ends `::stop-commands::`, while commands are stopped."""
+        # Without a handler, Python writes the libraries' log records to stderr.
         logging.getLogger().addHandler(logging.NullHandler())
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError):  # not a text file, under a test's capture
                 stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)  # type: ignore[union-attr]
 
-    def take_over(self, patience: float) -> None:
-        """From now on, only this thread is heard.
+    def silence_other_threads(self, log_timeout: float) -> None:
+        """Drop what other threads write from now on.
 
-        Another may still be handing its last lines to a slow reader: what goes to the runner's files does not wait
-        for that, and what goes to the log no longer than `patience`, in seconds.
+        Another thread may still be writing to a slow reader of the log. This thread waits for it no longer than
+        `log_timeout` seconds before it gives up the log, and does not wait at all for outputs and the summary.
         """
-        with self._lock:
-            self._patience = patience
+        with self._files_lock:
+            self._log_timeout = log_timeout
             self._only_thread = threading.get_ident()
 
-    def _is_heard(self) -> bool:
+    def _may_write(self) -> bool:
         return self._only_thread in {None, threading.get_ident()}
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[bool]:
-        """The log is ours alone; False where this thread has no say, or the log's reader has gone to sleep."""
-        patience = -1.0
+    def _locked_log(self) -> Iterator[bool]:
+        """Lock the log; False if this thread may not write to it, or did not get the lock in time."""
+        timeout = -1.0
         if self._only_thread == threading.get_ident():
-            patience = self._patience
-        if not self._stream.acquire(timeout=patience):
-            self._patience = 0.0
+            timeout = self._log_timeout
+        if not self._log_lock.acquire(timeout=timeout):
+            self._log_timeout = 0.0
             yield False
             return
         try:
-            yield self._is_heard()
+            yield self._may_write()
         finally:
-            self._stream.release()
+            self._log_lock.release()
 
     @contextlib.contextmanager
-    def _commanding(self) -> Iterator[bool]:
-        """`_writing`, for what is a command: within a stopped region the runner would print and not obey it."""
-        with self._writing() as ours:
-            if ours and self._region:
-                core.info(f"::{self._region}::")
-                self._region = ""
-            yield ours
+    def _locked_log_for_commands(self) -> Iterator[bool]:
+        """Lock the log, and have the runner process workflow commands again if they are stopped."""
+        with self._locked_log() as may_write:
+            if may_write and self._end_token:
+                core.info(f"::{self._end_token}::")
+                self._end_token = ""
+            yield may_write
 
-    def hide(self, *secrets: str) -> None:
-        """Keep `secrets` out of everything written from now on."""
-        with self._lock:
-            known = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
-            self._secrets = tuple(sorted(known, key=len, reverse=True))
+    def add_secrets(self, *secrets: str) -> None:
+        """Replace `secrets` by `***` in everything written from now on."""
+        self._redactor.add(*secrets)
 
     def mask(self, *secrets: str) -> None:
-        """`hide`, and have the runner do so too, for this job's later steps as well."""
-        self.hide(*secrets)
-        with self._writing():
-            new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._masked
+        """`add_secrets`, and have the runner mask them (`::add-mask::`), in later steps of the workflow job too."""
+        self.add_secrets(*secrets)
+        with self._locked_log():
+            new = {secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH} - self._masked
             self._masked |= new
             if not new:
                 return
-            with self._commanding() as ours:
-                for secret in new if ours else ():
+            with self._locked_log_for_commands() as may_write:
+                for secret in new if may_write else ():
                     core.set_secret(secret)
 
-    def others(self, lines: Sequence[str], prefix: str = "") -> None:
-        """Lines that a container printed, each after `prefix`.
+    def redact(self, text: str) -> str:
+        """`text` without the secrets given to `mask` or `add_secrets`."""
+        return self._redactor.redact(text)
 
-        They stand in a region where the runner obeys no commands, and are made inert besides. It stays open until
-        a command of ours is due.
+    def container_lines(self, lines: Sequence[str], prefix: str = "") -> None:
+        """Lines of a container's log, each after `prefix`.
+
+        Workflow commands are stopped around them (`::stop-commands::`), until this action writes its next command.
+        In addition, each line is made inert.
         """
         if not lines:
             return
-        text = self.public(inert_text(lines))
-        prefix = self.public(inert(prefix))
+        text = self.redact(inert_text(lines))
+        prefix = self.redact(inert(prefix))
         if prefix:
             text = prefix + text.replace("\n", f"\n{prefix}")
-        with self._writing() as ours:
-            if not ours:
+        with self._locked_log() as may_write:
+            if not may_write:
                 return
-            if not self._region:
-                # A new one for each region: what was printed once may be known to someone.
-                self._region = token_hex(16)
-                core.info(f"::stop-commands::{self._region}")
+            if not self._end_token:
+                # A new token each time: the log shows those that were used.
+                self._end_token = token_hex(16)
+                core.info(f"::stop-commands::{self._end_token}")
             core.info(text)
 
     def line(self, text: str) -> None:
         """One line of the log."""
-        with self._writing() as ours:
-            if ours:
-                core.info(cut(inert(self.public(text)), _LINE_LENGTH))
+        with self._locked_log() as may_write:
+            if may_write:
+                core.info(cut(inert(self.redact(text)), _LINE_LENGTH))
 
     def group(self, title: str, text: str) -> None:
-        """Lines that a reader unfolds."""
-        with self._commanding() as ours:
-            if ours:
-                core.start_group(self.public(title))
+        """A group of lines, collapsed on GitHub's page."""
+        with self._locked_log_for_commands() as may_write:
+            if may_write:
+                core.start_group(self.redact(title))
                 for line in text.splitlines():
                     self.line(line)
                 core.end_group()
 
     def notice(self, title: str, text: str) -> None:
-        """An annotation on the run's page."""
+        """An annotation of the workflow run, level notice."""
         self._annotate(core.notice, title, text)
 
     def warning(self, title: str, text: str) -> None:
-        """An annotation on the run's page."""
+        """An annotation of the workflow run, level warning."""
         self._annotate(core.warning, title, text)
 
     def error(self, title: str, text: str) -> None:
-        """An annotation on the run's page."""
+        """An annotation of the workflow run, level error."""
         self._annotate(core.error, title, text)
 
-    def _annotate(self, issue: Callable[..., None], title: str, text: str) -> None:
-        shown = "\n".join(inert(line) for line in self.public(text).splitlines())
-        with self._commanding() as ours:
-            if ours:
-                issue(cut(shown, _ANNOTATION_LENGTH), title=clean_indented(self.public(title)))
+    def _annotate(self, command: Callable[..., None], title: str, text: str) -> None:
+        shown = "\n".join(inert(line) for line in self.redact(text).splitlines())
+        with self._locked_log_for_commands() as may_write:
+            if may_write:
+                command(cut(shown, _ANNOTATION_LENGTH), title=clean_indented(self.redact(title)))
 
     def outputs(self, values: Mapping[str, str]) -> None:
-        """The step's outputs."""
-        with self._lock:
-            for name, value in values.items() if self._is_heard() else ():
+        """Set outputs of the step."""
+        with self._files_lock:
+            for name, value in values.items() if self._may_write() else ():
                 with contextlib.suppress(Exception):  # a full disk must not cost the summary
-                    core.set_output(name, self.public(value))
+                    core.set_output(name, self.redact(value))
 
-    def state(self, values: Mapping[str, str]) -> None:
-        """What this step leaves for its `post-entrypoint`."""
+    def save_state(self, values: Mapping[str, str]) -> None:
+        """Save state for this action's `post-entrypoint`."""
         with contextlib.suppress(Exception):  # a full disk must not cost the Job
             for name, value in values.items():
                 core.save_state(name, value)
 
     def summary(self, markdown: str) -> None:
-        """The job summary, where the runner offers one; it takes the place of an earlier one."""
-        text = self.public(markdown)
-        with self._lock, contextlib.suppress(OSError):
-            if self._is_heard() and Path(os.environ.get("GITHUB_STEP_SUMMARY", "")).is_file():
+        """Write the job summary, over an earlier one, if the runner has a file for it."""
+        text = self.redact(markdown)
+        with self._files_lock, contextlib.suppress(OSError):
+            if self._may_write() and Path(os.environ.get("GITHUB_STEP_SUMMARY", "")).is_file():
                 encoded = text.encode("utf-8", "replace")[:_SUMMARY_BYTES].decode("utf-8", "ignore")
                 Path(os.environ["GITHUB_STEP_SUMMARY"]).write_text(encoded, encoding="utf-8")
-
-    def public(self, text: str) -> str:
-        """`text` without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text

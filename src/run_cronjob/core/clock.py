@@ -1,4 +1,4 @@
-"""Time and chance, passed in wherever they matter, so that tests decide on both."""
+"""The clock and random numbers, passed in so that tests can control both."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rooms may ask for."""
+    """Time, sleep and random numbers."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """The current time in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment. They never go backwards."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Block the thread."""
 
     def random(self) -> float:
-        """A number from 0 to 1."""
+        """A number from 0 to 1, for jitter and names, not for secrets."""
 
 
 class SystemClock:
-    """The real ones."""
+    """The system's time and random numbers."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """The current time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment. They never go backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Block the thread."""
         time.sleep(seconds)
 
     def random(self) -> float:
-        """A number from 0 to 1: for pauses and names, not for secrets."""
-        return random.random()  # noqa: S311  chance, no secret
+        """A number from 0 to 1, for jitter and names, not for secrets."""
+        return random.random()  # noqa: S311  no secret is made of it

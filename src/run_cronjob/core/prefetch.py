@@ -1,4 +1,4 @@
-"""Waiting for the network while something else is done."""
+"""Calls a function in a thread, so that it can wait for the network while the caller does something else."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """`ask`, asked at once by a thread: the first call waits for that answer, later ones ask anew."""
+    """Calls `function` at once in a thread; the first call returns that result, later calls call it again."""
 
-    def __init__(self, ask: Callable[[], T]) -> None:
-        self._ask = ask
-        self._answers: list[T] = []
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._results: list[T] = []
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._answers.append(self._ask())
-        except Exception as error:  # noqa: BLE001  raised where the answer is wanted
+            self._results.append(self._function())
+        except Exception as error:  # noqa: BLE001  raised again by __call__
             self._error = error
 
     def __call__(self) -> T:
-        """The answer. Raises what `ask` raises."""
+        """Wait for the result. Raises the errors of `function`."""
         self._thread.join()
         error, self._error = self._error, None
         if error:
             raise error
-        return self._answers.pop() if self._answers else self._ask()
+        return self._results.pop() if self._results else self._function()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Concerns, Problem, WaitFor
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.text import kubectl, quoted, redact
+from run_cronjob.core.redactor import redact
+from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import network, snippets
 
 if TYPE_CHECKING:

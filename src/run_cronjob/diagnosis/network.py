@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from run_cronjob.core.errors import Cause
 from run_cronjob.core.models import Concerns, Problem
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.text import quoted, redact
+from run_cronjob.core.redactor import redact
+from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import snippets
 
 if TYPE_CHECKING:

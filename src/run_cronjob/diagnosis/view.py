@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.text import clean, redact
+from run_cronjob.core.redactor import redact
+from run_cronjob.core.text import clean
 
 if TYPE_CHECKING:
     from run_cronjob.core.models import Problem

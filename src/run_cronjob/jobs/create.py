@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from run_cronjob.core.errors import ActionError, ApiError, Cause, NoAnswer
 from run_cronjob.core.models import CreatedJob, Creation
+from run_cronjob.core.redactor import redact
 from run_cronjob.core.retry import Budget
-from run_cronjob.core.text import redact
 from run_cronjob.diagnosis import kube_api, run
 from run_cronjob.jobs import manifest
 

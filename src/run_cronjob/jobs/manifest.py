@@ -11,7 +11,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from run_cronjob.core.models import CronJobFacts, Json, RunningJob
-from run_cronjob.core.text import clean, cut, redact
+from run_cronjob.core.redactor import redact
+from run_cronjob.core.text import clean, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -196,7 +196,7 @@ class _Tail:
         self._before = before
         self._missed = missed
         """The number of earlier starts whose logs were never seen."""
-        self._log = Log(tailer.actions.public)
+        self._log = Log(tailer.actions.redact)
         self._backoff = Backoff(tailer.clock, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
         self._is_announced = False
         self._has_asked = False
@@ -348,12 +348,12 @@ class _Tail:
         with self._tailer.changed:
             self._tailer.shown += len(lines)
             # Secrets are masked before a line is cut: half a secret would not be recognised.
-            self.last.extend(cut(self._tailer.actions.public(line), _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
+            self.last.extend(cut(self._tailer.actions.redact(line), _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
             prefix = self._tailer.prefix(self._pod, self._container)
         if not self._is_announced:
             self._is_announced = True
             self._tailer.actions.line(f"▶ {self.title}:")
-        self._tailer.actions.others(lines, prefix)
+        self._tailer.actions.container_lines(lines, prefix)
 
     def _note(self, text: str) -> None:
         if not self._tailer.is_stopped:

@@ -1,4 +1,4 @@
-"""HTTP's chunked coding, read in pieces as large as what has arrived."""
+"""Chunked HTTP bodies are decoded whole, at once and without unlimited memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def read(arrived: list[bytes]) -> bytes:
 
 
 @given(BODIES, st.integers(1, 50))
-def test_the_body_comes_whole_however_it_arrives(chunks: list[bytes], size: int) -> None:
+def test_the_body_is_complete_however_it_arrives(chunks: list[bytes], size: int) -> None:
     sent = coded(chunks)
 
     assert read([sent[start : start + size] for start in range(0, len(sent), size)]) == b"".join(chunks)
 
 
 @given(BODIES, st.data())
-def test_a_cut_is_no_end(chunks: list[bytes], data: st.DataObject) -> None:
+def test_a_cut_stream_is_an_error(chunks: list[bytes], data: st.DataObject) -> None:
     sent = coded(chunks)
     cut = data.draw(st.integers(0, len(sent) - 5))
 
@@ -37,13 +37,13 @@ def test_a_cut_is_no_end(chunks: list[bytes], data: st.DataObject) -> None:
         read([sent[:cut]] if cut else [])
 
 
-def test_what_has_arrived_is_passed_on_at_once() -> None:
+def test_a_piece_is_returned_as_soon_as_it_has_arrived() -> None:
     arrived = iter([b"6\r\none\n", b"tw", b"\r\n2\r\no\n"])
     stream = decode_chunked(lambda: next(arrived))
 
     assert [next(stream), next(stream), next(stream)] == [b"one\n", b"tw", b"o\n"]
 
 
-def test_what_is_not_in_chunks_is_not_held() -> None:
+def test_a_stream_without_chunks_is_an_error_before_it_fills_the_memory() -> None:
     with pytest.raises(ProtocolError):
         read([b"x" * 500] * 3)

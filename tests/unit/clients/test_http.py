@@ -1,6 +1,6 @@
-"""The way out of the runner: proxies, certificates, and what a broken connection means.
+"""Proxies, certificates, timeouts, and the causes of connection errors.
 
-The errors are real ones: of sockets and TLS on loopback, as urllib3 and botocore raise them.
+The errors are those of real sockets and TLS on loopback, as urllib3 and botocore raise them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """Accepts connections and lets a test decide what becomes of them."""
+    """Accepts connections and passes each to `behave`."""
 
     daemon_threads = True
     block_on_close = False
@@ -146,7 +146,7 @@ def by_botocore(url: str, ca_file: str | None = None, proxy: str = "") -> BaseEx
     )
     try:
         session.send(AWSRequest("GET", url).prepare())
-    except Exception as error:  # noqa: BLE001  whatever botocore makes of it
+    except Exception as error:  # noqa: BLE001  any error of botocore
         return error
     raise AssertionError("it answered")
 
@@ -154,11 +154,11 @@ def by_botocore(url: str, ca_file: str | None = None, proxy: str = "") -> BaseEx
 BOTH = pytest.mark.parametrize("library", [by_urllib3, by_botocore])
 
 
-def told(error: BaseException, url: str = "https://sts.eu-central-1.amazonaws.com/") -> NoAnswer:
+def no_answer(error: BaseException, url: str = "https://sts.eu-central-1.amazonaws.com/") -> NoAnswer:
     return http.no_answer("AWS STS", url, error)
 
 
-# --- what a broken connection means -------------------------------------------------------------------------
+# --- causes of connection errors ----------------------------------------------------------------------------
 
 
 @BOTH
@@ -170,12 +170,12 @@ def test_a_host_name_that_does_not_resolve(
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    assert told(library("https://sts.mars-1.amazonaws.com/")).cause is Cause.NAME
+    assert no_answer(library("https://sts.mars-1.amazonaws.com/")).cause is Cause.NAME
 
 
 @BOTH
-def test_a_port_where_nobody_listens(library: Callable[[str], BaseException], closed_port: int) -> None:
-    assert told(library(f"http://{LOOPBACK}:{closed_port}/")).cause is Cause.REFUSED
+def test_a_port_without_a_listener(library: Callable[[str], BaseException], closed_port: int) -> None:
+    assert no_answer(library(f"http://{LOOPBACK}:{closed_port}/")).cause is Cause.REFUSED
 
 
 @BOTH
@@ -195,13 +195,13 @@ def test_a_host_behind_a_firewall(
 
     monkeypatch.setattr(socket.socket, "connect", fail)
 
-    assert told(library(f"https://{LOOPBACK}/")).cause is cause
+    assert no_answer(library(f"https://{LOOPBACK}/")).cause is cause
 
 
 @BOTH
-def test_a_server_that_says_nothing(library: Callable[[str], BaseException]) -> None:
+def test_a_server_that_sends_nothing(library: Callable[[str], BaseException]) -> None:
     with Listener(silent) as listener:
-        assert told(library(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.READ_TIMEOUT
+        assert no_answer(library(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.READ_TIMEOUT
 
 
 @BOTH
@@ -210,24 +210,24 @@ def test_a_connection_that_breaks(
     library: Callable[[str], BaseException], behaviour: Callable[[socket.socket], None]
 ) -> None:
     with Listener(behaviour) as listener:
-        assert told(library(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
+        assert no_answer(library(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
 
 
 def test_an_answer_that_breaks_off() -> None:
     with Listener(truncating) as listener:
-        assert told(by_urllib3(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
+        assert no_answer(by_urllib3(f"http://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
 
 
 @BOTH
-def test_a_tls_handshake_that_breaks_is_no_rejected_certificate(library: Callable[[str], BaseException]) -> None:
+def test_a_tls_handshake_that_is_cut_is_no_rejected_certificate(library: Callable[[str], BaseException]) -> None:
     with Listener(closing) as listener:
-        assert told(library(f"https://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
+        assert no_answer(library(f"https://{LOOPBACK}:{listener.port}/")).cause is Cause.BROKEN
 
 
 @BOTH
 def test_a_certificate_of_an_unknown_authority(library: Callable[[str], BaseException], authority: trustme.CA) -> None:
     with Listener(encrypted(authority.issue_cert(LOOPBACK))) as listener:
-        assert told(library(f"https://{LOOPBACK}:{listener.port}/")).cause is Cause.TLS
+        assert no_answer(library(f"https://{LOOPBACK}:{listener.port}/")).cause is Cause.TLS
 
 
 @BOTH
@@ -235,14 +235,14 @@ def test_a_certificate_for_another_name(
     library: Callable[..., BaseException], authority: trustme.CA, ca_file: str
 ) -> None:
     with Listener(encrypted(authority.issue_cert("other.example"))) as listener:
-        assert told(library(f"https://{LOOPBACK}:{listener.port}/", ca_file=ca_file)).cause is Cause.TLS
+        assert no_answer(library(f"https://{LOOPBACK}:{listener.port}/", ca_file=ca_file)).cause is Cause.TLS
 
 
 @BOTH
 def test_a_proxy_that_is_not_there(library: Callable[..., BaseException], closed_port: int) -> None:
     error = library("https://sts.example/", proxy=f"http://{LOOPBACK}:{closed_port}")
 
-    assert told(error).cause is Cause.PROXY
+    assert no_answer(error).cause is Cause.PROXY
 
 
 @BOTH
@@ -251,35 +251,35 @@ def test_a_proxy_that_refuses(library: Callable[..., BaseException], status: str
     with Listener(answering(status)) as proxy:
         error = library("https://sts.example/", proxy=f"http://{LOOPBACK}:{proxy.port}")
 
-    assert told(error).cause is Cause.PROXY
+    assert no_answer(error).cause is Cause.PROXY
 
 
 @BOTH
-def test_the_password_in_a_proxys_url_is_never_told(library: Callable[..., BaseException], closed_port: int) -> None:
+def test_the_password_in_a_proxys_url_is_never_shown(library: Callable[..., BaseException], closed_port: int) -> None:
     for behaviour in (closing, answering("407 Proxy Authentication Required")):
         with Listener(behaviour) as proxy:
             for port in (proxy.port, closed_port):
                 error = library("https://sts.example/", proxy=f"http://robot:{PASSWORD}@{LOOPBACK}:{port}")
-                assert PASSWORD not in repr(told(error, "https://sts.example/"))
+                assert PASSWORD not in repr(no_answer(error, "https://sts.example/"))
 
 
-def test_only_where_the_request_may_have_gone_out_it_may_have_had_an_effect() -> None:
+def test_only_these_causes_allow_that_the_request_was_sent() -> None:
     assert {cause for cause in Cause if cause.sent} == {Cause.READ_TIMEOUT, Cause.FOREIGN, Cause.BROKEN}
 
 
-def test_the_host_is_named_with_its_port_where_it_has_one() -> None:
-    assert told(OSError(), "https://api.example:6443/apis").host == "api.example:6443"
-    assert told(OSError(), "https://sts.example/?x=y").host == "sts.example"
+def test_the_host_is_named_with_its_port_if_the_url_has_one() -> None:
+    assert no_answer(OSError(), "https://api.example:6443/apis").host == "api.example:6443"
+    assert no_answer(OSError(), "https://sts.example/?x=y").host == "sts.example"
 
 
-def test_an_error_that_names_itself_as_its_cause_does_not_go_round_in_circles() -> None:
+def test_errors_that_cause_each_other_do_not_loop() -> None:
     one, other = RuntimeError("one"), RuntimeError("other")
     one.__cause__, other.__context__ = other, one
 
-    assert told(one).cause is Cause.BROKEN
+    assert no_answer(one).cause is Cause.BROKEN
 
 
-def test_nothing_is_repeated_or_redirected_behind_our_back() -> None:
+def test_the_pool_does_not_retry_or_redirect() -> None:
     with Listener(answering("302 Found")) as listener:
         url = f"http://{LOOPBACK}:{listener.port}/"
         assert http.pool(url, http.ssl_context(), TIMEOUTS).request("POST", url).status == 302
@@ -365,7 +365,7 @@ def test_an_eks_ca_without_key_identifiers_is_accepted_though_python_is_strict(t
 
 
 @pytest.mark.usefixtures("_strict_python")
-def test_only_that_one_check_is_left_out(ca_file: str) -> None:
+def test_only_the_strict_check_is_off(ca_file: str) -> None:
     strict, ours = ssl.create_default_context(cafile=ca_file), http.ssl_context(ca_file)
 
     assert strict.verify_flags ^ ours.verify_flags == ssl.VERIFY_X509_STRICT
@@ -374,16 +374,16 @@ def test_only_that_one_check_is_left_out(ca_file: str) -> None:
     assert ours.minimum_version == strict.minimum_version
 
 
-def test_the_authority_that_is_given_is_trusted(authority: trustme.CA, ca_file: str) -> None:
+def test_a_certificate_of_the_given_ca_is_accepted(authority: trustme.CA, ca_file: str) -> None:
     handshake(http.ssl_context(ca_file), server_context(authority.issue_cert("api.example")), "api.example")
 
 
-def test_another_authority_is_not(ca_file: str) -> None:
+def test_a_certificate_of_another_ca_is_rejected(ca_file: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
         handshake(http.ssl_context(ca_file), server_context(trustme.CA().issue_cert("api.example")), "api.example")
 
 
-def test_nor_is_a_private_authority_that_was_not_given(authority: trustme.CA) -> None:
+def test_a_certificate_of_a_private_ca_that_was_not_given_is_rejected(authority: trustme.CA) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(http.ssl_context(), server_context(authority.issue_cert("api.example")), "api.example")
 
@@ -393,21 +393,21 @@ def test_host_names_are_checked(authority: trustme.CA, ca_file: str) -> None:
         handshake(http.ssl_context(ca_file), server_context(authority.issue_cert("evil.example")), "api.example")
 
 
-def test_so_is_the_certificates_time(authority: trustme.CA, ca_file: str) -> None:
+def test_an_expired_certificate_is_rejected(authority: trustme.CA, ca_file: str) -> None:
     expired = authority.issue_cert("api.example", not_after=datetime.now(UTC) - timedelta(days=1))
 
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         handshake(http.ssl_context(ca_file), server_context(expired), "api.example")
 
 
-def test_a_server_name_of_its_own_is_the_one_checked(authority: trustme.CA, ca_file: str) -> None:
+def test_the_given_server_name_is_checked(authority: trustme.CA, ca_file: str) -> None:
     with Listener(encrypted(authority.issue_cert("api.internal"))) as listener:
         url = f"https://{LOOPBACK}:{listener.port}/"
         pool = http.pool(url, http.ssl_context(ca_file), TIMEOUTS, server_name="api.internal")
         assert pool.request("GET", url).status == 200
 
 
-def test_additional_trust_is_the_first_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ca_bundle_is_the_first_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert http.ca_bundle() is None
     for name in reversed(CA_VARIABLES):
         monkeypatch.setenv(name, f"/{name}.pem")
@@ -453,7 +453,7 @@ def test_the_environments_proxy_for_a_url(
     assert (str(pool.proxy) if pool.proxy else "").rstrip("/") == proxy
 
 
-def test_a_kubeconfigs_own_proxy_goes_before_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_proxy_has_priority_over_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
     monkeypatch.setenv("NO_PROXY", "*")
 
@@ -464,27 +464,27 @@ def test_a_kubeconfigs_own_proxy_goes_before_the_environments(monkeypatch: pytes
 
 @pytest.mark.parametrize("written", ["http://robot:p%40ss@{}", "robot:p%40ss@{}"], ids=["a URL", "without a scheme"])
 def test_the_login_in_a_proxys_url_is_sent_to_the_proxy(written: str) -> None:
-    heard: list[bytes] = []
+    requests: list[bytes] = []
 
     def listen(connection: socket.socket) -> None:
-        heard.append(connection.recv(65536))
+        requests.append(connection.recv(65536))
         connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
     with Listener(listen) as proxy:
         by_urllib3("https://sts.example/", proxy=written.format(f"{LOOPBACK}:{proxy.port}"))
 
-    request = heard[0].decode().lower()
+    request = requests[0].decode().lower()
     assert request.startswith("connect sts.example:443 ")
     assert "proxy-authorization: basic cm9ib3q6cebzcw==" in request  # robot:p@ss, in lower case
 
 
-def test_a_proxy_without_a_login_gets_none() -> None:
+def test_a_proxy_url_without_a_login_sends_none() -> None:
     pool = http.pool(API, http.ssl_context(), TIMEOUTS, proxy="http://p:1")
 
     assert "proxy-authorization" not in dict(getattr(pool, "proxy_headers", {}))
 
 
-def test_every_request_has_bounds() -> None:
+def test_every_request_has_timeouts() -> None:
     timeout = http.pool(API, http.ssl_context(), TIMEOUTS).connection_pool_kw["timeout"]
 
     assert timeout.connect_timeout == TIMEOUTS.connect

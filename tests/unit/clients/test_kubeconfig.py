@@ -1,4 +1,4 @@
-"""A kubeconfig is an allow-list: the chosen context's token or certificate, and nothing that could run or mislead."""
+"""Of a kubeconfig, only allowed keys of the chosen context are loaded; programs and unverified TLS are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def refusal(config: object, context: str = "") -> str:
 
 
 def loaded(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The one cluster and the one user that go on to the loader."""
+    """The one cluster and the one user in the reduced kubeconfig."""
     config = access.kubeconfig
     ((name,),) = [[each["name"] for each in config["contexts"]]]
     assert config["current-context"] == name
@@ -60,7 +60,7 @@ def loaded(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
     return cluster["cluster"], user["user"]
 
 
-# --- what goes on to the loader -----------------------------------------------------------------------------
+# --- the reduced kubeconfig ---------------------------------------------------------------------------------
 
 
 def test_a_kubeconfig_for_eks_holds_the_endpoint_its_ca_and_the_token() -> None:
@@ -94,7 +94,7 @@ def test_json_is_yaml() -> None:
     assert loaded(parse(json.dumps(document()))) == (CLUSTER, USER)
 
 
-def test_a_client_certificate_will_do_instead_of_a_token() -> None:
+def test_a_client_certificate_is_taken_instead_of_a_token() -> None:
     user = {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}
 
     access = parse(document(user=user))
@@ -124,17 +124,17 @@ def test_a_proxy_and_a_server_name_of_its_own_are_kept() -> None:
     assert loaded(access)[0]["tls-server-name"] == "api.internal"
 
 
-def test_keys_that_nobody_listed_are_left_out() -> None:
+def test_keys_that_are_not_allowed_are_left_out() -> None:
     access = parse(document(CLUSTER | {"extensions": [], "novel": 1}, USER | {"extensions": [], "novel": {"run": "x"}}))
 
     assert loaded(access) == (CLUSTER, USER)
 
 
-def test_a_token_is_not_in_what_python_prints() -> None:
+def test_a_token_is_not_in_the_repr() -> None:
     assert TOKEN not in repr(parse(document()))
 
 
-# --- what is refused ----------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,9 @@ def test_a_token_is_not_in_what_python_prints() -> None:
         ({"client-key-data": "S0VZ"}, "anonymous"),
     ],
 )
-def test_a_user_that_runs_programs_pretends_or_is_nobody_is_refused(user: dict[str, Any], named: str) -> None:
+def test_a_user_with_a_program_a_password_an_impersonation_or_no_credentials_is_refused(
+    user: dict[str, Any], named: str
+) -> None:
     assert named in refusal(document(user=user))
 
 
@@ -163,13 +165,13 @@ def test_a_server_must_be_an_https_url(server: str | None) -> None:
     assert "`https://` URL" in refusal(document({"server": server}))
 
 
-def test_certificates_are_always_checked() -> None:
+def test_unverified_tls_is_refused() -> None:
     for value in (True, "true", 1):
         assert "insecure-skip-tls-verify" in refusal(document(CLUSTER | {"insecure-skip-tls-verify": value}))
     assert loaded(parse(document(CLUSTER | {"insecure-skip-tls-verify": False}))) == (CLUSTER, USER)
 
 
-def test_what_is_refused_in_a_context_that_is_not_chosen_does_no_harm() -> None:
+def test_contexts_that_are_not_chosen_may_hold_refused_keys() -> None:
     config = document()
     config["users"].append({"name": "v", "user": {"exec": {"command": "sh"}}})
     config["contexts"].append({"name": "green", "context": {"cluster": "c", "user": "v"}})
@@ -190,12 +192,12 @@ def test_what_is_refused_in_a_context_that_is_not_chosen_does_no_harm() -> None:
         (document(contexts=[{"name": "blue", "context": None}]), "no context called `blue`"),
     ],
 )
-def test_a_name_that_is_missing_is_told_with_those_there_are(config: dict[str, Any], named: str) -> None:
+def test_a_missing_name_is_reported_with_the_existing_ones(config: dict[str, Any], named: str) -> None:
     assert named in refusal(config)
 
 
 @pytest.mark.parametrize("text", ["", "deploy/kubeconfig.yaml", "- a\n- b", "null", "42"])
-def test_what_is_no_mapping_is_no_kubeconfig(text: str) -> None:
+def test_text_that_is_no_mapping_is_no_kubeconfig(text: str) -> None:
     assert "is not a kubeconfig" in refusal(text)
 
 
@@ -208,24 +210,24 @@ def test_what_is_no_mapping_is_no_kubeconfig(text: str) -> None:
         f"? {TOKEN}\n: !!python/object:os.system {TOKEN}",
     ],
 )
-def test_text_that_cannot_be_read_is_not_quoted_since_it_may_be_a_secret(broken: str) -> None:
+def test_invalid_yaml_is_not_quoted_because_it_may_be_a_secret(broken: str) -> None:
     assert TOKEN not in refusal(broken)
 
 
 @pytest.mark.parametrize("value", ["2026-99-99", "0o9", "!!int x", "&a [*a]", "\x00"])
-def test_odd_yaml_is_refused_like_any_other(value: str) -> None:
+def test_yaml_with_invalid_values_is_refused(value: str) -> None:
     with pytest.raises(ActionError):
         parse(f"current-context: {value}\nwhen: {value}")
 
 
 @pytest.mark.parametrize("hostile", [text for text in HOSTILE if text.strip()])
-def test_hostile_names_stand_quoted(hostile: str) -> None:
+def test_hostile_names_are_quoted(hostile: str) -> None:
     config = document(contexts=[{"name": hostile, "context": {}}])
 
-    for told in (refusal(config, "blue"), refusal(config, hostile)):
-        spans = told.split("`")
+    for message in (refusal(config, "blue"), refusal(config, hostile)):
+        spans = message.split("`")
         assert len(spans) % 2 == 1
-        assert len(told.splitlines()) == 1
+        assert len(message.splitlines()) == 1
 
 
 VALUES = st.recursive(
@@ -243,7 +245,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(list(document())), VALUES), st.sampled_from(["", "blue"]))
-def test_any_document_is_either_taken_or_refused(changes: dict[str, Any], context: str) -> None:
+def test_any_document_is_loaded_or_refused(changes: dict[str, Any], context: str) -> None:
     try:
         access = parse(document() | changes, context)
     except ActionError:

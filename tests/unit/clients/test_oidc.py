@@ -1,4 +1,4 @@
-"""What a token says of its bearer can be shown, whatever it is."""
+"""The claims of a token are read whatever it holds, and any other text has none."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def token(payload: bytes) -> str:
     return f"eyJhbGciOiJSUzI1NiJ9.{encoded}.c2lnbmF0dXJl"
 
 
-def test_the_claims_of_a_token() -> None:
+def test_the_claims_of_a_token_are_read() -> None:
     assert oidc.unverified_claims(token(json.dumps(CLAIMS).encode())) == CLAIMS
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4))
-def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: dict[str, object]) -> None:
+def test_claims_of_any_length_are_read_without_padding(payload: dict[str, object]) -> None:
     assert oidc.unverified_claims(token(json.dumps(payload).encode())) == payload
 
 
@@ -49,10 +49,10 @@ def test_claims_of_any_length_are_read_though_a_token_has_no_padding(payload: di
     ],
     ids=repr,
 )
-def test_what_is_no_token_claims_nothing(garbage: str) -> None:
+def test_text_that_is_no_token_has_no_claims(garbage: str) -> None:
     assert oidc.unverified_claims(garbage) == {}
 
 
 @given(st.text() | st.binary().map(token))
-def test_whatever_comes_is_no_error(anything: str) -> None:
+def test_no_text_raises_an_error(anything: str) -> None:
     assert isinstance(oidc.unverified_claims(anything), dict)

@@ -1,4 +1,4 @@
-"""A bearer token is renewed before it ends, and a renewal that fails costs nothing but another try."""
+"""A bearer token is replaced before it expires; after a failure the old one stays until the next attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY_INTERVAL = Timeouts().token_refresh_retry
 
 
 class Maker:
-    """Makes tokens, or fails."""
+    """Makes tokens, or raises the given failures first."""
 
     def __init__(self, *failures: Exception) -> None:
         self.clock = FakeClock()
@@ -37,7 +37,7 @@ class Maker:
         return f"token-{self.made}"
 
 
-def test_a_young_token_is_left_alone() -> None:
+def test_a_token_stays_in_use_for_the_interval() -> None:
     maker = Maker()
     maker.clock.elapsed = INTERVAL - 1
 
@@ -46,7 +46,7 @@ def test_a_young_token_is_left_alone() -> None:
     assert maker.made == 0
 
 
-def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
+def test_it_is_replaced_well_before_an_eks_token_expires() -> None:
     maker = Maker()
     for _ in range(3):
         maker.clock.elapsed += INTERVAL
@@ -68,7 +68,7 @@ def test_it_is_renewed_well_before_an_eks_token_ends() -> None:
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "the token's file is half written"),
     ],
 )
-def test_a_renewal_that_fails_is_tried_again_soon_and_the_old_token_stays(failure: Exception) -> None:
+def test_after_a_failure_the_old_token_stays_until_the_next_attempt(failure: Exception) -> None:
     maker = Maker(failure)
     maker.clock.elapsed = INTERVAL
 
@@ -82,7 +82,7 @@ def test_a_renewal_that_fails_is_tried_again_soon_and_the_old_token_stays(failur
     assert maker.used == ["token-2"]
 
 
-def test_what_is_no_failure_of_theirs_is_not_hidden() -> None:
+def test_an_unexpected_error_is_raised() -> None:
     maker = Maker(ApiError(500, "", ""))
     maker.clock.elapsed = INTERVAL
 
@@ -90,7 +90,7 @@ def test_what_is_no_failure_of_theirs_is_not_hidden() -> None:
         maker.refresh.refresh_if_due()
 
 
-def test_a_refused_token_is_renewed_unless_it_is_brand_new() -> None:
+def test_a_rejected_token_is_replaced_unless_it_is_new() -> None:
     maker = Maker()
 
     assert not maker.refresh.refresh_after_401()
@@ -100,7 +100,7 @@ def test_a_refused_token_is_renewed_unless_it_is_brand_new() -> None:
     assert maker.used == ["token-1"]
 
 
-def test_while_one_thread_renews_the_others_do_not_wait() -> None:
+def test_while_one_thread_makes_a_token_the_others_do_not_wait() -> None:
     begun, go_on = threading.Event(), threading.Event()
     clock = FakeClock()
 

@@ -1,6 +1,6 @@
-"""One writer: what it says arrives, and no foreign line becomes a workflow command.
+"""All output arrives, and no untrusted line becomes a workflow command.
 
-A model of the runner's parser (sandbox/github/workflow_commands.py) is the judge.
+The sandbox's model of the runner's parser decides on both (sandbox/github/workflow_commands.py).
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 
-# Pieces that a command is made of, and what the runner's comparison skips or trims.
+# Parts of commands, and characters that the runner's comparison ignores or trims.
 PIECES = [
     "::", "##[", "#", "[", "]", ":", "error", "add-mask", "set-output name=result", "stop-commands", "x", " ",
     "\n", "\r", "\t", "\x0b", "\x85", "\u2028", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u034f", "\x00", "\u3000",
 ]  # fmt: skip
 NASTY = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text()
-SAME_STREAM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SHARED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The runner's files."""
+    """The runner's files, empty."""
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE"):
         (tmp_path / name).touch()
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -52,7 +52,7 @@ def actions() -> Actions:
 
 @pytest.fixture
 def log(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[], Interpretation]:
-    """What the runner makes of all that was written since the last look."""
+    """The runner's interpretation of all output since the last call."""
 
     def read() -> Interpretation:
         sys.stdout.flush()
@@ -77,25 +77,25 @@ def test_a_line_is_a_line(actions: Actions, log: Callable[[], Interpretation]) -
     assert log().shown == ("✓ CronJob   `nightly-report` (0.05 s)",)
 
 
-@SAME_STREAM
+@SHARED_FIXTURES
 @given(NASTY)
-def test_no_line_of_others_is_a_command(actions: Actions, log: Callable[[], Interpretation], foreign: str) -> None:
-    actions.line(foreign)
+def test_no_untrusted_line_is_a_command(actions: Actions, log: Callable[[], Interpretation], untrusted: str) -> None:
+    actions.line(untrusted)
 
     read = log()
     assert read.commands == ()
     assert len(read.shown) == 1
 
 
-@pytest.mark.parametrize("foreign", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_texts_do_nothing_wherever_they_are_written(
-    actions: Actions, log: Callable[[], Interpretation], foreign: str
+@pytest.mark.parametrize("untrusted", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_texts_are_no_commands_anywhere(
+    actions: Actions, log: Callable[[], Interpretation], untrusted: str
 ) -> None:
-    actions.line(foreign)
-    actions.group(foreign, foreign)
-    actions.notice(foreign, foreign)
-    actions.warning(foreign, foreign)
-    actions.error(foreign, foreign)
+    actions.line(untrusted)
+    actions.group(untrusted, untrusted)
+    actions.notice(untrusted, untrusted)
+    actions.warning(untrusted, untrusted)
+    actions.error(untrusted, untrusted)
 
     assert names(log()) == ["group", "endgroup", "notice", "warning", "error"]
 
@@ -126,9 +126,9 @@ def test_an_annotation_has_a_title_and_keeps_its_lines(
     assert annotation.message == "one: 100%\ntwo, three"
 
 
-@SAME_STREAM
+@SHARED_FIXTURES
 @given(NASTY, NASTY)
-def test_an_annotation_is_one_command_whatever_it_says(
+def test_an_annotation_is_one_command_whatever_its_text(
     actions: Actions, log: Callable[[], Interpretation], title: str, message: str
 ) -> None:
     actions.error(title, message)
@@ -138,7 +138,7 @@ def test_an_annotation_is_one_command_whatever_it_says(
     assert not any("##[" in line for line in read.annotations[0].message.splitlines())
 
 
-def test_an_annotation_is_not_longer_than_github_takes(actions: Actions, log: Callable[[], Interpretation]) -> None:
+def test_an_annotation_is_not_longer_than_github_accepts(actions: Actions, log: Callable[[], Interpretation]) -> None:
     actions.error("x", "y" * 10_000)
 
     assert len(log().annotations[0].message) <= 4096
@@ -153,23 +153,21 @@ def test_a_masked_secret_is_masked_by_the_runner_too(actions: Actions, log: Call
     assert log().masks == (TOKEN,)
 
 
-def test_a_secret_that_was_hidden_first_can_still_be_masked(
-    actions: Actions, log: Callable[[], Interpretation]
-) -> None:
-    actions.hide(TOKEN)
+def test_a_secret_that_was_added_first_can_still_be_masked(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.add_secrets(TOKEN)
     actions.mask(TOKEN)
 
     assert log().masks == (TOKEN,)
 
 
-def test_a_hidden_secret_is_not_even_told_to_the_runner(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.hide(TOKEN)
+def test_an_added_secret_is_not_even_sent_to_the_runner(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.add_secrets(TOKEN)
 
     assert log().commands == ()
 
 
-@pytest.mark.parametrize("keep", [Actions.mask, Actions.hide])
-def test_a_secret_leaves_by_no_way(
+@pytest.mark.parametrize("keep", [Actions.mask, Actions.add_secrets])
+def test_a_secret_is_in_no_output(
     keep: Callable[[Actions, str], None],
     actions: Actions,
     capfd: pytest.CaptureFixture[str],
@@ -193,19 +191,15 @@ def test_a_secret_leaves_by_no_way(
     assert "it said ***" in written.out
 
 
-def test_a_secret_within_another_leaves_nothing_of_the_longer_one(
-    actions: Actions, log: Callable[[], Interpretation]
-) -> None:
-    actions.hide("hunter2", "hunter2-and-more")
+def test_of_a_secret_that_contains_another_nothing_remains(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.add_secrets("hunter2", "hunter2-and-more")
 
     actions.line("hunter2-and-more")
 
     assert log().shown == ("***",)
 
 
-def test_a_secret_too_short_to_be_one_leaves_the_text_readable(
-    actions: Actions, log: Callable[[], Interpretation]
-) -> None:
+def test_a_secret_that_is_too_short_is_not_replaced(actions: Actions, log: Callable[[], Interpretation]) -> None:
     actions.mask("a", "")
     actions.line("nightly-report was started")
 
@@ -214,56 +208,56 @@ def test_a_secret_too_short_to_be_one_leaves_the_text_readable(
     assert read.masks == ()
 
 
-# --- what containers print ----------------------------------------------------------------------------------
+# --- lines of containers ------------------------------------------------------------------------------------
 
 
-def test_lines_of_others_pass_in_a_region_where_no_command_is_obeyed(
+def test_lines_of_containers_are_written_while_commands_are_stopped(
     actions: Actions, log: Callable[[], Interpretation]
 ) -> None:
-    actions.others(["one", "", "two"])
-    actions.others(["three"])
+    actions.container_lines(["one", "", "two"])
+    actions.container_lines(["three"])
 
     (region,) = log().stopped_regions
     assert region.lines == ("one", "", "two", "three")
 
 
-@SAME_STREAM
+@SHARED_FIXTURES
 @given(st.lists(NASTY, max_size=5), st.sampled_from(["", "#3/main | "]))
-def test_no_line_of_a_container_is_a_command_or_ends_the_region(
-    actions: Actions, log: Callable[[], Interpretation], foreign: list[str], prefix: str
+def test_no_line_of_a_container_is_a_command_or_resumes_commands(
+    actions: Actions, log: Callable[[], Interpretation], untrusted: list[str], prefix: str
 ) -> None:
-    actions.others(foreign, prefix)
+    actions.container_lines(untrusted, prefix)
 
     read = log()
     assert names(read) in ([], ["stop-commands"])
     assert all(not region.resumed for region in read.stopped_regions)
-    if foreign:
-        # Also where the region would not hold: each line is inert by itself.
+    if untrusted:
+        # Even if commands were not stopped, each line is inert by itself.
         shown = [line for region in read.stopped_regions for line in region.lines] or list(read.shown)
-        assert len(shown) == len(foreign)
+        assert len(shown) == len(untrusted)
         assert interpret("\n".join(shown).encode()).commands == ()
         assert all(line.startswith(prefix) for line in shown)
     actions.notice("x", "x")
-    assert names(log()) == ["notice"] or not foreign
+    assert names(log()) == ["notice"] or not untrusted
 
 
-def test_the_end_of_the_region_can_be_neither_guessed_nor_echoed(
+def test_the_token_that_resumes_commands_can_be_neither_guessed_nor_echoed(
     actions: Actions, log: Callable[[], Interpretation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("run_cronjob.clients.workflow_commands.token_hex", lambda _: "0123456789abcdef")
     guesses = ["::0123456789abcdef::", "  ::0123456789abcdef::", "x ##[0123456789abcdef]", "\u200b::0123456789abcdef::"]
 
-    actions.others([*guesses, "::error::no"])
-    actions.others([*guesses, "##[add-mask]no"], "main | ")
+    actions.container_lines([*guesses, "::error::no"])
+    actions.container_lines([*guesses, "##[add-mask]no"], "main | ")
 
     read = log()
     assert names(read) == ["stop-commands"]
     assert not read.stopped_regions[0].resumed
 
 
-def test_each_region_has_a_token_of_its_own(actions: Actions, log: Callable[[], Interpretation]) -> None:
+def test_each_stop_has_a_token_of_its_own(actions: Actions, log: Callable[[], Interpretation]) -> None:
     for _ in range(3):
-        actions.others(["x"])
+        actions.container_lines(["x"])
         actions.notice("x", "x")
 
     tokens = [region.token for region in log().stopped_regions]
@@ -272,7 +266,7 @@ def test_each_region_has_a_token_of_its_own(actions: Actions, log: Callable[[], 
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "expected"),
     [
         (lambda actions: actions.notice("x", "x"), ["notice"]),
         (lambda actions: actions.warning("x", "x"), ["warning"]),
@@ -282,67 +276,67 @@ def test_each_region_has_a_token_of_its_own(actions: Actions, log: Callable[[], 
     ],
     ids=["notice", "warning", "error", "group", "mask"],
 )
-def test_commands_of_ours_are_obeyed_amid_the_lines_of_others(
-    actions: Actions, log: Callable[[], Interpretation], command: Callable[[Actions], None], said: list[str]
+def test_commands_between_lines_of_containers_are_processed(
+    actions: Actions, log: Callable[[], Interpretation], command: Callable[[Actions], None], expected: list[str]
 ) -> None:
-    actions.others(["before"])
+    actions.container_lines(["before"])
     command(actions)
-    actions.others(["after"])
+    actions.container_lines(["after"])
 
     read = log()
-    assert names(read) == ["stop-commands", *said, "stop-commands"]
+    assert names(read) == ["stop-commands", *expected, "stop-commands"]
     assert [region.lines for region in read.stopped_regions] == [("before",), ("after",)]
     assert not any(TOKEN in line for line in read.shown)
 
 
-def test_a_secret_that_is_masked_already_opens_and_closes_nothing(
+def test_a_secret_that_is_masked_already_resumes_no_commands(
     actions: Actions, log: Callable[[], Interpretation]
 ) -> None:
     actions.mask(TOKEN)
-    actions.others(["one"])
+    actions.container_lines(["one"])
     actions.mask(TOKEN)
-    actions.others(["two"])
+    actions.container_lines(["two"])
 
     assert names(log()) == ["add-mask", "stop-commands"]
 
 
-def test_lines_of_ours_need_no_end_of_the_region(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.others(["before"])
+def test_lines_of_the_action_resume_no_commands(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.container_lines(["before"])
     actions.line("✓ ours")
-    actions.others(["after"])
+    actions.container_lines(["after"])
 
     (region,) = log().stopped_regions
     assert region.lines == ("before", "✓ ours", "after")
 
 
-def test_a_container_prints_no_secret_of_ours(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.hide(TOKEN)
-    actions.others([f"it is {TOKEN}", "x"], f"{TOKEN} | ")
+def test_secrets_are_replaced_in_lines_of_containers(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.add_secrets(TOKEN)
+    actions.container_lines([f"it is {TOKEN}", "x"], f"{TOKEN} | ")
 
     assert log().shown[1:] == ("*** | it is ***", "*** | x")
 
 
-def test_every_line_bears_the_prefix(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.others(["one", "", "größer"], "#3/main | ")
+def test_every_line_has_the_prefix(actions: Actions, log: Callable[[], Interpretation]) -> None:
+    actions.container_lines(["one", "", "größer"], "#3/main | ")
 
     assert log().shown[1:] == ("#3/main | one", "#3/main | ", "#3/main | größer")
 
 
 # --- a slow reader ------------------------------------------------------------------------------------------
 
-HELD_UP = """
+BLOCKED = """
 import os, select, sys, threading
 sys.path.insert(0, "src")
-from run_cronjob.clients import workflow_commands as actions
-writer = actions.Actions()
+from run_cronjob.clients.workflow_commands import Actions
+writer = Actions()
 def work():
-    writer.others(["first"])
-    writer.others(["x" * 10_000] * 100)
-    writer.others(["late"])
+    writer.container_lines(["first"])
+    writer.container_lines(["x" * 10_000] * 100)
+    writer.container_lines(["late"])
 threading.Thread(target=work, daemon=True).start()
 while select.select([], [sys.stdout], [], 0)[1]:
     pass  # until the pipe is full
-writer.take_over(PATIENCE)
+writer.silence_other_threads(LOG_TIMEOUT)
 writer.outputs({"result": "cancelled"})
 writer.summary("### Cancelled")
 """
@@ -350,7 +344,7 @@ writer.summary("### Cancelled")
 
 @contextlib.contextmanager
 def process(script: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program whose log nobody reads, unless the test does."""
+    """A program whose output only the test reads."""
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT) as running:
         try:
             yield running
@@ -365,7 +359,7 @@ sys.path.insert(0, "src")
 from run_cronjob.clients.workflow_commands import Actions
 actions = Actions()
 for number in range(5000):
-    actions.others([f"line {number} " + "x" * 50])
+    actions.container_lines([f"line {number} " + "x" * 50])
 """
     with process(script) as running:
         assert running.stdout
@@ -375,21 +369,21 @@ for number in range(5000):
     assert [line.split()[1] for line in region.lines] == [str(number) for number in range(5000)]
 
 
-def test_the_last_word_is_whole_where_a_slow_reader_holds_up_another_thread(files: Path) -> None:
-    with process(HELD_UP.replace("PATIENCE", "60") + "writer.error('x', 'the last word')") as running:
+def test_the_last_lines_are_complete_if_a_slow_reader_blocks_another_thread(files: Path) -> None:
+    with process(BLOCKED.replace("LOG_TIMEOUT", "60") + "writer.error('x', 'the last word')") as running:
         while not (files / "GITHUB_STEP_SUMMARY").stat().st_size:
             assert running.poll() is None
         assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
         written, _ = running.communicate()
 
-    told = interpret(written)
-    assert names(told) == ["stop-commands", "error"]
-    assert told.stopped_regions[0].lines == ("first", *["x" * 10_000] * 100)
+    read = interpret(written)
+    assert names(read) == ["stop-commands", "error"]
+    assert read.stopped_regions[0].lines == ("first", *["x" * 10_000] * 100)
 
 
-def test_where_nobody_reads_any_more_the_last_word_is_not_waited_for(files: Path) -> None:
+def test_if_nobody_reads_the_log_the_end_is_not_delayed(files: Path) -> None:
     ending = "for _ in range(100): writer.line('nobody reads')\nos._exit(7)"
-    with process(HELD_UP.replace("PATIENCE", "0.05") + ending) as running:
+    with process(BLOCKED.replace("LOG_TIMEOUT", "0.05") + ending) as running:
         assert running.wait() == 7
 
     assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### Cancelled")
@@ -398,11 +392,11 @@ def test_where_nobody_reads_any_more_the_last_word_is_not_waited_for(files: Path
 # --- outputs and summary ------------------------------------------------------------------------------------
 
 
-@SAME_STREAM
+@SHARED_FIXTURES
 @given(
     st.dictionaries(st.sampled_from(["job-name", "result", "reason"]), NASTY.map(lambda text: text.replace("\r", "")))
 )
-def test_outputs_arrive_as_they_are(actions: Actions, files: Path, values: dict[str, str]) -> None:
+def test_outputs_arrive_unchanged(actions: Actions, files: Path, values: dict[str, str]) -> None:
     (files / "GITHUB_OUTPUT").write_bytes(b"")
 
     encodable = {name: value.encode("utf-8", "replace").decode() for name, value in values.items()}
@@ -411,7 +405,7 @@ def test_outputs_arrive_as_they_are(actions: Actions, files: Path, values: dict[
     assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == encodable
 
 
-def test_nothing_else_of_the_runners_is_touched(actions: Actions, files: Path) -> None:
+def test_no_other_file_of_the_runner_is_written(actions: Actions, files: Path) -> None:
     actions.outputs({"result": "created"})
     actions.summary("### Done")
     actions.line("x")
@@ -425,25 +419,23 @@ def test_the_summary_is_written_as_markdown(actions: Actions, files: Path) -> No
     assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### ▶️ `nightly-report` was started\n")
 
 
-def test_a_summary_stays_below_the_size_at_which_the_runner_drops_it_whole(actions: Actions, files: Path) -> None:
+def test_a_summary_stays_below_the_size_at_which_the_runner_drops_it(actions: Actions, files: Path) -> None:
     actions.summary("ü" * 1_000_000)
 
     assert 900_000 < (files / "GITHUB_STEP_SUMMARY").stat().st_size < 1024 * 1024
 
 
-def test_where_there_is_no_summary_the_rest_goes_on(
-    actions: Actions, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_summary_file_is_no_error(actions: Actions, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / "GITHUB_STEP_SUMMARY").unlink()
     actions.summary("### Done")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
     actions.summary("### Done")
 
 
-# --- who may speak ------------------------------------------------------------------------------------------
+# --- other threads and libraries ----------------------------------------------------------------------------
 
 
-def test_once_one_thread_takes_over_the_others_are_not_heard(
+def test_after_other_threads_are_silenced_they_write_nothing(
     actions: Actions, log: Callable[[], Interpretation], files: Path
 ) -> None:
     def work() -> None:
@@ -454,7 +446,7 @@ def test_once_one_thread_takes_over_the_others_are_not_heard(
         actions.outputs({"result": "late"})
         actions.summary("late")
 
-    actions.take_over(1)
+    actions.silence_other_threads(1)
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
@@ -466,7 +458,7 @@ def test_once_one_thread_takes_over_the_others_are_not_heard(
     assert not any(file.stat().st_size for file in files.iterdir())
 
 
-def test_libraries_do_not_speak_past_the_writer(
+def test_log_records_of_libraries_are_not_written(
     log: Callable[[], Interpretation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
@@ -479,11 +471,11 @@ def test_libraries_do_not_speak_past_the_writer(
 
 
 @pytest.mark.parametrize("prefix", ["##[group]x | ", "::error::x | "])
-def test_no_prefix_is_a_command_though_a_pods_annotation_stands_in_it(
+def test_no_prefix_is_a_command_although_it_holds_a_pods_annotation(
     actions: Actions, capsys: pytest.CaptureFixture[str], prefix: str
 ) -> None:
-    # Obeyed or not: GitHub's page folds what stands behind a group's mark.
-    actions.others(["line"], prefix)
+    # Even while commands are stopped, GitHub's page collapses the lines after a group command.
+    actions.container_lines(["line"], prefix)
 
     (shown,) = capsys.readouterr().out.splitlines()[1:]
     assert not shown.startswith("::")

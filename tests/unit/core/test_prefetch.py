@@ -1,3 +1,5 @@
+"""A prefetch runs in its own thread; its result or error arrives where it is needed."""
+
 from __future__ import annotations
 
 import threading
@@ -8,36 +10,36 @@ import pytest
 from run_cronjob.core.prefetch import Prefetch
 
 
-def test_asks_before_the_answer_is_wanted():
-    asked = threading.Event()
+def test_calls_the_function_before_the_result_is_needed():
+    called = threading.Event()
 
-    def ask() -> str:
-        asked.set()
+    def function() -> str:
+        called.set()
         return "answer"
 
-    ahead = Prefetch(ask)
+    prefetch = Prefetch(function)
 
-    assert asked.wait(60)
-    assert ahead() == "answer"
+    assert called.wait(60)
+    assert prefetch() == "answer"
 
 
-def test_gives_an_answer_once_and_then_asks_anew():
+def test_returns_the_result_once_and_then_calls_again():
     answers = iter(["first", "second", "third"])
 
-    ahead = Prefetch(lambda: next(answers))
+    prefetch = Prefetch(lambda: next(answers))
 
-    assert [ahead(), ahead(), ahead()] == ["first", "second", "third"]
+    assert [prefetch(), prefetch(), prefetch()] == ["first", "second", "third"]
 
 
-def test_raises_the_error_where_the_answer_is_wanted_and_then_asks_anew():
+def test_raises_the_error_to_the_caller_and_then_calls_again():
     answers = iter([LookupError("at first"), LookupError("again")])
 
-    def ask() -> NoReturn:
+    def function() -> NoReturn:
         raise next(answers)
 
-    ahead = Prefetch(ask)
+    prefetch = Prefetch(function)
 
     with pytest.raises(LookupError, match="at first"):
-        ahead()
+        prefetch()
     with pytest.raises(LookupError, match="again"):
-        ahead()
+        prefetch()

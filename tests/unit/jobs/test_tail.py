@@ -456,7 +456,7 @@ def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
 def test_no_secret_is_cut_to_what_is_not_known_as_one() -> None:
     secret = "s3cr3t-t0k3n"
     scene = Scene(main=[[at(1, "x" * 995 + secret)]])
-    scene.writer.public = lambda text: text.replace(secret, "***")  # type: ignore[method-assign]
+    scene.writer.redact = lambda text: text.replace(secret, "***")  # type: ignore[method-assign]
     scene.see(pod(phase="Failed", main=terminated(1)))
     scene.finish()
 
