@@ -1,4 +1,4 @@
-"""`kubeconfig` and `context`: any cluster, without AWS, and nothing that a kubeconfig could run."""
+"""The inputs `kubeconfig` and `context`: any cluster, without AWS, and no programs that a kubeconfig names."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def press(sandbox: Sandbox, kubeconfig: str, **inputs: str) -> StepResult:
+def run_with(sandbox: Sandbox, kubeconfig: str, **inputs: str) -> StepResult:
     empty = {"cluster": "", "role-to-assume": "", "aws-region": "", "namespace": ""}
     return sandbox.run({**empty, "kubeconfig": kubeconfig, **inputs}, id_token_permission=False)
 
 
-def test_a_kubeconfigs_text_is_all_it_takes(sandbox: Sandbox, config: dict[str, Any]):
-    run = press(sandbox, yaml.safe_dump(config))
+def test_the_text_of_a_kubeconfig_is_enough(sandbox: Sandbox, config: dict[str, Any]):
+    run = run_with(sandbox, yaml.safe_dump(config))
 
     assert run.outputs["result"] == "created", run.summary
     assert run.outputs["cluster"] == "here"
@@ -37,10 +37,10 @@ def test_a_kubeconfigs_text_is_all_it_takes(sandbox: Sandbox, config: dict[str, 
 
 
 def test_the_contexts_namespace_is_the_default(sandbox: Sandbox, config: dict[str, Any]):
-    assert press(sandbox, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
+    assert run_with(sandbox, yaml.safe_dump(config)).outputs["namespace"] == NAMESPACE
 
 
-def test_a_path_is_read_and_files_it_names_are_found_beside_it(
+def test_a_path_is_read_and_relative_paths_in_the_file_start_from_its_folder(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path
 ):
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
@@ -51,50 +51,52 @@ def test_a_path_is_read_and_files_it_names_are_found_beside_it(
     user["tokenFile"] = "token"
     (tmp_path / "config").write_text(yaml.safe_dump(config))
 
-    run = press(sandbox, str(tmp_path / "config"))
+    run = run_with(sandbox, str(tmp_path / "config"))
 
     assert run.outputs["result"] == "created", run.summary
 
 
-def test_a_client_certificate_serves_as_well(sandbox: Sandbox, direct_config: dict[str, Any]):
+def test_a_client_certificate_is_accepted(sandbox: Sandbox, direct_config: dict[str, Any]):
     certificate, key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
     direct_config["users"][0]["user"] = user
 
-    run = press(sandbox, yaml.safe_dump(direct_config))
+    run = run_with(sandbox, yaml.safe_dump(direct_config))
 
     assert run.outputs["result"] == "created", run.summary
 
 
 @pytest.mark.no_cluster
 @pytest.mark.parametrize("damage", ["no PEM", "!", "of another key"])
-def test_a_certificate_that_can_not_be_loaded(sandbox: Sandbox, config: dict[str, Any], damage: str):
+def test_a_certificate_that_can_not_be_loaded_is_an_invalid_kubeconfig(
+    sandbox: Sandbox, config: dict[str, Any], damage: str
+):
     certificate, _ = sandbox.cluster.client_certificate("ci", "run-cronjob")
     _, other_key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     data = {"no PEM": encoded("no PEM"), "!": "!", "of another key": encoded(certificate)}[damage]
     config["users"][0]["user"] = {"client-certificate-data": data, "client-key-data": encoded(other_key)}
 
-    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "can't be loaded")
+    refused(run_with(sandbox, yaml.safe_dump(config)), sandbox, "can't be loaded")
 
 
 @pytest.mark.no_cluster
-def test_a_file_that_it_names_but_that_is_not_there(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_a_missing_token_file_is_an_invalid_kubeconfig(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
     config["users"][0]["user"] = {"tokenFile": "token"}
     (tmp_path / "config").write_text(yaml.safe_dump(config))
 
-    refused(press(sandbox, str(tmp_path / "config")), sandbox, "can't be loaded")
+    refused(run_with(sandbox, str(tmp_path / "config")), sandbox, "can't be loaded")
 
 
-def test_a_tokens_file_is_kept_as_secret_as_a_token(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
+def test_the_token_in_a_token_file_is_masked(sandbox: Sandbox, config: dict[str, Any], tmp_path: Path):
     token = config["users"][0]["user"].pop("token")
     (tmp_path / "token").write_text(token)
     config["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
 
-    assert token in press(sandbox, yaml.safe_dump(config)).log.masks
+    assert token in run_with(sandbox, yaml.safe_dump(config)).log.masks
 
 
 def test_another_context_can_be_chosen(sandbox: Sandbox, config: dict[str, Any]):
-    run = press(sandbox, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
+    run = run_with(sandbox, yaml.safe_dump(config), context="elsewhere", namespace=NAMESPACE)
 
     assert run.outputs["reason"] == "Unauthorized"
     assert run.outputs["cluster"] == "elsewhere"
@@ -103,7 +105,7 @@ def test_another_context_can_be_chosen(sandbox: Sandbox, config: dict[str, Any])
 def test_the_token_is_masked_and_not_shown(sandbox: Sandbox, config: dict[str, Any]):
     token = config["users"][0]["user"]["token"]
 
-    run = press(sandbox, yaml.safe_dump(config))
+    run = run_with(sandbox, yaml.safe_dump(config))
 
     assert token in run.log.masks
     assert token not in "\n".join(run.log.shown) + run.summary
@@ -123,7 +125,7 @@ def test_a_program_to_run_is_refused_and_not_run(sandbox: Sandbox, config: dict[
         "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(trace)]}
     }
 
-    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "`exec`")
+    refused(run_with(sandbox, yaml.safe_dump(config)), sandbox, "`exec`")
     assert not trace.exists()
 
 
@@ -137,81 +139,83 @@ def test_a_program_to_run_is_refused_and_not_run(sandbox: Sandbox, config: dict[
         ({}, "neither a token nor a client certificate"),
     ],
 )
-def test_users_that_this_action_can_not_be(sandbox: Sandbox, config: dict[str, Any], user: dict[str, Any], word: str):
+def test_users_without_a_token_or_certificate_are_refused(
+    sandbox: Sandbox, config: dict[str, Any], user: dict[str, Any], word: str
+):
     config["users"][0]["user"] = user
 
-    refused(press(sandbox, yaml.safe_dump(config)), sandbox, word)
+    refused(run_with(sandbox, yaml.safe_dump(config)), sandbox, word)
 
 
 @pytest.mark.no_cluster
 def test_unverified_tls_is_refused(sandbox: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
 
-    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "insecure-skip-tls-verify")
+    refused(run_with(sandbox, yaml.safe_dump(config)), sandbox, "insecure-skip-tls-verify")
 
 
 @pytest.mark.no_cluster
 def test_plain_http_is_refused(sandbox: Sandbox, config: dict[str, Any]):
     config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:8080"
 
-    refused(press(sandbox, yaml.safe_dump(config)), sandbox, "https://")
+    refused(run_with(sandbox, yaml.safe_dump(config)), sandbox, "https://")
 
 
-def test_what_other_contexts_ask_for_does_not_matter(sandbox: Sandbox, config: dict[str, Any]):
+def test_other_contexts_may_hold_refused_keys(sandbox: Sandbox, config: dict[str, Any]):
     config["users"][1]["user"] = {"exec": {"command": "false"}}
 
-    assert press(sandbox, yaml.safe_dump(config)).outputs["result"] == "created"
+    assert run_with(sandbox, yaml.safe_dump(config)).outputs["result"] == "created"
 
 
 @pytest.mark.no_cluster
-def test_a_context_that_is_not_there(sandbox: Sandbox, config: dict[str, Any]):
-    refused(press(sandbox, yaml.safe_dump(config), context="somewhere"), sandbox, "`elsewhere`")
+def test_a_missing_context_is_reported_with_the_existing_ones(sandbox: Sandbox, config: dict[str, Any]):
+    refused(run_with(sandbox, yaml.safe_dump(config), context="somewhere"), sandbox, "`elsewhere`")
 
 
 @pytest.mark.no_cluster
-def test_a_file_that_is_not_there(sandbox: Sandbox):
-    run = press(sandbox, "/nowhere/config")
+def test_a_missing_kubeconfig_file_is_reported(sandbox: Sandbox):
+    run = run_with(sandbox, "/nowhere/config")
 
     assert run.outputs["reason"] == "KubeconfigUnreadable"
     assert "runner.temp" in run.summary
 
 
 @pytest.mark.no_cluster
-def test_a_server_that_is_no_kubernetes_api(sandbox: Sandbox, config: dict[str, Any]):
+def test_a_server_that_is_no_kubernetes_api_is_reported(sandbox: Sandbox, config: dict[str, Any]):
     proxy = sandbox.before_cluster()
     proxy.on(times=None).status(404, b"<html><title>nginx</title>")
     config["clusters"][0]["cluster"]["server"] = proxy.url
 
-    assert press(sandbox, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
+    assert run_with(sandbox, yaml.safe_dump(config)).outputs["reason"] == "NotKubernetes"
 
 
 @pytest.mark.no_cluster
-def test_together_with_a_role_or_a_cluster_it_is_a_contradiction(sandbox: Sandbox, config: dict[str, Any]):
-    run = press(sandbox, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": sandbox.role})
+def test_a_kubeconfig_together_with_a_role_or_cluster_is_invalid(sandbox: Sandbox, config: dict[str, Any]):
+    run = run_with(sandbox, yaml.safe_dump(config), cluster="staging", **{"role-to-assume": sandbox.role})
 
     assert run.outputs["reason"] == "InvalidInput"
     assert "Input `cluster`" in run.summary
     assert "Input `role-to-assume`" in run.summary
 
 
-def test_the_namespace_of_the_form_goes_before_the_contexts(sandbox: Sandbox, config: dict[str, Any]):
+def test_the_input_namespace_has_priority_over_the_contexts(sandbox: Sandbox, config: dict[str, Any]):
     config["contexts"][0]["context"]["namespace"] = "elsewhere"
-    assert press(sandbox, yaml.safe_dump(config), namespace=NAMESPACE).outputs["result"] == "created"
+    assert run_with(sandbox, yaml.safe_dump(config), namespace=NAMESPACE).outputs["result"] == "created"
 
 
 def test_a_context_without_a_namespace_means_default(sandbox: Sandbox, config: dict[str, Any]):
     del config["contexts"][0]["context"]["namespace"]
-    assert press(sandbox, yaml.safe_dump(config)).outputs["namespace"] == "default"
+    assert run_with(sandbox, yaml.safe_dump(config)).outputs["namespace"] == "default"
 
 
 def test_a_kubeconfig_may_be_one_line_of_json(sandbox: Sandbox, config: dict[str, Any]):
-    assert press(sandbox, json.dumps(config)).outputs["result"] == "created"
+    assert run_with(sandbox, json.dumps(config)).outputs["result"] == "created"
 
 
 def test_a_kubeconfigs_own_proxy_is_used(sandbox: Sandbox, config: dict[str, Any]):
     with ForwardProxy() as proxy:
         config["clusters"][0]["cluster"]["proxy-url"] = proxy.url
-        run = press(sandbox, yaml.safe_dump(config))
+        run = run_with(sandbox, yaml.safe_dump(config))
     assert run.outputs["result"] == "created", run.summary
     assert {each.method for each in proxy.journal} == {"CONNECT"}
 
@@ -221,10 +225,12 @@ def test_a_kubeconfigs_tls_server_name_is_the_one_checked(
     sandbox: Sandbox, config: dict[str, Any], name: str, reason: str
 ):
     config["clusters"][0]["cluster"]["tls-server-name"] = name
-    assert press(sandbox, yaml.safe_dump(config)).outputs["reason"] == reason
+    assert run_with(sandbox, yaml.safe_dump(config)).outputs["reason"] == reason
 
 
-def test_certificates_and_keys_do_not_outlive_the_step(sandbox: Sandbox, direct_config: dict[str, Any], tmp_path: Path):
+def test_no_certificates_and_keys_remain_after_the_step(
+    sandbox: Sandbox, direct_config: dict[str, Any], tmp_path: Path
+):
     certificate, key = sandbox.cluster.client_certificate("ci", "run-cronjob")
     user = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
     direct_config["users"][0]["user"] = user

@@ -1,4 +1,4 @@
-"""What others wrote stays text, what is secret stays secret, what others left lying about is not picked up."""
+"""Untrusted text stays text, secrets are not shown, and files of other steps have no effect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sandbox import Sandbox, StepResult
 
-# Each of these together, since a process takes a second: tests/unit tries them one by one, and thousands more.
+# Several in each text, because a process takes a second. tests/unit tries each one, and thousands more.
 HOSTILE = {
     "commands": "::error::gotcha\nx\n::add-mask::e\rx\r::set-output name=job-name::forged\n::stop-commands::t",
     "disguised commands": (
@@ -55,7 +55,7 @@ def elements(run: StepResult) -> Elements:
 
 
 def expect_harmless(run: StepResult) -> None:
-    """Nothing took effect but what the action itself says."""
+    """No command or markup took effect but the action's own."""
     assert {command.name for command in run.log.commands} <= EXPECTED_COMMANDS
     assert not run.log.failed
     assert "forged" not in run.outputs.values()
@@ -70,8 +70,8 @@ def expect_harmless(run: StepResult) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_who_pressed_and_the_workflows_name_are_text(sandbox: Sandbox, text: str):
-    hostile = text.replace("\x00", "")  # no environment variable holds one
+def test_the_actor_and_the_workflows_name_are_text(sandbox: Sandbox, text: str):
+    hostile = text.replace("\x00", "")  # an environment variable can't hold it
     sandbox.github.event = replace(sandbox.github.event, actor=hostile, triggering_actor=hostile, workflow=hostile)
 
     run = sandbox.run()
@@ -81,7 +81,7 @@ def test_who_pressed_and_the_workflows_name_are_text(sandbox: Sandbox, text: str
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_what_the_form_holds_is_text(sandbox: Sandbox, text: str):
+def test_inputs_are_text(sandbox: Sandbox, text: str):
     hostile = text.replace("\x00", "")
     run = sandbox.run({"cronjob": hostile, "namespace": hostile, "if-running": hostile, "cluster": hostile})
 
@@ -90,7 +90,7 @@ def test_what_the_form_holds_is_text(sandbox: Sandbox, text: str):
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_what_the_cluster_says_is_text(sandbox: Sandbox, text: str):
+def test_messages_of_the_cluster_are_text(sandbox: Sandbox, text: str):
     sandbox.cluster.webhooks.append(Webhook("policy.example", lambda _: text))
 
     run = sandbox.run()
@@ -101,7 +101,7 @@ def test_what_the_cluster_says_is_text(sandbox: Sandbox, text: str):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.emulator("it takes no such CronJob")
-def test_what_the_cronjob_holds_is_text(sandbox: Sandbox, text: str):
+def test_fields_of_the_cronjob_are_text(sandbox: Sandbox, text: str):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["schedule"] = manifest["spec"]["timeZone"] = text
     container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
@@ -114,7 +114,7 @@ def test_what_the_cronjob_holds_is_text(sandbox: Sandbox, text: str):
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_who_started_another_run_is_text(sandbox: Sandbox, text: str):
+def test_the_actor_of_another_run_is_text(sandbox: Sandbox, text: str):
     first = sandbox.run()
     annotate = lambda job: job["metadata"]["annotations"].update({"run-cronjob/triggering-actor": text})  # noqa: E731
     sandbox.cluster.patch("Job", NAMESPACE, first.outputs["job-name"], annotate)
@@ -136,7 +136,7 @@ def test_no_credential_is_shown(sandbox: Sandbox):
         assert sandbox.github.request_token not in each.stdout.decode()
 
 
-def test_masks_come_before_anything_else_could_show_what_they_hide(sandbox: Sandbox):
+def test_each_secret_is_masked_before_it_occurs_in_the_log(sandbox: Sandbox):
     run = sandbox.run()
 
     lines = run.stdout.decode().splitlines()
@@ -144,7 +144,7 @@ def test_masks_come_before_anything_else_could_show_what_they_hide(sandbox: Sand
         assert lines.index(f"::add-mask::{secret}") == next(i for i, line in enumerate(lines) if secret in line)
 
 
-def test_env_values_are_not_shown_though_the_api_quotes_them(sandbox: Sandbox):
+def test_env_values_are_not_shown_although_the_api_quotes_them(sandbox: Sandbox):
     sandbox.cluster.webhooks.append(Webhook("policy.example", lambda job: json.dumps(job["spec"])))
     sandbox.cluster.warnings.append("the value correct-horse-battery-staple looks like a password")
 
@@ -160,7 +160,7 @@ def test_env_values_are_not_shown_though_the_api_quotes_them(sandbox: Sandbox):
         assert b"correct-horse" not in run.stdout
 
 
-def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(sandbox: Sandbox):
+def test_secrets_in_a_kubeconfig_that_is_no_yaml_are_not_shown(sandbox: Sandbox):
     text = "apiVersion: v1\nusers: [{name: x, user: {token: very-secret-token"
 
     run = sandbox.run(kubeconfig_only(text))
@@ -170,7 +170,7 @@ def test_a_kubeconfigs_secrets_are_not_shown_when_it_is_no_yaml(sandbox: Sandbox
     assert "very-secret" not in run.summary
 
 
-def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(sandbox: Sandbox):
+def test_a_base64_encoded_kubeconfig_is_not_shown_as_a_path(sandbox: Sandbox):
     text = base64.b64encode(b"apiVersion: v1\nusers: [{name: x, user: {token: t}}]").decode()
 
     run = sandbox.run(kubeconfig_only(text))
@@ -180,7 +180,7 @@ def test_a_kubeconfig_that_someone_encoded_is_not_shown_as_if_it_were_a_path(san
 
 
 @pytest.mark.no_cluster
-def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(sandbox: Sandbox):
+def test_credentials_of_the_environment_are_not_shown_although_aws_quotes_them(sandbox: Sandbox):
     keys = {
         "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-environment",
@@ -198,7 +198,7 @@ def test_credentials_of_the_environment_are_not_shown_though_aws_quotes_them(san
         assert secret not in run.summary + run.stdout.decode()
 
 
-def test_an_env_value_that_is_a_word_of_kubernetes_does_not_hide_what_is_missing(sandbox: Sandbox):
+def test_an_env_value_that_is_a_word_of_kubernetes_does_not_hide_the_missing_right(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     container = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"].append({"name": "QUEUE", "value": "jobs"})
@@ -214,7 +214,7 @@ def kubeconfig_only(text: str) -> dict[str, str]:
 
 
 @pytest.mark.emulator("it drops what it does not know itself")
-def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(sandbox: Sandbox):
+def test_fields_that_no_client_knows_reach_the_job_unchanged(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     pod["fieldOfTheFuture"] = {"nested": [1, 2.5, None, {"übung": "☃"}], "quantity": "1e3"}
@@ -228,7 +228,7 @@ def test_a_template_with_fields_that_no_client_knows_arrives_unchanged(sandbox: 
     assert job["spec"]["anotherOne"] is True
 
 
-def test_a_template_can_not_speak_in_our_name(sandbox: Sandbox):
+def test_a_template_can_not_set_the_actions_own_annotations(sandbox: Sandbox):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     manifest["spec"]["jobTemplate"]["metadata"] = {
         "labels": {"run-cronjob/cronjob": "other", "app": "kept"},
@@ -248,7 +248,7 @@ def test_a_template_can_not_speak_in_our_name(sandbox: Sandbox):
 
 @pytest.fixture
 def poison(tmp_path: Path) -> dict[str, Any]:
-    """A workspace and a HOME in which everything that could be imported, run or read does harm."""
+    """A workspace and a HOME whose modules, programs and files leave a trace if they are used."""
     workspace, home, trace = tmp_path / "workspace", tmp_path / "home", tmp_path / "poisoned"
     code = f"open({str(trace)!r}, 'w').close()\nraise SystemExit('poisoned')\n"
     for module in ("boto3", "yaml", "kubernetes", "json", "sitecustomize", "usercustomize", "run_cronjob"):
@@ -287,7 +287,7 @@ def test_a_poisoned_workspace_pythonpath_and_home_have_no_effect(sandbox: Sandbo
 
 
 @pytest.mark.no_cluster
-def test_what_was_handed_out_is_masked_although_what_follows_fails(sandbox: Sandbox):
+def test_credentials_are_masked_although_the_next_request_fails(sandbox: Sandbox):
     sandbox.trust(sandbox.trust_statement(sub=sandbox.github.event.sub), describe_clusters=[])
     # the token, the role's key id, secret and session token
     assert len(sandbox.run().log.masks) == 4
@@ -297,7 +297,7 @@ def test_what_was_handed_out_is_masked_although_what_follows_fails(sandbox: Sand
 
 
 @pytest.mark.no_cluster
-def test_the_runners_token_is_not_shown_when_github_quotes_it(sandbox: Sandbox):
+def test_the_runners_token_is_not_shown_although_github_quotes_it(sandbox: Sandbox):
     with FaultProxy(sandbox.github.url) as proxy:
         sandbox.github.request_url = f"{proxy.url}/token?api-version=2.0"
         proxy.on().status(403, json.dumps({"message": f"bad token {sandbox.github.request_token}"}).encode())
@@ -308,7 +308,7 @@ def test_the_runners_token_is_not_shown_when_github_quotes_it(sandbox: Sandbox):
 
 
 @pytest.mark.no_cluster
-def test_a_long_message_is_not_cut_within_a_secret(sandbox: Sandbox):
+def test_a_long_message_is_redacted_before_it_is_cut(sandbox: Sandbox):
     with FaultProxy(sandbox.github.url) as proxy:
         sandbox.github.request_url = f"{proxy.url}/token?api-version=2.0"
         proxy.on().status(403, json.dumps({"message": "x" * 3980 + f" {sandbox.github.request_token}"}).encode())

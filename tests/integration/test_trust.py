@@ -1,4 +1,4 @@
-"""The trust policies that docs/setup.md tells people to paste let in what they say, and nothing else."""
+"""The trust policies in docs/setup.md allow the runs that they describe, and no others."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def refused(ref: str, environment: str | None):
 
 @pytest.fixture
 def acme(sandbox: Sandbox) -> Sandbox:
-    """The owner and repository ids that the examples name."""
+    """A repository with the owner and repository ids of the examples."""
     sandbox.github.event = replace(sandbox.github.event, repository_owner_id=1234567, repository_id=987654321)
     return sandbox
 
 
 @pytest.mark.parametrize("immutable", [False, True])
 @pytest.mark.parametrize(
-    ("ref", "environment", "let_in"),
+    ("ref", "environment", "allowed"),
     [
         ("refs/heads/main", "staging", True),
         refused("refs/heads/feature", "staging"),
@@ -46,18 +46,20 @@ def acme(sandbox: Sandbox) -> Sandbox:
         refused("refs/heads/main", None),
     ],
 )
-def test_by_environment_and_ref(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
+def test_the_policy_by_environment_and_ref(
+    acme: Sandbox, immutable: bool, ref: str, environment: str | None, allowed: bool
+):
     acme.trust(*statements("trust-policy-environment.json"))
     acme.github.event = replace(acme.github.event, ref=ref, environment=environment, immutable_sub=immutable)
 
     run = acme.run()
 
-    assert run.outputs["reason"] == ("" if let_in else "RoleRefused"), run.summary
+    assert run.outputs["reason"] == ("" if allowed else "RoleRefused"), run.summary
 
 
 @pytest.mark.parametrize("immutable", [False, True])
 @pytest.mark.parametrize(
-    ("ref", "environment", "let_in"),
+    ("ref", "environment", "allowed"),
     [
         ("refs/heads/main", None, True),
         refused("refs/heads/main2", None),
@@ -65,15 +67,15 @@ def test_by_environment_and_ref(acme: Sandbox, immutable: bool, ref: str, enviro
         refused("refs/heads/main", "staging"),
     ],
 )
-def test_by_branch(acme: Sandbox, immutable: bool, ref: str, environment: str | None, let_in: bool):
+def test_the_policy_by_branch(acme: Sandbox, immutable: bool, ref: str, environment: str | None, allowed: bool):
     acme.trust(*statements("trust-policy-branch.json"))
     acme.github.event = replace(acme.github.event, ref=ref, environment=environment, immutable_sub=immutable)
 
-    assert acme.run().outputs["reason"] == ("" if let_in else "RoleRefused")
+    assert acme.run().outputs["reason"] == ("" if allowed else "RoleRefused")
 
 
 @pytest.mark.no_cluster
-def test_another_repository_is_not_let_in(acme: Sandbox):
+def test_another_repository_is_not_allowed(acme: Sandbox):
     acme.trust(*statements("trust-policy-environment.json"))
     acme.github.event = replace(acme.github.event, repository="acme/other")
 
@@ -88,7 +90,7 @@ def test_a_bare_branch_name_matches_nothing(acme: Sandbox):
     assert acme.run().outputs["reason"] == "RoleRefused"
 
 
-def test_an_environment_alone_lets_any_branch_in(acme: Sandbox):
+def test_a_policy_by_environment_alone_allows_any_branch(acme: Sandbox):
     acme.trust(acme.trust_statement(sub="repo:acme/batch:environment:staging"))
     acme.github.event = replace(acme.github.event, ref="refs/heads/anything")
 
@@ -107,7 +109,7 @@ def test_the_right_to_describe_clusters_covers_the_successor(acme: Sandbox):
     assert reasons == ["Unauthorized", "DescribeClusterDenied"]
 
 
-def test_the_credentials_of_the_environment_serve_where_no_role_is_named(sandbox: Sandbox):
+def test_without_a_role_the_credentials_of_the_environment_are_used(sandbox: Sandbox):
     key_id, secret = sandbox.aws.create_access_key("ci")
     sandbox.aws.map_identity("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
@@ -119,7 +121,7 @@ def test_the_credentials_of_the_environment_serve_where_no_role_is_named(sandbox
     assert secret not in run.summary + run.stdout.decode()
 
 
-def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named(sandbox: Sandbox):
+def test_credentials_of_the_environment_that_the_cluster_rejects_are_named(sandbox: Sandbox):
     key_id, secret = sandbox.aws.create_access_key("ci")
     keys = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
@@ -129,14 +131,14 @@ def test_credentials_of_the_environment_that_the_cluster_does_not_know_are_named
     assert "arn:aws:iam::123456789012:user/ci" in run.summary
 
 
-def test_a_token_for_one_cluster_is_none_for_another(sandbox: Sandbox):
+def test_a_token_for_one_cluster_is_not_valid_for_another(sandbox: Sandbox):
     sandbox.aws.create_cluster("other", "eu-central-1", sandbox.cluster.url, sandbox.cluster.ca_pem)
 
     assert sandbox.run({"cluster": "other"}).outputs["reason"] == "Unauthorized"
     assert not sandbox.cluster.list("Job", NAMESPACE)
 
 
-def test_a_profile_serves_where_no_role_is_named(sandbox: Sandbox, tmp_path: Path):
+def test_without_a_role_a_profile_is_used(sandbox: Sandbox, tmp_path: Path):
     key_id, secret = sandbox.aws.create_access_key("ci")
     sandbox.aws.map_identity("arn:aws:iam::123456789012:user/ci", "ci", ["run-cronjob"])
     file = tmp_path / "credentials"
@@ -163,7 +165,7 @@ def test_the_session_name_may_be_chosen(sandbox: Sandbox):
 
 
 @pytest.mark.no_cluster
-def test_an_audience_arrives_at_github_as_it_was_given(sandbox: Sandbox):
+def test_the_audience_arrives_at_github_unchanged(sandbox: Sandbox):
     sandbox.run({"audience": "a+b=c@d"})
     (asked,) = sandbox.github.journal
     assert asked.query["audience"] == "a+b=c@d"
