@@ -67,11 +67,8 @@ class FakeActions:
     def group(self, title: str, text: str) -> None:
         self.lines += [title, text]
 
-    def notice(self, title: str, _: str) -> None:
-        self.annotations.append(("notice", title))
-
-    def error(self, title: str, _: str) -> None:
-        self.annotations.append(("error", title))
+    def annotate(self, level: str, title: str, _: str) -> None:
+        self.annotations.append((level, title))
 
 
 def published(known: Outcome) -> tuple[int, FakeActions]:

@@ -69,5 +69,4 @@ class RunContext:
     def remark(self, sentence: str, level: Literal["notice", "warning"] = "warning") -> None:
         """Add a sentence to the summary, and annotate the workflow run with it."""
         self.run_state.add_remark(sentence)
-        annotate = self.actions.notice if level == "notice" else self.actions.warning
-        annotate("Run CronJob", sentence)
+        self.actions.annotate(level, "Run CronJob", sentence)

@@ -59,17 +59,14 @@ _KEYS_NOT_FETCHED = "Couldn't retrieve verification key"
 """A transient error of STS under the code InvalidIdentityToken, which otherwise is final."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # no secrets in a traceback
 class Credentials:
-    """Temporary credentials of the role. Their repr shows no secrets."""
+    """Temporary credentials of the role."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str
     expires: datetime
-
-    def __repr__(self) -> str:
-        return "Credentials(***)"
 
 
 class Aws:
@@ -152,11 +149,8 @@ class Aws:
         Raises AwsError, NoAnswer.
         """
         client = self._client("eks")
-        answer = retry(
-            lambda: _call(client, "describe_cluster", name=name),
-            Budget(self._timeouts.eks, self._clock),
-            _is_transient,
-        )
+        budget = Budget(self._timeouts.eks, self._clock)
+        answer = retry(lambda: _call(client, "describe_cluster", name=name), budget, _is_transient)
         cluster = _member(answer, "cluster")
         return Endpoint(
             server=cluster.get("endpoint") or "",
@@ -208,14 +202,9 @@ class Aws:
 
     def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
         """Send instead of botocore, whose clients would each read the CA bundle again."""
-        answer = http.pool(request.url, http.public_ssl_context(), self._timeouts).request(
-            request.method,
-            request.url,
-            body=request.body,
-            headers=request.headers,
-            redirect=False,
-            preload_content=False,
-        )
+        pool = http.pool(request.url, http.public_ssl_context(), self._timeouts)
+        sent = {"body": request.body, "headers": request.headers}
+        answer = pool.request(request.method, request.url, redirect=False, preload_content=False, **sent)
         response = AWSResponse(request.url, answer.status, answer.headers, answer)
         response.content  # noqa: B018  reads the body here, where errors are caught
         return response

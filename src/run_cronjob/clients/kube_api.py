@@ -107,18 +107,12 @@ class KubeApi:
         """
         plural, _, group = resource.partition(".")
         plural, _, subresource = plural.partition("/")
-        attributes = {
-            "namespace": namespace,
-            "verb": verb,
-            "group": group,
-            "resource": plural,
-            "subresource": subresource,
-        }
+        right = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "subresource": subresource}
         review = {
             "kind": "SelfSubjectAccessReview",
             "apiVersion": "authorization.k8s.io/v1",
             "metadata": {},
-            "spec": {"resourceAttributes": attributes},
+            "spec": {"resourceAttributes": right},
         }
         answer = self._transport.retry(lambda: self._transport.request_json("POST", _ACCESS_REVIEWS, body=review)[0])
         return (answer.get("status") or {}).get("allowed") is True

@@ -72,13 +72,8 @@ class KubeTransport:
         self.host: str = configuration.host
         self._token_refresh = None
         if new_token:
-            self._token_refresh = TokenRefresh(
-                new_token,
-                self._set_bearer,
-                clock,
-                interval=timeouts.token_refresh,
-                retry_interval=timeouts.token_refresh_retry,
-            )
+            intervals = (timeouts.token_refresh, timeouts.token_refresh_retry)
+            self._token_refresh = TokenRefresh(new_token, self._set_bearer, clock, *intervals)
 
     @property
     def bearer(self) -> str:

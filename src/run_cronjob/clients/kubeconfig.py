@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.models import Endpoint, Json
 
-_ALLOWED_CLUSTER_KEYS = (
-    "server",
-    "certificate-authority",
-    "certificate-authority-data",
-    "tls-server-name",
-)
+_ALLOWED_CLUSTER_KEYS = ("server", "certificate-authority", "certificate-authority-data", "tls-server-name")
 _ALLOWED_USER_KEYS = (
     "token",
     "tokenFile",
@@ -106,7 +101,6 @@ def parse(text: str, context: str, folder: PurePath) -> Access:
 
 
 def _check(cluster: Json, user: Json) -> None:
-    """Raise ActionError if the cluster or the user holds something that this action refuses."""
     if cluster.get("insecure-skip-tls-verify"):
         raise _invalid(
             "sets insecure-skip-tls-verify, which would hand the token to whoever answers",
@@ -135,7 +129,6 @@ def _is_https(url: str) -> bool:
 
 
 def _find(config: Json, plural: str, kind: str, name: object) -> Json:
-    """The `kind` called `name` in the list `plural` of `config`. Raises ActionError if there is none."""
     listed = config.get(plural)
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     for entry in entries:
@@ -146,12 +139,12 @@ def _find(config: Json, plural: str, kind: str, name: object) -> Json:
 
 
 def _resolved(key: str, value: object, folder: PurePath) -> str:
-    """A value as the loader gets it: paths absolute, others without the line end of a YAML block (`|`)."""
-    return str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()
+    return (
+        str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()
+    )  # a YAML block (`|`) ends in a line end
 
 
 def _kubeconfig(cluster: Json, user: Json) -> Json:
-    """A kubeconfig with one context, for the kubernetes package's loader."""
     name = "run-cronjob"
     return {
         "apiVersion": "v1",

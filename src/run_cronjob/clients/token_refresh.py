@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import ActionError, AwsError, GitHubError, NoAnswer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from run_cronjob.core.clock import Clock
 
 
+@dataclass
 class TokenRefresh:
     """Makes a new token by `new_token` and passes it to `use`, every `interval` seconds and after a 401.
 
@@ -21,27 +23,20 @@ class TokenRefresh:
     be called from any thread. One thread makes the token; the others continue with the old one meanwhile.
     """
 
-    def __init__(
-        self,
-        new_token: Callable[[], str],
-        use: Callable[[str], None],
-        clock: Clock,
-        *,
-        interval: float,
-        retry_interval: float,
-    ) -> None:
-        self._new_token = new_token
-        self._use = use
-        self._clock = clock
-        self._interval = interval
-        self._retry_interval = retry_interval
+    new_token: Callable[[], str]
+    use: Callable[[str], None]
+    clock: Clock
+    interval: float
+    retry_interval: float
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._last_attempt = clock.monotonic()
-        self._due = self._last_attempt + interval
+        self._last_attempt = self.clock.monotonic()
+        self._due = self._last_attempt + self.interval
 
     def refresh_if_due(self) -> None:
         """Replace the token if it has been in use for the interval."""
-        if self._clock.monotonic() >= self._due:
+        if self.clock.monotonic() >= self._due:
             self._refresh()
 
     def refresh_after_401(self) -> bool:
@@ -49,19 +44,19 @@ class TokenRefresh:
 
         A token younger than the retry interval stays: its age is not why it was rejected.
         """
-        return self._clock.monotonic() - self._last_attempt >= self._retry_interval and self._refresh()
+        return self.clock.monotonic() - self._last_attempt >= self.retry_interval and self._refresh()
 
     def _refresh(self) -> bool:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self._last_attempt = self._clock.monotonic()
-            self._due = self._last_attempt + self._retry_interval
+            self._last_attempt = self.clock.monotonic()
+            self._due = self._last_attempt + self.retry_interval
             # GitHub or AWS may be down for a while, and the old token may be valid for longer than that.
             # ValueError: a token file that is no text.
             with contextlib.suppress(ActionError, AwsError, GitHubError, NoAnswer, OSError, ValueError):
-                self._use(self._new_token())
-                self._due = self._last_attempt + self._interval
+                self.use(self.new_token())
+                self._due = self._last_attempt + self.interval
                 return True
             return False
         finally:

@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from actions_toolkit import core
 
@@ -21,7 +21,7 @@ from run_cronjob.core.redactor import MIN_SECRET_LENGTH, Redactor
 from run_cronjob.core.text import clean_indented, cut, inert, inert_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _LINE_LENGTH = 1000
 """The live log on GitHub's page cuts lines at 1,024 characters."""
@@ -144,23 +144,12 @@ class Actions:
                     self.line(line)
                 core.end_group()
 
-    def notice(self, title: str, text: str) -> None:
-        """An annotation of the workflow run, level notice."""
-        self._annotate(core.notice, title, text)
-
-    def warning(self, title: str, text: str) -> None:
-        """An annotation of the workflow run, level warning."""
-        self._annotate(core.warning, title, text)
-
-    def error(self, title: str, text: str) -> None:
-        """An annotation of the workflow run, level error."""
-        self._annotate(core.error, title, text)
-
-    def _annotate(self, command: Callable[..., None], title: str, text: str) -> None:
+    def annotate(self, level: Literal["notice", "warning", "error"], title: str, text: str) -> None:
+        """An annotation of the workflow run, on GitHub's page of it."""
         shown = "\n".join(inert(line) for line in self.redact(text).splitlines())
         with self._locked_log_for_commands() as may_write:
             if may_write:
-                command(cut(shown, _ANNOTATION_LENGTH), title=clean_indented(self.redact(title)))
+                getattr(core, level)(cut(shown, _ANNOTATION_LENGTH), title=clean_indented(self.redact(title)))
 
     def outputs(self, values: Mapping[str, str]) -> None:
         """Set outputs of the step."""

@@ -17,7 +17,7 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since an arbitrary moment. They never go backwards."""
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Block the thread."""
 
     def random(self) -> float:
@@ -27,18 +27,10 @@ class Clock(Protocol):
 class SystemClock:
     """The system's time and random numbers."""
 
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+    random = staticmethod(random.random)
+
     def now(self) -> datetime:
         """The current time in UTC."""
         return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds since an arbitrary moment. They never go backwards."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Block the thread."""
-        time.sleep(seconds)
-
-    def random(self) -> float:
-        """A number from 0 to 1, for jitter and names, not for secrets."""
-        return random.random()  # noqa: S311  no secret is made of it

@@ -19,8 +19,8 @@ def publish(outcome: Outcome, actions: Actions) -> int:
         actions.line(line)
     if outcome.manifest:
         actions.group(summary.MANIFEST_TITLE, outcome.manifest)
-    annotate = actions.error if outcome.result.exit_status else actions.notice
-    annotate(summary.headline(outcome), summary.annotation(outcome))
+    failed = outcome.result.exit_status
+    actions.annotate("error" if failed else "notice", summary.headline(outcome), summary.annotation(outcome))
     return outcome.result.exit_status
 
 

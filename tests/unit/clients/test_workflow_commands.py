@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
+Level = Literal["notice", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("notice", "warning", "error")
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 
 # Parts of commands, and characters that the runner's comparison ignores or trims.
@@ -93,9 +95,9 @@ def test_hostile_texts_are_no_commands_anywhere(
 ) -> None:
     actions.line(untrusted)
     actions.group(untrusted, untrusted)
-    actions.notice(untrusted, untrusted)
-    actions.warning(untrusted, untrusted)
-    actions.error(untrusted, untrusted)
+    actions.annotate("notice", untrusted, untrusted)
+    actions.annotate("warning", untrusted, untrusted)
+    actions.annotate("error", untrusted, untrusted)
 
     assert names(log()) == ["group", "endgroup", "notice", "warning", "error"]
 
@@ -115,11 +117,11 @@ def test_a_group_folds_its_lines(actions: Actions, log: Callable[[], Interpretat
 # --- annotations --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", ["notice", "warning", "error"])
+@pytest.mark.parametrize("level", LEVELS)
 def test_an_annotation_has_a_title_and_keeps_its_lines(
-    level: str, actions: Actions, log: Callable[[], Interpretation]
+    level: Level, actions: Actions, log: Callable[[], Interpretation]
 ) -> None:
-    getattr(actions, level)("Run, of: 100%", "one: 100%\ntwo, three")
+    actions.annotate(level, "Run, of: 100%", "one: 100%\ntwo, three")
 
     (annotation,) = log().annotations
     assert (annotation.level, annotation.title) == (level, "Run, of: 100%")
@@ -131,7 +133,7 @@ def test_an_annotation_has_a_title_and_keeps_its_lines(
 def test_an_annotation_is_one_command_whatever_its_text(
     actions: Actions, log: Callable[[], Interpretation], title: str, message: str
 ) -> None:
-    actions.error(title, message)
+    actions.annotate("error", title, message)
 
     read = log()
     assert names(read) == ["error"]
@@ -139,7 +141,7 @@ def test_an_annotation_is_one_command_whatever_its_text(
 
 
 def test_an_annotation_is_not_longer_than_github_accepts(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.error("x", "y" * 10_000)
+    actions.annotate("error", "x", "y" * 10_000)
 
     assert len(log().annotations[0].message) <= 4096
 
@@ -179,8 +181,8 @@ def test_a_secret_is_in_no_output(
 
     actions.line(f"it said {TOKEN}")
     actions.group(TOKEN, f"a\n{TOKEN}")
-    for annotate in (actions.notice, actions.warning, actions.error):
-        annotate(TOKEN, f"x{TOKEN}x")
+    for level in LEVELS:
+        actions.annotate(level, TOKEN, f"x{TOKEN}x")
     actions.outputs({"reason": TOKEN})
     actions.summary(f"# {TOKEN}")
 
@@ -237,7 +239,7 @@ def test_no_line_of_a_container_is_a_command_or_resumes_commands(
         assert len(shown) == len(untrusted)
         assert interpret("\n".join(shown).encode()).commands == ()
         assert all(line.startswith(prefix) for line in shown)
-    actions.notice("x", "x")
+    actions.annotate("notice", "x", "x")
     assert names(log()) == ["notice"] or not untrusted
 
 
@@ -258,7 +260,7 @@ def test_the_token_that_resumes_commands_can_be_neither_guessed_nor_echoed(
 def test_each_stop_has_a_token_of_its_own(actions: Actions, log: Callable[[], Interpretation]) -> None:
     for _ in range(3):
         actions.container_lines(["x"])
-        actions.notice("x", "x")
+        actions.annotate("notice", "x", "x")
 
     tokens = [region.token for region in log().stopped_regions]
     assert len(set(tokens)) == 3
@@ -268,9 +270,9 @@ def test_each_stop_has_a_token_of_its_own(actions: Actions, log: Callable[[], In
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (lambda actions: actions.notice("x", "x"), ["notice"]),
-        (lambda actions: actions.warning("x", "x"), ["warning"]),
-        (lambda actions: actions.error("x", "x"), ["error"]),
+        (lambda actions: actions.annotate("notice", "x", "x"), ["notice"]),
+        (lambda actions: actions.annotate("warning", "x", "x"), ["warning"]),
+        (lambda actions: actions.annotate("error", "x", "x"), ["error"]),
         (lambda actions: actions.group("x", "x"), ["group", "endgroup"]),
         (lambda actions: actions.mask(TOKEN), ["add-mask"]),
     ],
@@ -370,7 +372,7 @@ for number in range(5000):
 
 
 def test_the_last_lines_are_complete_if_a_slow_reader_blocks_another_thread(files: Path) -> None:
-    with process(BLOCKED.replace("LOG_TIMEOUT", "60") + "writer.error('x', 'the last word')") as running:
+    with process(BLOCKED.replace("LOG_TIMEOUT", "60") + "writer.annotate('error', 'x', 'the last word')") as running:
         while not (files / "GITHUB_STEP_SUMMARY").stat().st_size:
             assert running.poll() is None
         assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
@@ -441,7 +443,7 @@ def test_after_other_threads_are_silenced_they_write_nothing(
     def work() -> None:
         actions.line("late")
         actions.group("late", "late")
-        actions.error("late", "late")
+        actions.annotate("error", "late", "late")
         actions.mask(TOKEN)
         actions.outputs({"result": "late"})
         actions.summary("late")
