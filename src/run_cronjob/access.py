@@ -123,7 +123,7 @@ class EksAccess:
         credentials = self._aws.assume_role(
             inputs.role_to_assume, inputs.role_session_name, inputs.role_duration_seconds, id_token
         )
-        self._context.actions.mask(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+        self._context.actions.mask(*credentials)
 
     def _id_token(self) -> str:
         self._check_ca_bundle()

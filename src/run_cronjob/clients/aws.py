@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -59,16 +58,6 @@ _KEYS_NOT_FETCHED = "Couldn't retrieve verification key"
 """A transient error of STS under the code InvalidIdentityToken, which otherwise is final."""
 
 
-@dataclass(frozen=True, repr=False)  # no secrets in a traceback
-class Credentials:
-    """Temporary credentials of the role."""
-
-    access_key_id: str
-    secret_access_key: str
-    session_token: str
-    expires: datetime
-
-
 class Aws:
     """STS and EKS in one region, with the environment's credentials until `assume_role`.
 
@@ -104,32 +93,25 @@ class Aws:
         """Whether the role's credentials are valid for as long as a bearer token made now."""
         return self._expires is not None and self._expires - self._clock.now() >= TOKEN_LIFETIME
 
-    def assume_role(self, role: str, session_name: str, seconds: int, get_id_token: Callable[[], str]) -> Credentials:
+    def assume_role(
+        self, role: str, session_name: str, seconds: int, get_id_token: Callable[[], str]
+    ) -> tuple[str, ...]:
         """Exchange an OIDC token for credentials of `role`, valid for `seconds`, and use them from now on.
 
-        Each attempt gets a new token, because one would expire during the retries. Raises AwsError, NoAnswer,
-        and the errors of `get_id_token`.
+        Returns the parts of the credentials, which are to be masked. Each attempt gets a new token, because one would
+        expire during the retries. Raises AwsError, NoAnswer, and the errors of `get_id_token`.
         """
         client = self._client("sts", signature_version=botocore.UNSIGNED)
-
-        def attempt() -> dict[str, Any]:
-            token = get_id_token()
-            return _call(
-                client,
-                "assume_role_with_web_identity",
-                RoleArn=role,
-                RoleSessionName=session_name,
-                DurationSeconds=seconds,
-                WebIdentityToken=token,
-            )
-
-        answer = retry(attempt, Budget(self._timeouts.sts, self._clock), _is_transient)
-        given = _member(answer, "Credentials")
-        credentials = Credentials(
-            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
+        request = {"RoleArn": role, "RoleSessionName": session_name, "DurationSeconds": seconds}
+        answer = retry(
+            lambda: _call(client, "assume_role_with_web_identity", **request, WebIdentityToken=get_id_token()),
+            Budget(self._timeouts.sts, self._clock),
+            _is_transient,
         )
-        self._expires = credentials.expires
-        self._core.set_credentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+        given = _member(answer, "Credentials")
+        self._expires = given["Expiration"]
+        credentials = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        self._core.set_credentials(*credentials)
         return credentials
 
     def secrets(self) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def no_answer(service: str, url: str, error: BaseException) -> NoAnswer:
 
 
 def _cause(error: BaseException) -> Cause:
-    chain = list(_chain(error))
+    chain = _chain(error)
     for kind, cause in _CAUSES:
         if cause is Cause.PROXY and _may_be_cut_tunnel(chain):
             continue

@@ -6,6 +6,7 @@ Importing one takes longer than all the requests together (docs/architecture.md)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -20,25 +21,23 @@ LONGEST_PAUSE_SECONDS = 8.0
 _MOST_DOUBLINGS = 16
 
 
+@dataclass
 class Backoff:
     """Exponential backoff: each pause is twice the one before, from `first` up to `longest`, in seconds.
 
     Jitter takes off up to half of a pause, so that clients that failed together do not retry together.
     """
 
-    def __init__(
-        self, clock: Clock, *, first: float = FIRST_PAUSE_SECONDS, longest: float = LONGEST_PAUSE_SECONDS
-    ) -> None:
-        self._clock = clock
-        self._first = first
-        self._longest = longest
-        self._doublings = 0
+    clock: Clock
+    first: float = FIRST_PAUSE_SECONDS
+    longest: float = LONGEST_PAUSE_SECONDS
+    _doublings: int = 0
 
     def next(self, at_least: float | None = None) -> float:
         """The next pause in seconds, `at_least` as long as the server's Retry-After."""
-        pause = min(self._first * float(2**self._doublings), self._longest)
+        pause = min(self.first * float(2**self._doublings), self.longest)
         self._doublings = min(self._doublings + 1, _MOST_DOUBLINGS)
-        return max(pause * (0.5 + self._clock.random() / 2), at_least or 0.0)
+        return max(pause * (0.5 + self.clock.random() / 2), at_least or 0.0)
 
     def reset(self) -> None:
         """Start from the first pause again, after an attempt that succeeded."""
