@@ -12,7 +12,6 @@ class Reason(StrEnum):
     INVALID_KUBECONFIG = "InvalidKubeconfig"
     KUBECONFIG_UNREADABLE = "KubeconfigUnreadable"
     CA_BUNDLE_UNREADABLE = "CaBundleUnreadable"
-
     # Network
     PROXY_REFUSED = "ProxyRefused"
     CERTIFICATE_REJECTED = "CertificateRejected"
@@ -21,7 +20,6 @@ class Reason(StrEnum):
     AWS_UNREACHABLE = "AwsUnreachable"
     CLUSTER_UNREACHABLE = "ClusterUnreachable"
     NOT_KUBERNETES = "NotKubernetes"
-
     # AWS role
     ROLE_REFUSED = "RoleRefused"
     NO_OIDC_PROVIDER = "NoOidcProvider"
@@ -34,27 +32,22 @@ class Reason(StrEnum):
     AWS_CREDENTIALS_REJECTED = "AwsCredentialsRejected"
     AWS_THROTTLED = "AwsThrottled"
     AWS_FAILED = "AwsFailed"
-
     # EKS cluster
     CLUSTER_NOT_FOUND = "ClusterNotFound"
     DESCRIBE_CLUSTER_DENIED = "DescribeClusterDenied"
     CLUSTER_NOT_READY = "ClusterNotReady"
-
     # Access to the cluster
     UNAUTHORIZED = "Unauthorized"
     FORBIDDEN = "Forbidden"
     API_THROTTLED = "ApiThrottled"
     API_FAILED = "ApiFailed"
-
     # CronJob
     CRONJOB_NOT_FOUND = "CronJobNotFound"
     NAMESPACE_NOT_FOUND = "NamespaceNotFound"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
-
     # Unfinished runs
     ALREADY_RUNNING = "AlreadyRunning"
     CANNOT_LIST_JOBS = "CannotListJobs"
-
     # Creating the Job
     QUOTA_EXCEEDED = "QuotaExceeded"
     ADMISSION_REFUSED = "AdmissionRefused"
@@ -63,7 +56,6 @@ class Reason(StrEnum):
     JOB_REFUSED = "JobRefused"
     NAME_TAKEN = "NameTaken"
     CREATION_UNCERTAIN = "CreationUncertain"
-
     # Before there is a pod
     JOB_SUSPENDED = "JobSuspended"
     POD_QUOTA_EXCEEDED = "PodQuotaExceeded"
@@ -74,13 +66,11 @@ class Reason(StrEnum):
     SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
     PRIORITY_CLASS_MISSING = "PriorityClassMissing"
     RUNTIME_CLASS_MISSING = "RuntimeClassMissing"
-
     # No node
     UNSCHEDULABLE = "Unschedulable"
     VOLUME_CLAIM_MISSING = "VolumeClaimMissing"
     VOLUME_FAILED = "VolumeFailed"
     SCHEDULING_GATED = "SchedulingGated"
-
     # On the node, before it runs
     IMAGE_NAME_INVALID = "ImageNameInvalid"
     IMAGE_NOT_FOUND = "ImageNotFound"
@@ -96,13 +86,11 @@ class Reason(StrEnum):
     CONTAINER_NOT_CREATED = "ContainerNotCreated"
     START_FAILED = "StartFailed"
     POD_SANDBOX_FAILED = "PodSandboxFailed"
-
     # The program failed
     CONTAINER_FAILED = "ContainerFailed"
     INIT_CONTAINER_FAILED = "InitContainerFailed"
     OOM_KILLED = "OOMKilled"
     CONTAINER_KILLED = "ContainerKilled"
-
     # The cluster ended the pod
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     EVICTED = "Evicted"
@@ -111,21 +99,18 @@ class Reason(StrEnum):
     NODE_LOST = "NodeLost"
     NODE_REFUSED = "NodeRefused"
     POD_DISRUPTED = "PodDisrupted"
-
     # The Job failed, and no more is known
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     POD_FAILURE_POLICY = "PodFailurePolicy"
     FAILED_INDEXES = "FailedIndexes"
     MAX_FAILED_INDEXES_EXCEEDED = "MaxFailedIndexesExceeded"
     JOB_FAILED = "JobFailed"
-
     # Following the Job
     CANNOT_FOLLOW = "CannotFollow"
     TIMED_OUT = "TimedOut"
     JOB_DELETED = "JobDeleted"
     LOST_SIGHT = "LostSight"
     NOT_DELETED = "NotDeleted"
-
     # The run itself
     CANCELLED = "Cancelled"
     TOOK_TOO_LONG = "TookTooLong"

@@ -55,9 +55,6 @@ def _throttled(error: AwsError, _context: ErrorContext) -> Problem:
     )
 
 
-# --- AssumeRoleWithWebIdentity
-
-
 def _role_refused(_error: AwsError, context: ErrorContext) -> Problem:
     role = quoted(context.inputs.role_to_assume)
     return Problem(
@@ -165,9 +162,6 @@ def _region_disabled(_error: AwsError, context: ErrorContext) -> Problem:
         why="Newer regions must be enabled for an account, and STS can be deactivated for each region.",
         fix="Activate STS for the region in IAM's account settings, or correct `aws-region`.",
     )
-
-
-# --- DescribeCluster
 
 
 def _cluster_not_found(_error: AwsError, context: ErrorContext) -> Problem:

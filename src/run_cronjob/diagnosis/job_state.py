@@ -21,9 +21,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 """Seconds between attempts, doubled each time (pkg/controller/job, DefaultJobPodFailureBackOff)."""
 
 
-# --- what it is doing
-
-
 def waiting(view: View, now: datetime) -> str:
     """Say what the Job is doing or waiting for, in one sentence that stays the same until something changes."""
     job = view.job

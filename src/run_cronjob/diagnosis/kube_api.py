@@ -43,9 +43,6 @@ def is_denied(error: ApiError) -> bool:
     return error.is_status and ("denied the request" in error.message or "denied request" in error.message)
 
 
-# --- access
-
-
 def _unauthorized(_error: ApiError, context: ErrorContext) -> Problem:
     if not context.inputs.cluster:
         return Problem(

@@ -82,8 +82,6 @@ def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
         problem = _oom_killed(container)
     elif code in _STOPPED:
         problem = _container_killed(job, pod, container, code)
-    elif container.role is Role.INIT:
-        problem = _init_container_failed(job, pod, container, code)
     else:
         problem = _container_failed(job, pod, container, code)
     return PodFailure(replace(problem, said=said), pod.name, container.name, code)
@@ -157,32 +155,18 @@ def _oom_killed(container: Container) -> Problem:
 
 
 def _container_failed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
+    init = container.role is Role.INIT
+    what = f"container {quoted(container.name)} ended with exit code {code}"
     return Problem(
-        reason=Reason.CONTAINER_FAILED,
-        what=f"The container {quoted(container.name)} ended with exit code {code}.",
-        why=_meaning(code),
-        fix=_READ_ITS_OUTPUT,
+        reason=Reason.INIT_CONTAINER_FAILED if init else Reason.CONTAINER_FAILED,
+        what=f"The init {what}, so the Job's own work never began." if init else f"The {what}.",
+        why=("Init containers prepare the ground, and each must succeed before the next one starts. " if init else "")
+        + _meaning(code),
+        fix="Read the last lines of its output: the program says there what went wrong. All of it is in this step's "
+        "log, unless `logs` keeps it out; kubectl shows it too:",
         concerns=Concerns.DEVELOPER,
         paste=_log(job, pod, container),
     )
-
-
-def _init_container_failed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
-    return Problem(
-        reason=Reason.INIT_CONTAINER_FAILED,
-        what=f"The init container {quoted(container.name)} ended with exit code {code}, so the Job's own work never "
-        "began.",
-        why="Init containers prepare the ground, and each must succeed before the next one starts. " + _meaning(code),
-        fix=_READ_ITS_OUTPUT,
-        concerns=Concerns.DEVELOPER,
-        paste=_log(job, pod, container),
-    )
-
-
-_READ_ITS_OUTPUT = (
-    "Read the last lines of its output: the program says there what went wrong. All of it is in this step's log, "
-    "unless `logs` keeps it out; kubectl shows it too:"
-)
 
 
 def _log(job: Job, pod: Pod, container: Container) -> str:

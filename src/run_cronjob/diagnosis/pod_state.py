@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from run_cronjob.diagnosis.blocker import Blocker
 
 
-# --- what keeps it from running
-
-
 def pod_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:
     """Find what keeps `pod` from running; `events` are those of the pod."""
     if pod.is_over or pod.leaving:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Outcome, RunningJob
 
 
-# --- before any request
-
-
 def invalid_inputs(complaints: Sequence[str]) -> Problem:
     """One or more inputs can't be used; `complaints` has a sentence for each."""
     listed = complaints[0] if len(complaints) == 1 else "\n".join(f"- {complaint}" for complaint in complaints)

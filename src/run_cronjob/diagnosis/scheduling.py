@@ -193,7 +193,10 @@ class SchedulerMessage:
     @property
     def words(self) -> str:
         """All reasons, for the middle of a sentence."""
-        return "; ".join(each.words if each.nodes is None else _counted(each) for each in self.reasons)
+        return "; ".join(
+            each.words if each.nodes is None else f"{each.nodes} node{'' if each.nodes == 1 else 's'}: {each.words}"
+            for each in self.reasons
+        )
 
 
 def parse(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping[str, str]) -> SchedulerMessage:
@@ -208,10 +211,6 @@ def parse(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping
         return SchedulerMessage(())
     parts = re.split(r", (?=\d+ )", body)
     return SchedulerMessage(tuple(_reason(part, requests, selector) for part in parts), claim[1] if claim else "")
-
-
-def _counted(reason: UnfitReason) -> str:
-    return f"{reason.nodes} {'node' if reason.nodes == 1 else 'nodes'}: {reason.words}"
 
 
 def _reason(part: str, requests: Mapping[str, Sequence[str]], selector: Mapping[str, str]) -> UnfitReason:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from run_cronjob.diagnosis.blocker import Blocker
 
 
-# --- a container that waits
-
-
 def container_blocker(job: Job, pod: Pod, container: Container, waited: timedelta) -> Blocker | None:
     """Why the node does not start `container`, which waits since `waited`; image pulls are in image_pull.py."""
     reason, said = container.reason, container.message or container.reason
