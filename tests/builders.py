@@ -1,7 +1,7 @@
-"""Builders of what the tests are about: inputs, a CronJob, Jobs, pods, events, an Outcome, and hostile texts.
+"""Builders of the objects in the tests: inputs, a CronJob, Jobs, pods, events, an Outcome, and hostile texts.
 
-Messages of a cluster are in the words of kubernetes 1.37 (seen from a real API server, controller manager and
-scheduler, or read in the kubelet's source) and of containerd 2.
+The messages of the cluster are those of Kubernetes 1.37 (taken from a real API server, controller manager and
+scheduler, or from the kubelet's source) and of containerd 2.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ INPUT_NAMES: list[str] = list(
 
 
 def cronjob(*, name: str = "nightly-report", spec: dict[str, Any] | None = None, **job_spec: Any) -> dict[str, Any]:
-    """As the API server answers it; `spec` goes over the CronJob's, `job_spec` over the Job template's."""
+    """A CronJob from the API server; `spec` overrides fields of its spec, `job_spec` those of the Job template's."""
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": "registry.example/r:1"}]}}
     return {
         "apiVersion": "batch/v1",
@@ -104,7 +104,7 @@ def inputs(**changes: Any) -> Inputs:
 
 
 def outcome(**changes: Any) -> Outcome:
-    """What is known before the Job is asked for."""
+    """The Outcome before the Job is created."""
     known: dict[str, Any] = {
         "cronjob": "nightly-report",
         "namespace": "staging",
@@ -132,14 +132,14 @@ Raw = dict[str, Any]
 
 
 def at(seconds: float) -> str:
-    """A time as the API writes it, so long after the Job's start."""
+    """The time `seconds` after the Job's start, in the API's format."""
     return (START + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def job(
     *conditions: Raw, status: Raw | None = None, pod_spec: Raw | None = None, metadata: Raw | None = None, **spec: Any
 ) -> Raw:
-    """A Job that has started; the arguments go over its parts, `spec` over its spec."""
+    """A Job that has started; the arguments override fields of its parts."""
     template = {
         "spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": IMAGE}]} | (pod_spec or {})
     }
@@ -169,7 +169,10 @@ def failed(reason: str, message: str = "", **changes: Any) -> Raw:
 
 
 def pod(name: str = "nightly-abcde", phase: str = "Running", **changes: Any) -> Raw:
-    """A pod on a node; `init`, `sidecars`, `containers` are statuses; `spec`, `status`, `metadata` go over all."""
+    """A pod on a node.
+
+    `init`, `sidecars` and `containers` are statuses; `spec`, `status` and `metadata` override fields.
+    """
     statuses = changes.pop("containers", [])
     first = changes.pop("init", [])
     sidecars = changes.pop("sidecars", [])
@@ -201,7 +204,7 @@ def pod(name: str = "nightly-abcde", phase: str = "Running", **changes: Any) -> 
 
 
 def unplaced(message: str, name: str = "nightly-abcde", *, reason: str = "Unschedulable", **spec: Any) -> Raw:
-    """A pod that the scheduler finds no node for."""
+    """A pod for which the scheduler finds no node."""
     conditions = [condition("PodScheduled", reason, message, true=False, seconds=1)]
     wanted = {"nodeName": "", "containers": [{"name": "report", "image": IMAGE}]} | spec
     return pod(name, "Pending", spec=wanted, status={"conditions": conditions, "startTime": None})
@@ -225,7 +228,7 @@ def end(code: int, reason: str = "Error", message: str = "", seconds: float = 30
 
 
 def event(reason: str, message: str, about: str = "nightly-abcde", **more: Any) -> Raw:
-    """An event of the kubelet's or a controller's kind, about a pod, or about the Job called nightly."""
+    """An event as the kubelet or a controller records it, about a pod or about the Job `nightly`."""
     kind = "Job" if about == "nightly" else "Pod"
     seconds = more.pop("seconds", 3)
     known = {
@@ -241,7 +244,7 @@ def event(reason: str, message: str, about: str = "nightly-abcde", **more: Any) 
 
 
 def modern_event(reason: str, message: str, about: str = "nightly-abcde", *, seconds: float = 3) -> Raw:
-    """An event written by way of events.k8s.io, as the scheduler's are: no count, and its time elsewhere."""
+    """An event recorded through events.k8s.io, as by the scheduler: without a count, its time in `eventTime`."""
     new: Raw = {"firstTimestamp": None, "lastTimestamp": None, "eventTime": at(seconds), "source": {}}
     return event(reason, message, about, reportingComponent="default-scheduler") | new | {"count": None}
 
@@ -258,12 +261,12 @@ def view(
 
 
 def after(seconds: float) -> datetime:
-    """So long after the Job's start."""
+    """The time `seconds` after the Job's start."""
     return START + timedelta(seconds=seconds)
 
 
 SOON, LATER, MUCH_LATER = after(40), after(180), after(400)
-"""Before the two minutes are over that something missing has, after them, and after the five of a node."""
+"""Before the two minutes until a missing object counts as a lasting cause, after them, after a node's five minutes."""
 
 
 def lost(*containers: Raw, **changes: Any) -> Raw:
@@ -272,7 +275,7 @@ def lost(*containers: Raw, **changes: Any) -> Raw:
 
 
 def refused(message: str, *pods: Raw, **about: Any) -> View:
-    """A Job whose pod admission forbids."""
+    """A Job whose pods are rejected by admission."""
     said = f'Error creating: pods "nightly-x2b7q" is forbidden: {message}'
     created = event("FailedCreate", said, "nightly", seconds=20, source={"component": "job-controller"})
     return view(job(**about), *pods, events=[created])

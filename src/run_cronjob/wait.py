@@ -56,7 +56,7 @@ class JobWait:
         self._tails = None
         if context.inputs.logs is Logs.TRUE:
             self._tails = LogTailer(
-                api, context.actions, context.clock, context.timeouts, lambda _: self.missing(Right.LOGS)
+                api, context.actions, context.clock, context.timeouts, lambda _: self.right_missing(Right.LOGS)
             )
 
     def follow(self, cronjob: Json) -> str:
@@ -129,25 +129,25 @@ class JobWait:
 
     # --- follow.Reporter
 
-    def state(self, sentence: str) -> None:
+    def state_changed(self, sentence: str) -> None:
         """Write a change to the log."""
         self._run_state.update(state=sentence)
         self._actions.line(f"  {self._clock.now():%H:%M:%S} {sentence}")
 
-    def alive(self, sentence: str) -> None:
+    def state_unchanged(self, sentence: str) -> None:
         """Write the unchanged state to the log again."""
         self._actions.line(f"  {self._clock.now():%H:%M:%S} … {sentence}")
 
-    def trouble(self, problem: Problem) -> None:
+    def problem_found(self, problem: Problem) -> None:
         """Annotate the workflow run at once, not only after the time-out."""
         title = f"{quoted(self._inputs.cronjob)} does not run"
         self._actions.annotate("error", title, summary.advice(problem, self._inputs.docs_url))
 
-    def held_up(self, problem: Problem | None) -> None:
+    def main_problem(self, problem: Problem | None) -> None:
         """Record what a time-out would have to report as the cause; None once it is gone."""
         self._run_state.update(trouble=problem)
 
-    def missing(self, right: Right) -> None:
+    def right_missing(self, right: Right) -> None:
         """Add a notice with the RBAC rule that is missing."""
         what, (resource, *verbs) = _MISSING[right]
         rule = quoted(snippets.rule(resource, *verbs))

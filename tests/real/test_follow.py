@@ -233,20 +233,20 @@ class RecordingReporter:
         self.has_seen = threading.Event()
         self.problems: list[object] = []
 
-    def state(self, _: str) -> None:
+    def state_changed(self, _: str) -> None:
         self.has_seen.set()
 
-    def alive(self, _: str) -> None:
+    def state_unchanged(self, _: str) -> None:
         """Not recorded."""
 
-    def trouble(self, problem: Problem) -> None:
+    def problem_found(self, problem: Problem) -> None:
         if problem.reason != "JobSuspended":
             self.problems.append(problem)
 
-    def held_up(self, problem: Problem | None) -> None:
+    def main_problem(self, problem: Problem | None) -> None:
         """Also reported as trouble."""
 
-    def missing(self, right: object) -> None:
+    def right_missing(self, right: object) -> None:
         self.problems.append(right)
 
 

@@ -299,7 +299,6 @@ class Outcome:
     manifest: str = ""
     """The Job of a dry run as YAML, without env values."""
     problem: Problem | None = None
-    wait_for: WaitFor = WaitFor.CREATED
     timeout: int | None = None
     on_cancel: OnCancel = OnCancel.LEAVE
     following_since: datetime | None = None
@@ -325,7 +324,6 @@ class Outcome:
             trigger=asked.trigger,
             docs_url=asked.docs_url,
             dry_run=asked.dry_run,
-            wait_for=asked.wait_for,
             timeout=asked.timeout,
             on_cancel=asked.on_cancel,
         )

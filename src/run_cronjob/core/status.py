@@ -114,15 +114,15 @@ class Pod:
     started: datetime | None = None
     """When the kubelet acknowledged the pod."""
     node: str = ""
-    leaving: bool = False
+    terminating: bool = False
     """The pod is being deleted."""
     index: str = ""
     """The completion index, where the Job is Indexed."""
     never_restarts: bool = False
     """No container is ever restarted in this pod."""
     deadline: int | None = None
-    gates: tuple[str, ...] = ()
-    selector: Mapping[str, str] = field(default_factory=dict)
+    scheduling_gates: tuple[str, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     """Init containers and sidecars first, in the order of their start."""
@@ -266,12 +266,12 @@ def pod(raw: Json, *, shows_output: bool = True) -> Pod:
         created=_time(metadata.get("creationTimestamp")),
         started=_time(status.get("startTime")),
         node=_text(spec.get("nodeName")),
-        leaving=bool(metadata.get("deletionTimestamp")),
+        terminating=bool(metadata.get("deletionTimestamp")),
         index=_text(labels.get("batch.kubernetes.io/job-completion-index")),
         never_restarts=spec.get("restartPolicy") == "Never" and not has_rules,
         deadline=_number(spec.get("activeDeadlineSeconds")),
-        gates=tuple(_text(gate.get("name")) for gate in _maps(spec.get("schedulingGates"))),
-        selector=_texts(spec.get("nodeSelector")),
+        scheduling_gates=tuple(_text(gate.get("name")) for gate in _maps(spec.get("schedulingGates"))),
+        node_selector=_texts(spec.get("nodeSelector")),
         conditions=_conditions(status),
         containers=containers,
     )

@@ -200,7 +200,7 @@ def _at_deadline(view: View, said: str) -> JobFailure:
         problem = pod_failure.deadline_exceeded(job, job.deadline, said)
         return JobFailure(problem, last.name, pod_failure.only_main(last))
     for pod in view.pods:
-        if not pod.is_over or pod.leaving:
+        if not pod.is_over or pod.terminating:
             events = view.about(pod)
             if found := pod_state.pod_blocker(job, pod_state.before_deletion(pod, events), events, _LATEST):
                 return JobFailure(_until_deadline(found.problem, bound))
@@ -213,7 +213,7 @@ def _at_deadline(view: View, said: str) -> JobFailure:
 
 def _was_running(job: Job, pod: Pod) -> bool:
     """Whether a container of `pod` ran until it was stopped from outside."""
-    if pod.is_over and not pod.leaving:
+    if pod.is_over and not pod.terminating:
         return False
     ended = [each for each in pod.containers if each.ended and not each.is_lost]
     return any(each.running for each in pod.containers) or (bool(ended) and pod_failure.was_stopped(job, pod))

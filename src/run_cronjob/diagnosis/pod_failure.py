@@ -101,7 +101,7 @@ def crash_loop(job: Job, pod: Pod, container: Container) -> Blocker | None:
 
 def was_stopped(job: Job, pod: Pod) -> bool:
     """Whether `pod` did not fail, but was stopped when the Job ended."""
-    if not pod.leaving or _ended_by_cluster(job, pod):
+    if not pod.terminating or _ended_by_cluster(job, pod):
         return False
     ends = [end for container in pod.containers if (end := _end(pod, container))]
     return all(end.exit_code in _STOPPED and end.reason != "OOMKilled" for end in ends)
@@ -119,7 +119,13 @@ def _end(pod: Pod, container: Container) -> Ended | None:
     If the Job's end stopped a pod whose container had failed before, the earlier failure counts.
     """
     end = container.ended
-    if end and pod.leaving and end.exit_code in _STOPPED and end.reason != "OOMKilled" and _failed(container.before):
+    if (
+        end
+        and pod.terminating
+        and end.exit_code in _STOPPED
+        and end.reason != "OOMKilled"
+        and _failed(container.before)
+    ):
         end = container.before
     end = end or container.before
     return end if _failed(end) else None

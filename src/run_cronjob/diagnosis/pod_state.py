@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def pod_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:
     """Find what keeps `pod` from running; `events` are those of the pod."""
-    if pod.is_over or pod.leaving:
+    if pod.is_over or pod.terminating:
         return None
     if not _has_node(pod):
         return scheduling.unscheduled(job, pod, events, now)
@@ -68,7 +68,7 @@ def before_deletion(pod: Pod, events: Iterable[Event]) -> Pod:
         replace(each, ended=None, waiting=True, reason=reason, message=message) if each.is_lost else each
         for each in pod.containers
     )
-    return replace(pod, phase="Pending", leaving=False, containers=containers)
+    return replace(pod, phase="Pending", terminating=False, containers=containers)
 
 
 # --- what it is doing
@@ -113,7 +113,7 @@ def _since(container: Container) -> str:
 
 
 def _waiting_for_node(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> str:
-    if pod.gates:
+    if pod.scheduling_gates:
         return _clause(scheduling.gated(pod))
     if scheduling.is_scaling_up(events, now):
         return "It waits for a new node, which is being started for it"

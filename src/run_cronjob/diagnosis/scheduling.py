@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 def unscheduled(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:
     """Why `pod` has no node; `events` are those of the pod."""
     scheduled = pod.conditions.get("PodScheduled")
-    if pod.gates or (scheduled and scheduled.reason == "SchedulingGated"):
+    if pod.scheduling_gates or (scheduled and scheduled.reason == "SchedulingGated"):
         return Blocker(gated(pod), lasting=False)
     said = _scheduler_text(pod, events)
     waited = blocker.waited(pod.created, now)
     if not said or waited < SETTLING or is_scaling_up(events, now):
         return None
-    message = parse(said, _requests(pod), pod.selector)
+    message = parse(said, _requests(pod), pod.node_selector)
     if message.missing_claim:
         return blocked(volume_claim_missing(job, message.missing_claim), said, lasting=waited >= GRACE)
     if message.is_about_volumes:
@@ -116,7 +116,7 @@ def _volume_unavailable(job: Job, message: SchedulerMessage) -> Problem:
 
 def gated(pod: Pod) -> Problem:
     """Scheduling gates hold the pod back."""
-    gates = ", ".join(map(quoted, pod.gates)) or "a scheduling gate"
+    gates = ", ".join(map(quoted, pod.scheduling_gates)) or "a scheduling gate"
     return Problem(
         reason=Reason.SCHEDULING_GATED,
         what=f"The Job's pod is held back on purpose, by {gates}.",

@@ -42,7 +42,7 @@ class View:
     @property
     def alive(self) -> tuple[Pod, ...]:
         """The pods that have not ended and are not being deleted."""
-        return tuple(pod for pod in self.pods if not pod.is_over and not pod.leaving)
+        return tuple(pod for pod in self.pods if not pod.is_over and not pod.terminating)
 
     @property
     def failed_attempts(self) -> int:

@@ -70,19 +70,19 @@ _RIGHTS = {Subject.PODS: Right.PODS, Subject.EVENTS: Right.EVENTS}
 class Reporter(Protocol):
     """Receives what happens to the Job, to show and to record it."""
 
-    def state(self, sentence: str) -> None:
+    def state_changed(self, sentence: str) -> None:
         """The Job's state has changed: what it does or waits for."""
 
-    def alive(self, sentence: str) -> None:
+    def state_unchanged(self, sentence: str) -> None:
         """The Job's state is still the same after a while."""
 
-    def trouble(self, problem: Problem) -> None:
+    def problem_found(self, problem: Problem) -> None:
         """A problem keeps the Job from running and does not pass by itself; called once for each."""
 
-    def held_up(self, problem: Problem | None) -> None:
+    def main_problem(self, problem: Problem | None) -> None:
         """The gravest of these problems now; None while there is none."""
 
-    def missing(self, right: Right) -> None:
+    def right_missing(self, right: Right) -> None:
         """A right is missing; called once for each."""
 
 
@@ -331,7 +331,7 @@ class Follow:
         elif self._failing_since is None:
             self._failing_since = self._clock.monotonic()
         if subject in _RIGHTS and self._rights.update(_RIGHTS[subject], update):
-            self._reporter.missing(_RIGHTS[subject])
+            self._reporter.right_missing(_RIGHTS[subject])
         if self._event_poller:
             self._event_poller.poll(self._snapshot.unexplained)
 
@@ -362,18 +362,18 @@ class Follow:
         if self._snapshot.error and self._failing_for() >= _REPEAT_SECONDS:
             sentence = f"The cluster does not answer for now. The last that is known: {sentence}"
         if sentence != self._state:
-            self._reporter.state(sentence)
+            self._reporter.state_changed(sentence)
             self._state, self._state_at = sentence, self._clock.monotonic()
         elif self._clock.monotonic() - self._state_at >= _REPEAT_SECONDS:
-            self._reporter.alive(sentence)
+            self._reporter.state_unchanged(sentence)
             self._state_at = self._clock.monotonic()
         lasting = [each.problem for each in job_state.blockers(view, now) if each.lasting]
-        self._reporter.held_up(lasting[0] if lasting else None)
+        self._reporter.main_problem(lasting[0] if lasting else None)
         for problem in lasting:
             key = (problem.reason, problem.what)
             if key not in self._reported:
                 self._reported.add(key)
-                self._reporter.trouble(problem)
+                self._reporter.problem_found(problem)
 
     def _failing_for(self) -> float:
         return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since

@@ -194,22 +194,22 @@ class Reporter:
         self.states: list[str] = []
         self.signs = 0
         self.troubles: list[Problem] = []
-        self.held_up_by: list[Problem | None] = []
+        self.main_problems: list[Problem | None] = []
         self.rights: list[Right] = []
 
-    def state(self, sentence: str) -> None:
+    def state_changed(self, sentence: str) -> None:
         self.states.append(sentence)
 
-    def alive(self, _: str) -> None:
+    def state_unchanged(self, _: str) -> None:
         self.signs += 1
 
-    def trouble(self, problem: Problem) -> None:
+    def problem_found(self, problem: Problem) -> None:
         self.troubles.append(problem)
 
-    def held_up(self, problem: Problem | None) -> None:
-        self.held_up_by.append(problem)
+    def main_problem(self, problem: Problem | None) -> None:
+        self.main_problems.append(problem)
 
-    def missing(self, right: Right) -> None:
+    def right_missing(self, right: Right) -> None:
         self.rights.append(right)
 
 
@@ -329,7 +329,7 @@ def test_a_problem_that_was_solved_is_reported_no_more() -> None:
     )
     running = (Subject.PODS, Changed(pod(running={}, phase="Running")))
 
-    reasons = [problem and problem.reason for problem in played(SEEN, waiting, 1.0, running, 1.0).held_up_by]
+    reasons = [problem and problem.reason for problem in played(SEEN, waiting, 1.0, running, 1.0).main_problems]
 
     assert "ImageNameInvalid" in reasons
     assert reasons[-1] is None
