@@ -26,7 +26,7 @@ class RunState:
         """`on_following` is called when the Job exists and is followed from then on."""
         self._outcome = outcome
         self._on_following = on_following
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._posts_are_forbidden = False
         self._is_closed = False
 
@@ -39,12 +39,14 @@ class RunState:
     def update(self, **fields: Any) -> None:  # noqa: ANN401  the fields of Outcome
         """Set fields of the Outcome."""
         with self._lock:
-            self._update(fields)
+            if self._is_closed:
+                raise Interrupted
+            self._outcome = replace(self._outcome, **fields)
 
     def add_remark(self, sentence: str) -> None:
         """Append to the Outcome's remarks; any thread may do so."""
         with self._lock:
-            self._update({"remarks": (*self._outcome.remarks, sentence)})
+            self.update(remarks=(*self._outcome.remarks, sentence))
 
     def before_post(self, name: str) -> None:
         """Record that a POST of a Job called `name` is about to be sent."""
@@ -52,17 +54,12 @@ class RunState:
             if self._posts_are_forbidden:
                 raise Interrupted
             creation = Creation.NONE if self._outcome.dry_run else Creation.OPEN
-            self._update({"job_name": name, "creation": creation})
+            self.update(job_name=name, creation=creation)
 
     def start_following(self, since: datetime) -> None:
         """Record that the Job is followed from now on; the result is not known until its end is seen."""
         self.update(following_since=since, result=Result.ERROR)
         self._on_following()
-
-    def _update(self, fields: dict[str, Any]) -> None:
-        if self._is_closed:
-            raise Interrupted
-        self._outcome = replace(self._outcome, **fields)
 
     def forbid_posts(self) -> None:
         """Let no further POST begin; the result of one under way can still be recorded."""
