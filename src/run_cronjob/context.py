@@ -28,20 +28,21 @@ class Stage:
     is_good: bool = True
 
 
+@dataclass
 class RunContext:
     """One run of the action. Steps add what they find to `run_state` and to `error_context`."""
 
-    def __init__(self, inputs: Inputs, run_state: RunState, actions: Actions, clock: Clock, timeouts: Timeouts) -> None:
-        self.inputs = inputs
-        self.run_state = run_state
-        self.actions = actions
-        self.clock = clock
-        self.timeouts = timeouts
-        self.error_context = ErrorContext(inputs, caller=inputs.role_to_assume)
-        """Facts that make the explanation of an error more specific."""
+    inputs: Inputs
+    run_state: RunState
+    actions: Actions
+    clock: Clock
+    timeouts: Timeouts
+
+    def __post_init__(self) -> None:
+        self.error_context = ErrorContext(self.inputs, caller=self.inputs.role_to_assume)
 
     def add_facts(self, **facts: Any) -> None:  # noqa: ANN401  the fields of ErrorContext
-        """Add to `error_context`."""
+        """Add to `error_context`, which makes the explanation of an error more specific."""
         self.error_context = replace(self.error_context, **facts)
 
     @contextlib.contextmanager

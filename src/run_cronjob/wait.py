@@ -53,9 +53,9 @@ class JobWait:
         self._clock = context.clock
         known = context.run_state.outcome
         self._job = JobRef(known.namespace, known.job_name, known.job_uid)
-        self._tails = None
+        self._log_tailer = None
         if context.inputs.logs is Logs.TRUE:
-            self._tails = LogTailer(
+            self._log_tailer = LogTailer(
                 api, context.actions, context.clock, context.timeouts, lambda _: self.right_missing(Right.LOGS)
             )
 
@@ -67,7 +67,7 @@ class JobWait:
         context, wait_for = self._context, self._inputs.wait_for
         env_values = context.error_context.env_values
         following = Follow(
-            self._api, self._job, wait_for, self, self._tails, context.clock, context.timeouts, env_values
+            self._api, self._job, wait_for, self, self._log_tailer, context.clock, context.timeouts, env_values
         )
         if self._inputs.logs is Logs.PUBLIC:
             self._actions.line(f"  The containers' output is not shown: {_WITHHELD[Logs.PUBLIC]}.")
@@ -88,8 +88,8 @@ class JobWait:
             return
         try:
             view = following.last_look(explain=result is Result.FAILED)
-            if self._tails:
-                self._tails.drain(self._context.timeouts.drain)
+            if self._log_tailer:
+                self._log_tailer.drain(self._context.timeouts.drain)
             self._record(result, end, view)
         except Interrupted:
             raise
@@ -117,7 +117,7 @@ class JobWait:
     def _output(self, pod: str, container: str) -> Output | None:
         if not container:
             return None
-        lines = self._tails.last_lines(pod, container) if self._tails else ()
+        lines = self._log_tailer.last_lines(pod, container) if self._log_tailer else ()
         return Output(pod, container, lines[-_LAST_LINES:], _WITHHELD.get(self._inputs.logs, ""))
 
     def _found(self, result: Result) -> str:

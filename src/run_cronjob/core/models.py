@@ -176,11 +176,9 @@ class Access:
     kubeconfig: Json = field(repr=False)
     cluster: str
     namespace: str
-    proxy_url: str = ""
-    """The kubeconfig's `proxy-url`, which takes precedence over the environment's proxy."""
+    proxy_url: str = ""  # the kubeconfig's `proxy-url`, which takes precedence over the environment's proxy
     secrets: tuple[str, ...] = field(repr=False, default=())
-    token_file: str = ""
-    """Path of the file that holds the bearer token, and may get a new one; empty if there is none."""
+    token_file: str = ""  # path of the file that holds the bearer token, and may get a new one; empty if there is none
 
 
 @dataclass(frozen=True)
@@ -202,8 +200,7 @@ class TerminalCondition:
     succeeded: bool
     reason: str
     message: str
-    seconds: int | None
-    """From its start to its end by the cluster's clock; None if the Job's status lacks one of them."""
+    seconds: int | None  # from its start to its end by the cluster's clock; None if the Job's status lacks one of them
 
 
 @dataclass(frozen=True)
@@ -270,8 +267,7 @@ class JobRef:
     namespace: str
     name: str
     uid: str = ""
-    request_id: str = ""
-    """The annotation that tells the Job from another one of the same name."""
+    request_id: str = ""  # the annotation that tells the Job from another one of the same name
     run_id: str = ""
     """The workflow run that the Job must be of, where not empty: from the runner itself, which no step can change."""
 
@@ -287,30 +283,21 @@ class Outcome:
     docs_url: str = ""
     dry_run: bool = False
     result: Result = Result.ERROR
-    stage: str = ""
-    """The current stage, in words that complete "while ..."."""
+    stage: str = ""  # the current stage, in words that complete "while ..."
     facts: CronJobFacts | None = None
     creation: Creation = Creation.NONE
-    job_name: str = ""
-    """The name in the last POST. A Job of that name exists for certain only with `Creation.DONE`."""
+    job_name: str = ""  # the name in the last POST; a Job of that name exists for certain only with `Creation.DONE`
     job_uid: str = ""
-    remarks: tuple[str, ...] = ()
-    """Notices and warnings, one sentence each; untrusted parts went through `text.quoted`."""
-    manifest: str = ""
-    """The Job of a dry run as YAML, without env values."""
+    remarks: tuple[str, ...] = ()  # notices and warnings, one sentence each; untrusted parts went through `text.quoted`
+    manifest: str = ""  # the Job of a dry run as YAML, without env values
     problem: Problem | None = None
     timeout: int | None = None
     on_cancel: OnCancel = OnCancel.LEAVE
-    following_since: datetime | None = None
-    """When following the Job began; None before, and once its result is certain."""
-    state: str = ""
-    """One sentence about what the Job does or waits for."""
-    trouble: Problem | None = None
-    """The problem that keeps the Job from running now, if it won't go away by itself."""
-    seconds: int | None = None
-    """The duration of the Job or, while that is not known, of following it."""
-    exit_code: int | None = None
-    """The exit code of the one container that decided the result."""
+    following_since: datetime | None = None  # when following the Job began; None before, and once its result is certain
+    state: str = ""  # one sentence about what the Job does or waits for
+    trouble: Problem | None = None  # the problem that keeps the Job from running now, if it won't go away by itself
+    seconds: int | None = None  # the duration of the Job or, while that is not known, of following it
+    exit_code: int | None = None  # the exit code of the one container that decided the result
     output: Output | None = None
     deletion: Deletion = Deletion.NONE
 
