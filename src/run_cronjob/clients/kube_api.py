@@ -32,7 +32,7 @@ class Selection:
 class KubeApi:
     """One API server, as one user. Every method raises ApiError or NoAnswer.
 
-    GET, LIST and the access review are retried after transient errors, other requests are sent once.
+    Requests are retried after transient errors, unless a method says that it sends one once.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class KubeApi:
         return list(answer.get("items") or []), str(answer["metadata"].get("resourceVersion") or "")
 
     def watch(self, selection: Selection, version: str) -> Iterator[Json]:
-        """WATCH the objects: yields the events after the resourceVersion `version` until the server ends the watch.
+        """WATCH the objects, once: yields the events after the resourceVersion `version`, until the watch ends.
 
         Each event has `type` and `object`. Close the iterator to stop earlier.
         """
@@ -168,7 +168,7 @@ class KubeApi:
     def pod_log(  # noqa: PLR0913  the API's own options
         self, namespace: str, pod: str, container: str, *, since: str, previous: bool, follow: bool
     ) -> Iterator[bytes]:
-        """GET the container's log with timestamps, and yield it as it arrives.
+        """GET the container's log with timestamps, once, and yield it as it arrives.
 
         `since` is an RFC 3339 time, empty for the whole log. A silent container and a dead connection look the same:
         after the timeout both raise NoAnswer with READ_TIMEOUT.

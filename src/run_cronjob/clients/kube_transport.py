@@ -227,17 +227,14 @@ def _api_error(error: ApiException) -> ApiError:
         body = None
     is_status = isinstance(body, dict) and body.get("kind") == "Status"
     status: dict[str, Any] = body if is_status else {}
+    seconds = (error.headers or {}).get("Retry-After") or ""
     return ApiError(
         status=int(error.status),
         reason=str(status.get("reason") or ""),
         message=str(status.get("message") or (text if not is_status else "")),
         is_status=is_status,
-        retry_after=_parse_seconds((error.headers or {}).get("Retry-After")),
+        retry_after=float(seconds) if seconds.isascii() and seconds.isdigit() else None,
     )
-
-
-def _parse_seconds(header: str | None) -> float | None:
-    return float(header) if header and header.isascii() and header.isdigit() else None
 
 
 def _parse_warnings(headers: list[str]) -> tuple[str, ...]:
