@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from run_cronjob.jobs.tail import LogTailer
     from run_cronjob.jobs.watch import Update
 
+    Updates = queue.SimpleQueue[tuple["Subject", Update]]
+
 _REPEAT_SECONDS = 30
 """The Job's state is reported again after this, though it has not changed."""
 
@@ -91,24 +93,6 @@ class Unwatchable(Exception):  # noqa: N818  names the state of the Job
     """The cluster has refused to show the Job for longer than `Timeouts.refusal`."""
 
     error: ApiError | NoAnswer
-
-
-class UpdateQueue:
-    """The updates of all threads, in the order of arrival."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Subject, Update]] = queue.SimpleQueue()
-
-    def put(self, subject: Subject, update: Update) -> None:
-        """Add an update."""
-        self._queue.put((subject, update))
-
-    def get(self, seconds: float) -> tuple[Subject, Update] | None:
-        """The next update; None if none comes within `seconds`."""
-        try:
-            return self._queue.get(timeout=max(seconds, 0))
-        except queue.Empty:
-            return None
 
 
 class JobSnapshot:
@@ -268,7 +252,7 @@ class Follow:
         clock: Clock,
         timeouts: Timeouts,
         env_values: frozenset[str],
-        updates: UpdateQueue | None = None,
+        updates: Updates | None = None,
     ) -> None:
         self._api = api
         self._ref = ref
@@ -277,7 +261,7 @@ class Follow:
         self._tailer = tailer
         self._clock = clock
         self._timeouts = timeouts
-        self._updates = updates or UpdateQueue()
+        self._updates: Updates = updates or queue.SimpleQueue()
         self._snapshot = JobSnapshot(ref, env_values, shows_output=tailer is not None)
         self._watches: dict[Subject, Watch] = {}
         self._event_poller: EventPoller | None = None
@@ -291,14 +275,14 @@ class Follow:
         """Wait until the result is certain. Raises Unwatchable."""
         self._watch(Subject.JOB, self._api.select_job(self._ref.namespace, self._ref.name))
         while True:
-            message = self._updates.get(self._seconds_to_wait())
+            message = self._next_update(self._seconds_to_wait())
             while message:
                 self._take(*message)
                 decision = self._snapshot.decision(self._wait_for)
                 if decision:
                     self._stop()
                     return decision
-                message = self._updates.get(0)  # a hundred pods may change at once: report the last state alone
+                message = self._next_update(0)  # a hundred pods may change at once: report the last state alone
             self._check_refusal()
             if self._snapshot.pod_selector:
                 self._watch_pods()
@@ -318,6 +302,14 @@ class Follow:
     def view(self) -> View:
         """The present state."""
         return self._snapshot.view
+
+    def _put(self, subject: Subject, update: Update) -> None:
+        self._updates.put((subject, update))
+
+    def _next_update(self, seconds: float) -> tuple[Subject, Update] | None:
+        with suppress(queue.Empty):
+            return self._updates.get(timeout=max(seconds, 0))
+        return None
 
     def _seconds_to_wait(self) -> float:
         return min(_CHECK_SECONDS, self._state_at + _REPEAT_SECONDS - self._clock.monotonic())
@@ -350,7 +342,7 @@ class Follow:
         self._watch(Subject.PODS, self._api.select_pods(self._ref.namespace, self._snapshot.pod_selector))
         self._event_poller = EventPoller(
             partial(self._api.list_events, self._ref.namespace),
-            partial(self._updates.put, Subject.EVENTS),
+            partial(self._put, Subject.EVENTS),
             self._clock,
         )
         self._event_poller.start()
@@ -379,7 +371,7 @@ class Follow:
         return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
 
     def _watch(self, subject: Subject, selection: Selection) -> None:
-        watch = Watch(self._api, selection, partial(self._updates.put, subject), self._clock)
+        watch = Watch(self._api, selection, partial(self._put, subject), self._clock)
         self._watches[subject] = watch
         watch.start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,7 @@ from run_cronjob.core import status
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import JobRef, Result, WaitFor
 from run_cronjob.core.timeouts import Timeouts
-from run_cronjob.jobs.follow import Follow, JobSnapshot, Right, Subject, Unwatchable, UpdateQueue
+from run_cronjob.jobs.follow import Follow, JobSnapshot, Right, Subject, Unwatchable
 from run_cronjob.jobs.watch import Changed, Listed, WatchError
 from tests import builders
 from tests.fakes import FakeClock
@@ -213,27 +214,29 @@ class Reporter:
         self.rights.append(right)
 
 
-class PlayedUpdates(UpdateQueue):
-    """Plays updates; a number is seconds that pass without any."""
+class PlayedUpdates:
+    """A queue that plays updates; a number is seconds that pass without any."""
 
-    def __init__(self, clock: FakeClock, *news: tuple[Subject, Update] | float) -> None:
-        super().__init__()
+    def __init__(self, clock: FakeClock, *updates: tuple[Subject, Update] | float) -> None:
         self._clock = clock
-        self._news = list(news)
+        self._updates = list(updates)
 
-    def get(self, seconds: float) -> tuple[Subject, Update] | None:
-        if not self._news:
+    def put(self, _: tuple[Subject, Update]) -> None:
+        """The test alone delivers updates."""
+
+    def get(self, timeout: float) -> tuple[Subject, Update]:
+        if not self._updates:
             return Subject.JOB, Changed(job("Complete"))
-        first = self._news[0]
+        first = self._updates[0]
         if isinstance(first, tuple):
-            self._news.pop(0)
+            self._updates.pop(0)
             return first
-        passed = min(max(seconds, 0.01), first)
+        passed = min(max(timeout, 0.01), first)
         self._clock.elapsed += passed
-        self._news[0] = first - passed
+        self._updates[0] = first - passed
         if first - passed <= 0:
-            self._news.pop(0)
-        return None
+            self._updates.pop(0)
+        raise queue.Empty
 
 
 def played(*news: tuple[Subject, Update] | float) -> Reporter:
@@ -247,7 +250,7 @@ def played(*news: tuple[Subject, Update] | float) -> Reporter:
         clock,
         Timeouts(),
         frozenset(),
-        PlayedUpdates(clock, *news),
+        cast("Any", PlayedUpdates(clock, *news)),
     ).until_decided()
     return reporter
 
@@ -308,7 +311,7 @@ def test_a_defect_does_not_make_the_last_look_wait() -> None:
         clock,
         timeouts,
         frozenset(),
-        PlayedUpdates(clock, SEEN),
+        cast("Any", PlayedUpdates(clock, SEEN)),
     )
     following.until_decided()
 
