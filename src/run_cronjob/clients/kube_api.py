@@ -92,13 +92,9 @@ class KubeApi:
 
     def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """DELETE the Job with its pods, once, on condition that its UID is `uid`."""
-        options = {
-            "kind": "DeleteOptions",
-            "apiVersion": "v1",
-            "propagationPolicy": "Foreground",
-            "preconditions": {"uid": uid},
-        }
-        self._transport.request("DELETE", _batch_path(namespace, "jobs", name), body=options).release_conn()
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+        body = options | {"preconditions": {"uid": uid}}
+        self._transport.request("DELETE", _batch_path(namespace, "jobs", name), body=body).release_conn()
 
     def is_allowed(self, verb: str, resource: str, namespace: str) -> bool:
         """Whether the user has a right, such as `list` on `jobs.batch` or `get` on `pods/log`.

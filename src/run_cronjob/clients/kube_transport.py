@@ -62,14 +62,9 @@ class KubeTransport:
         self._api = ApiClient(configuration)
         # The package's own pool ignores NO_PROXY, lets HTTP_PROXY beat HTTPS_PROXY and has no switch for
         # VERIFY_X509_STRICT (field by field: kubernetes-client/python#2460, #2394).
-        self._api.rest_client.pool_manager = http.pool(
-            configuration.host,
-            context,
-            timeouts,
-            proxy=access.proxy_url,
-            server_name=configuration.tls_server_name or "",
-        )
         self.host: str = configuration.host
+        options = {"proxy": access.proxy_url, "server_name": configuration.tls_server_name or ""}
+        self._api.rest_client.pool_manager = http.pool(self.host, context, timeouts, **options)
         self._token_refresh = None
         if new_token:
             intervals = (timeouts.token_refresh, timeouts.token_refresh_retry)

@@ -23,14 +23,8 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Endpoint, Json
 
 _ALLOWED_CLUSTER_KEYS = ("server", "certificate-authority", "certificate-authority-data", "tls-server-name")
-_ALLOWED_USER_KEYS = (
-    "token",
-    "tokenFile",
-    "client-certificate",
-    "client-certificate-data",
-    "client-key",
-    "client-key-data",
-)
+_CERTIFICATE_KEYS = ("client-certificate", "client-certificate-data", "client-key", "client-key-data")
+_ALLOWED_USER_KEYS = ("token", "tokenFile", *_CERTIFICATE_KEYS)
 _PATH_KEYS = {"certificate-authority", "tokenFile", "client-certificate", "client-key"}
 _SECRET_KEYS = ("token", "client-key-data")
 
