@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from run_cronjob.core.models import Trigger
 
 PREFIX = "run-cronjob/"
-HIDDEN = "***"
 _ANNOTATION_LENGTH = 1000
 """Characters of a value, more than any real one has; all annotations of an object share 256 KiB."""
 
@@ -201,7 +200,7 @@ def without_env_values(manifest: Json, secrets: frozenset[str], known: tuple[str
     for container in _containers(shown.get("spec") or {}):
         for variable in container.get("env") or []:
             if "value" in variable:
-                variable["value"] = HIDDEN
+                variable["value"] = "***"
     return {key: _redacted(value, secrets, known) for key, value in shown.items()}
 
 

@@ -141,14 +141,8 @@ class LogTailer:
             ]
         return max(kept)[1] if kept else ()
 
-    def stop(self) -> None:
-        """Request and show nothing more."""
-        with self.changed:
-            self.is_stopped = True
-            self.changed.notify_all()
-
     def refuse(self, error: ApiError) -> None:
-        """Stop, since the right to read logs is missing."""
+        """Request and show nothing more, since the right to read logs is missing."""
         with self.changed:
             first, self.is_stopped = not self.is_stopped, True
             self.changed.notify_all()

@@ -415,7 +415,7 @@ def test_the_last_lines_are_remembered_for_each_container() -> None:
 
 def test_once_stopped_nothing_more_is_shown() -> None:
     scene = Scene(main=[[at(1, "x")]])
-    scene.tailer.stop()
+    scene.tailer.refuse(ApiError(403, "Forbidden", "no"))
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
