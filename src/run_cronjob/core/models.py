@@ -135,8 +135,7 @@ class Inputs:
     """The validated inputs, and the context of the workflow run. `inputs.INPUTS` declares one field for each input."""
 
     cronjob: str
-    namespace: str
-    """Empty only with a kubeconfig: then the namespace of its context applies, else `default`."""
+    namespace: str  # empty only with a kubeconfig: then the namespace of its context applies, else `default`
     cluster: str
     aws_region: str
     role_to_assume: str
@@ -155,8 +154,7 @@ class Inputs:
     dry_run: bool
     token_request: TokenRequest | None
     trigger: Trigger
-    docs_url: str
-    """URL of the docs folder of the version in use, for links."""
+    docs_url: str  # URL of the docs folder of the version in use, for links
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,7 @@ class Role(Enum):
     """The kind of a container in its pod."""
 
     INIT = auto()
-    SIDECAR = auto()
-    """An init container with `restartPolicy: Always`: the next containers don't wait for its end."""
+    SIDECAR = auto()  # an init container with `restartPolicy: Always`: the next containers don't wait for its end
     MAIN = auto()
 
 
@@ -43,10 +42,8 @@ class Ended:
     message: str = ""
     signal: int = 0
     at: datetime | None = None
-    has_started: bool = False
-    """The container's process has run."""
-    has_log: bool = False
-    """The runtime had made the container, so that the kubelet can be asked for its log."""
+    has_started: bool = False  # the container's process has run
+    has_log: bool = False  # the runtime had made the container, so that the kubelet can be asked for its log
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,12 @@ class Container:
     requests: Mapping[str, str] = field(default_factory=dict)
     memory_limit: str = ""
     waiting: bool = False
-    reason: str = ""
-    """Of the `waiting` state; empty in other states."""
+    reason: str = ""  # of the `waiting` state; empty in other states
     message: str = ""
     running_since: datetime | None = None
     running: bool = False
-    ended: Ended | None = None
-    """Its present state, where that is `terminated`."""
-    before: Ended | None = None
-    """Its last state, where the container was restarted."""
+    ended: Ended | None = None  # its present state, where that is `terminated`
+    before: Ended | None = None  # its last state, where the container was restarted
     restarts: int = 0
 
     @property
@@ -105,27 +99,21 @@ class Pod:
 
     name: str
     namespace: str = ""
-    uid: str = ""
-    """The pod's name, where the UID is missing."""
+    uid: str = ""  # the pod's name, where the UID is missing
     phase: str = ""
     reason: str = ""
     message: str = ""
     created: datetime | None = None
-    started: datetime | None = None
-    """When the kubelet acknowledged the pod."""
+    started: datetime | None = None  # when the kubelet acknowledged the pod
     node: str = ""
-    terminating: bool = False
-    """The pod is being deleted."""
-    index: str = ""
-    """The completion index, where the Job is Indexed."""
-    never_restarts: bool = False
-    """No container is ever restarted in this pod."""
+    terminating: bool = False  # the pod is being deleted
+    index: str = ""  # the completion index, where the Job is Indexed
+    never_restarts: bool = False  # no container is ever restarted in this pod
     deadline: int | None = None
     scheduling_gates: tuple[str, ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
-    containers: tuple[Container, ...] = ()
-    """Init containers and sidecars first, in the order of their start."""
+    containers: tuple[Container, ...] = ()  # init containers and sidecars first, in the order of their start
 
     @property
     def is_over(self) -> bool:
@@ -164,12 +152,10 @@ class Job:
 
     name: str = ""
     namespace: str = ""
-    uid: str = ""
-    """The Job's name, where the UID is missing."""
+    uid: str = ""  # the Job's name, where the UID is missing
     created: datetime | None = None
     started: datetime | None = None
-    completed: datetime | None = None
-    """When the Job succeeded; a Job that failed has no such time."""
+    completed: datetime | None = None  # when the Job succeeded; a Job that failed has no such time
     suspended: bool = False
     completions: int | None = 1
     parallelism: int = 1
@@ -177,10 +163,8 @@ class Job:
     backoff_limit_per_index: int | None = None
     max_failed_indexes: int | None = None
     deadline: int | None = None
-    restarts_in_place: bool = False
-    """`restartPolicy: OnFailure`: a container that fails is restarted in the same pod."""
-    ready: int = 0
-    """How many pods are ready."""
+    restarts_in_place: bool = False  # `restartPolicy: OnFailure`: a container that fails is restarted in the same pod
+    ready: int = 0  # how many pods are ready
     succeeded: int = 0
     failed: int = 0
     failed_indexes: str = ""

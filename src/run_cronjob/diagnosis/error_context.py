@@ -20,10 +20,7 @@ class ErrorContext:
     cluster: str = ""
     claims: Mapping[str, object] = field(default_factory=dict)
     """The claims of the run's OIDC token; empty before there is one."""
-    caller: str = ""
-    """The caller's ARN: the role to assume, or the identity of the environment's credentials."""
-    cronjob_names: Sequence[str] | None = None
-    """The CronJobs of the namespace; None if they can't be listed."""
+    caller: str = ""  # the caller's ARN: the role to assume, or the identity of the environment's credentials
+    cronjob_names: Sequence[str] | None = None  # the CronJobs of the namespace; None if they can't be listed
     namespace_exists: bool | None = None
-    env_values: frozenset[str] = frozenset()
-    """The values of the template's environment variables, to be redacted."""
+    env_values: frozenset[str] = frozenset()  # the values of the template's environment variables, to be redacted

@@ -154,12 +154,9 @@ def _may_scale_later(message: str) -> bool:
 class ResolvedBy(Enum):
     """The change that lets a node take the pod."""
 
-    WAITING = auto()
-    """Other pods end, or nodes of the same kind are added."""
-    OTHER_NODES = auto()
-    """Nodes of another kind, or another template: no pod that ends helps."""
-    VOLUME = auto()
-    """A change of the pod's volumes."""
+    WAITING = auto()  # other pods end, or nodes of the same kind are added
+    OTHER_NODES = auto()  # nodes of another kind, or another template: no pod that ends helps
+    VOLUME = auto()  # a change of the pod's volumes
 
 
 @dataclass(frozen=True)
@@ -168,8 +165,7 @@ class UnfitReason:
 
     words: str
     resolved_by: ResolvedBy
-    nodes: int | None = None
-    """The number of nodes; None if the reason holds for all."""
+    nodes: int | None = None  # the number of nodes; None if the reason holds for all
 
 
 @dataclass(frozen=True)
@@ -177,8 +173,7 @@ class SchedulerMessage:
     """The parts of the scheduler's message."""
 
     reasons: tuple[UnfitReason, ...]
-    missing_claim: str = ""
-    """A PersistentVolumeClaim that does not exist."""
+    missing_claim: str = ""  # a PersistentVolumeClaim that does not exist
 
     @property
     def is_about_volumes(self) -> bool:
