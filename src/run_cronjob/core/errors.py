@@ -91,5 +91,5 @@ class ApiError(Exception):
     status: int
     reason: str
     message: str
-    is_status: bool = True  # false if the answer was not a Status object, and so perhaps not from an API server
+    is_status: bool = True  # False if the answer was not a Status object, and so perhaps not from an API server
     retry_after: float | None = None  # seconds, from the Retry-After header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -246,6 +247,10 @@ class Problem:
     said: str = ""
     paste: str = ""
     paste_language: str = "sh"
+
+
+developer_problem = partial(Problem, concerns=Concerns.DEVELOPER)
+"""A Problem that the person who started the run can fix."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class Timeouts:
     # --- until the Job exists: all attempts of one step, with the pauses between them
 
     oidc: float = 15  # requesting the OIDC token from GitHub
-    sts: float = 20  # assumeRoleWithWebIdentity of AWS STS
-    eks: float = 15  # describeCluster of AWS EKS
+    sts: float = 20  # AssumeRoleWithWebIdentity of AWS STS
+    eks: float = 15  # DescribeCluster of AWS EKS
     kube_read: float = 20  # one read from the Kubernetes API, such as a page of the LIST of Jobs
     create: float = 40  # creating the Job
     until_created: float = 110  # all of these steps together; with the report it stays under two minutes

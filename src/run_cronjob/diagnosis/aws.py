@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import clean, command_line, quoted
 from run_cronjob.diagnosis import snippets
@@ -46,12 +46,11 @@ def _no_credentials(_error: AwsError, _context: ErrorContext) -> Problem:
 
 
 def _throttled(error: AwsError, _context: ErrorContext) -> Problem:
-    return Problem(
+    return developer_problem(
         reason=Reason.AWS_THROTTLED,
         what=f"AWS is limiting requests: {error.operation} was refused again and again.",
         why="Too many requests were made in this account at once; this action waited and tried again, in vain.",
         fix="Run the workflow again in a few minutes.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -83,36 +82,29 @@ def _ref_and_environment(claims: Mapping[str, object]) -> str:
 
 
 def _no_oidc_provider(_error: AwsError, context: ErrorContext) -> Problem:
-    role, issuer = quoted(context.inputs.role_to_assume), snippets.issuer(context.claims)
+    role, audience = quoted(context.inputs.role_to_assume), context.inputs.audience
+    issuer = snippets.issuer(context.claims)
     return Problem(
         reason=Reason.NO_OIDC_PROVIDER,
         what=f"The AWS account of {role} does not know GitHub's issuer {quoted(issuer)}.",
         why="An account needs an IAM OIDC identity provider for the issuer before a role can trust it.",
         fix="Create it, once for the account:",
         paste=command_line(
-            "aws iam create-open-id-connect-provider",
-            "--url",
-            f"https://{issuer}",
-            "--client-id-list",
-            context.inputs.audience,
+            "aws iam create-open-id-connect-provider --url", f"https://{issuer}", "--client-id-list", audience
         ),
     )
 
 
 def _wrong_audience(_error: AwsError, context: ErrorContext) -> Problem:
-    issuer = snippets.issuer(context.claims)
+    audience = context.inputs.audience
+    provider = snippets.provider_arn(context.inputs.role_to_assume, snippets.issuer(context.claims))
+    add = "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn"
     return Problem(
         reason=Reason.WRONG_AUDIENCE,
-        what=f"The AWS account's OIDC provider does not accept the audience {quoted(context.inputs.audience)}.",
+        what=f"The AWS account's OIDC provider does not accept the audience {quoted(audience)}.",
         why="The provider lists the audiences (client IDs) that it takes, and this one is not among them.",
         fix="Leave `audience` at its default `sts.amazonaws.com`, or add yours to the provider:",
-        paste=command_line(
-            "aws iam add-client-id-to-open-id-connect-provider",
-            "--open-id-connect-provider-arn",
-            snippets.provider_arn(context.inputs.role_to_assume, issuer),
-            "--client-id",
-            context.inputs.audience,
-        ),
+        paste=command_line(add, provider, "--client-id", audience),
     )
 
 
@@ -139,19 +131,14 @@ def _token_expired(_error: AwsError, _context: ErrorContext) -> Problem:
 
 
 def _session_too_long(_error: AwsError, context: ErrorContext) -> Problem:
-    role = quoted(context.inputs.role_to_assume)
+    role, seconds = context.inputs.role_to_assume, str(context.inputs.role_duration_seconds)
+    name = role.rpartition("/")[2]
     return Problem(
         reason=Reason.SESSION_TOO_LONG,
-        what=f"The role {role} allows no session of {context.inputs.role_duration_seconds} seconds.",
+        what=f"The role {quoted(role)} allows no session of {seconds} seconds.",
         why="`role-duration-seconds` is more than the role's maximum session duration.",
         fix="Lower `role-duration-seconds`, or leave it out (3600), or raise the role's maximum:",
-        paste=command_line(
-            "aws iam update-role",
-            "--role-name",
-            context.inputs.role_to_assume.rpartition("/")[2],
-            "--max-session-duration",
-            str(context.inputs.role_duration_seconds),
-        ),
+        paste=command_line("aws iam update-role --role-name", name, "--max-session-duration", seconds),
     )
 
 

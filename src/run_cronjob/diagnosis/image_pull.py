@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import blocker
@@ -73,28 +73,25 @@ _REGISTRY_UNREACHABLE = Problem(
 )
 
 _CAUSES = {
-    _NAME_INVALID: Problem(
+    _NAME_INVALID: developer_problem(
         reason=Reason.IMAGE_NAME_INVALID,
         what="{image} can't be the name of an image",
         why="A name is `registry/path:tag`: lower case, no blanks, no scheme such as `https://`. A placeholder that "
         "was not filled in is the usual cause.",
         fix=f"Correct `image` in the CronJob's template. {RECREATE}",
-        concerns=Concerns.DEVELOPER,
     ),
-    _NEVER_PULLED: Problem(
+    _NEVER_PULLED: developer_problem(
         reason=Reason.IMAGE_NEVER_PULLED,
         what="The image {image} is not on the node, and must not be pulled",
         why="The CronJob's template says `imagePullPolicy: Never`, which suits a laptop's cluster only.",
         fix=f"Set `imagePullPolicy: IfNotPresent`, or leave it out. {RECREATE}",
-        concerns=Concerns.DEVELOPER,
     ),
-    r"no match for platform|no matching manifest": Problem(
+    r"no match for platform|no matching manifest": developer_problem(
         reason=Reason.IMAGE_PLATFORM_MISSING,
         what="The image {image} is not made for the processor of the node",
         why="It was built for amd64 or arm64 only, and the node has the other one.",
         fix="Build it for both (`docker buildx build --platform linux/amd64,linux/arm64`), or choose fitting nodes in "
         f"the CronJob's template. {RECREATE} For the nodes:",
-        concerns=Concerns.DEVELOPER,
         paste="nodeSelector:\n  kubernetes.io/arch: amd64",
         paste_language="yaml",
     ),
@@ -120,12 +117,11 @@ _CAUSES = {
         "repository's policy must let another account in; for others, the pod needs an `imagePullSecrets` entry that "
         f"names an existing Secret with valid credentials. {CONTINUES}",
     ),
-    r": not found|manifest unknown|name unknown|code = NotFound|404 Not Found": Problem(
+    r": not found|manifest unknown|name unknown|code = NotFound|404 Not Found": developer_problem(
         reason=Reason.IMAGE_NOT_FOUND,
         what="The image {image} is not in its registry",
         why="The tag or the path is misspelt, or the image was never pushed, or has been cleaned up.",
         fix=f"Push the image, or correct `image` in the CronJob's template. {CONTINUES}",
-        concerns=Concerns.DEVELOPER,
     ),
     _OTHER: Problem(
         reason=Reason.IMAGE_PULL_FAILED,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Container, Ended, Pod
 from run_cronjob.core.text import kubectl, quoted
@@ -60,8 +60,8 @@ def _by_reason(view: View, reason: str, said: str) -> JobFailure:
     if failures:
         return _because(failures[-1], _attempts(view) if reason == "BackoffLimitExceeded" else _by_job(reason))
     if reason == "BackoffLimitExceeded":
-        return JobFailure(_backoff_limit_exceeded(view.job, said))
-    return JobFailure(_unknown(view.job, reason, said))
+        return JobFailure(replace(_backoff_limit_exceeded(view.job), said=said))
+    return JobFailure(replace(_unknown(view.job, reason), said=said))
 
 
 def _because(failure: PodFailure, then: str) -> JobFailure:
@@ -85,14 +85,13 @@ def _by_job(reason: str) -> str:
     return f"The cluster ended the Job for it: {quoted(reason or 'no reason given')}."
 
 
-def _unknown(job: Job, reason: str, said: str) -> Problem:
+def _unknown(job: Job, reason: str) -> Problem:
     # The reason is newer than this code.
     return Problem(
         reason=Reason.JOB_FAILED,
         what=f"The cluster says that the Job failed ({quoted(reason or 'no reason given')}).",
         why="This action knows no more of that reason than the cluster says.",
         fix="Read the message, and what the cluster still knows:",
-        said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
     )
 
@@ -108,14 +107,13 @@ def _attempts(view: View) -> str:
     return f"The Job makes no further attempt {limit}: `BackoffLimitExceeded`."
 
 
-def _backoff_limit_exceeded(job: Job, said: str) -> Problem:
+def _backoff_limit_exceeded(job: Job) -> Problem:
     return Problem(
         reason=Reason.BACKOFF_LIMIT_EXCEEDED,
         what="Every attempt of the Job failed, as many as it may make.",
         why="How they failed can't be seen: their pods are gone, or may not be read.",
         fix="Where the logs are kept beyond the pods' life, look for the Job's name there. What the cluster still "
         "knows:",
-        said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
     )
 
@@ -123,7 +121,7 @@ def _backoff_limit_exceeded(job: Job, said: str) -> Problem:
 def _of_indexes(job: Job, reason: str, said: str, failures: list[PodFailure]) -> JobFailure:
     latest = failures[-1] if failures else None
     if latest is None or len({each.problem.reason for each in failures}) != 1:
-        general = _failed_indexes(job, said, too_many=reason == "MaxFailedIndexesExceeded")
+        general = replace(_failed_indexes(job, too_many=reason == "MaxFailedIndexesExceeded"), said=said)
         return JobFailure(general, latest.pod if latest else "", latest.container if latest else "")
     which = f" Failed indexes: {quoted(job.failed_indexes)}." if job.failed_indexes else ""
     stopped = " They are more than `maxFailedIndexes` allows, so the others were stopped."
@@ -131,35 +129,29 @@ def _of_indexes(job: Job, reason: str, said: str, failures: list[PodFailure]) ->
     return _because(replace(latest, exit_code=None) if len(failures) > 1 else latest, then)
 
 
-def _failed_indexes(job: Job, said: str, *, too_many: bool) -> Problem:
+def _failed_indexes(job: Job, *, too_many: bool) -> Problem:
     which = f": {quoted(job.failed_indexes)}" if job.failed_indexes else ""
+    selector = f"batch.kubernetes.io/job-name={job.name}"
     allowed = "than the CronJob allows" if job.max_failed_indexes is None else f"than {job.max_failed_indexes}"
-    return Problem(
+    return developer_problem(
         reason=Reason.MAX_FAILED_INDEXES_EXCEEDED if too_many else Reason.FAILED_INDEXES,
         what=f"Parts of the Job failed (indexes{which}).",
         why=f"They are more {allowed} (`maxFailedIndexes`), so the others were stopped."
         if too_many
         else "Each part of an Indexed Job has attempts of its own; all others have succeeded.",
         fix="Read the logs of the failed parts, which this shows, each line with its pod:",
-        concerns=Concerns.DEVELOPER,
-        said=said,
-        paste=kubectl(
-            job.namespace,
-            "logs --all-containers --prefix --tail=50 --selector",
-            f"batch.kubernetes.io/job-name={job.name}",
-        ),
+        paste=kubectl(job.namespace, "logs --all-containers --prefix --tail=50 --selector", selector),
     )
 
 
 def _by_policy(view: View, said: str) -> JobFailure:
     failure = _matched_by_policy(view, said)
     if not failure:
-        return JobFailure(_pod_failure_policy(view.job, said))
+        return JobFailure(replace(_pod_failure_policy(view.job), said=said))
     rule = re.search(r"rule at index (\d{1,3})", said)
     which = f", rule {int(rule[1]) + 1}," if rule else ""
-    return _because(
-        failure, f"The CronJob's `podFailurePolicy`{which} declares that final: no further attempt was made."
-    )
+    then = f"The CronJob's `podFailurePolicy`{which} declares that final: no further attempt was made."
+    return _because(failure, then)
 
 
 def _matched_by_policy(view: View, said: str) -> PodFailure | None:
@@ -178,14 +170,12 @@ def _matched_by_policy(view: View, said: str) -> PodFailure | None:
     return pod_failure.of_container(view.job, pod or Pod(name), container)
 
 
-def _pod_failure_policy(job: Job, said: str) -> Problem:
-    return Problem(
+def _pod_failure_policy(job: Job) -> Problem:
+    return developer_problem(
         reason=Reason.POD_FAILURE_POLICY,
         what="An attempt failed in a way that the CronJob declares final, so the Job gave up at once.",
         why="Its `podFailurePolicy` has a rule `FailJob` for it; the message names the rule and what it met.",
         fix="Read the message, and the log of the pod that it names. What the cluster still knows:",
-        concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, "describe job", job.name),
     )
 
@@ -195,10 +185,9 @@ def _at_deadline(view: View, said: str) -> JobFailure:
     job = view.job
     bound = f" ({job.deadline} s)" if job.deadline is not None else ""
     cut_short = [pod for pod in view.pods if _was_running(job, pod)]
+    exceeded = JobFailure(replace(pod_failure.deadline_exceeded(job, job.deadline), said=said))
     if cut_short:
-        last = cut_short[-1]
-        problem = pod_failure.deadline_exceeded(job, job.deadline, said)
-        return JobFailure(problem, last.name, pod_failure.only_main(last))
+        return replace(exceeded, pod=cut_short[-1].name, container=pod_failure.only_main(cut_short[-1]))
     for pod in view.pods:
         if not pod.is_over or pod.terminating:
             events = view.about(pod)
@@ -208,7 +197,7 @@ def _at_deadline(view: View, said: str) -> JobFailure:
         return JobFailure(_until_deadline(refusal.problem, bound))
     if failures := _pod_failures(view):
         return _because(failures[-1], f"Before a further attempt could do better, the Job's deadline{bound} was over.")
-    return JobFailure(pod_failure.deadline_exceeded(job, job.deadline, said))
+    return exceeded
 
 
 def _was_running(job: Job, pod: Pod) -> bool:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem, WaitFor
+from run_cronjob.core.models import Problem, WaitFor, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import kubectl, quoted
@@ -98,22 +98,20 @@ def _forbidden(error: ApiError, context: ErrorContext) -> Problem:
 
 
 def _throttled(_error: ApiError, context: ErrorContext) -> Problem:
-    return Problem(
+    return developer_problem(
         reason=Reason.API_THROTTLED,
         what=f"The API server of {quoted(context.cluster)} is limiting requests.",
         why="It has too much to do just now, and asked to wait longer than this action can.",
         fix="Run the workflow again in a few minutes.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
 def _api_failed(error: ApiError, context: ErrorContext) -> Problem:
-    return Problem(
+    return developer_problem(
         reason=Reason.API_FAILED,
         what=f"The API server of {quoted(context.cluster)} answered with HTTP {error.status}.",
         why="It, or a load balancer before it, is disturbed; it was asked again for a while, in vain.",
         fix="Run the workflow again in a few minutes.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -122,12 +120,11 @@ def _api_failed(error: ApiError, context: ErrorContext) -> Problem:
 
 def _not_found(error: ApiError, context: ErrorContext) -> Problem:
     if context.namespace_exists is False or 'namespaces "' in error.message:
-        return Problem(
+        return developer_problem(
             reason=Reason.NAMESPACE_NOT_FOUND,
             what=f"There is no namespace {quoted(context.namespace)} in the cluster {quoted(context.cluster)}.",
             why="The name is misspelt, or it is in another cluster.",
             fix="Correct `namespace` in the form, or choose another environment.",
-            concerns=Concerns.DEVELOPER,
         )
     return _cronjob_not_found(context)
 
@@ -147,13 +144,12 @@ def _cronjob_not_found(context: ErrorContext) -> Problem:
             f"{'Did you mean' if near else some} {', '.join(map(quoted, shown))}{'?' if near else '.'} Correct the "
             "name in the form, and run the workflow again. With kubectl, this lists all:"
         )
-    return Problem(
+    return developer_problem(
         reason=Reason.CRONJOB_NOT_FOUND,
         what=f"There is no CronJob {quoted(context.inputs.cronjob)} in the namespace {namespace} of "
         f"{quoted(context.cluster)}.",
         why="The name is misspelt, or it is in another namespace or cluster.",
         fix=fix,
-        concerns=Concerns.DEVELOPER,
         paste=listing,
     )
 
@@ -202,14 +198,13 @@ def _webhook_failed(_error: ApiError, _context: ErrorContext) -> Problem:
 
 def _admission_refused(error: ApiError, _context: ErrorContext) -> Problem:
     if f"'{_TEMPLATE_POLICY}'" in error.message:
-        return Problem(
+        return developer_problem(
             reason=Reason.ADMISSION_REFUSED,
             what="A policy of the cluster refused the Job.",
             why="It differs from its CronJob. Either the CronJob was changed after it was read, or a webhook of the "
             "cluster changes new Jobs before the policy sees them.",
             fix="Run the workflow again. If it is refused again, the webhook's owner has to leave Jobs as they are; "
             "the message says where this one differs.",
-            concerns=Concerns.DEVELOPER,
         )
     return Problem(
         reason=Reason.ADMISSION_REFUSED,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import Cause
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import quoted
@@ -89,37 +89,34 @@ def _aws_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Probl
 
 
 def _github_unreachable(what: str) -> Problem:
-    return Problem(
+    return developer_problem(
         reason=Reason.OIDC_UNAVAILABLE,
         what=what,
         why="GitHub's service that issues OIDC tokens could not be reached from this runner.",
         fix="Run the workflow again. If it stays so: see https://www.githubstatus.com, or, on a "
         "self-hosted runner, whether its network lets this host through.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
 def no_oidc_token(error: GitHubError) -> Problem:
     """GitHub's OIDC endpoint answered, but with no token."""
-    return Problem(
+    return developer_problem(
         reason=Reason.OIDC_UNAVAILABLE,
         what=f"GitHub did not issue an OIDC token (HTTP {error.status}).",
         why="Its service is disturbed, or the token that the runner asks with has ended with its job.",
         fix="Run the workflow again. If it stays so, see https://www.githubstatus.com.",
-        concerns=Concerns.DEVELOPER,
         said=error.message,
     )
 
 
 def _cluster_unreachable(error: NoAnswer, what: str, context: ErrorContext) -> Problem:
     if error.cause.sent:
-        return Problem(
+        return developer_problem(
             reason=Reason.CLUSTER_UNREACHABLE,
             what=what,
             why="The connection was made, but no answer came in time or something cut it: the API server is "
             "overloaded, or a proxy or load balancer between is.",
             fix="Run the workflow again in a few minutes.",
-            concerns=Concerns.DEVELOPER,
         )
     return Problem(
         reason=Reason.CLUSTER_UNREACHABLE,

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker
 from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from run_cronjob.core.status import Event, Job, Pod
     from run_cronjob.diagnosis.blocker import Blocker
@@ -48,15 +49,19 @@ def refusal(job: Job, pods: Sequence[Pod], events: Iterable[Event], now: datetim
     if pods and (created is None or latest.at is None or created >= latest.at):
         return None
     waited = blocker.waited(job.started or job.created, now)
-    return next(filter(None, (cause(job, latest.message, waited) for cause in _CAUSES)), None)
+    said = latest.message
+    if found := re.search(r"exceeded quota: (\S+), requested: (.*?), used: (.*?), limited: (.*)", said):
+        return _quota_exceeded(job, found)
+    for pattern, build, lasts_after in _CAUSES:
+        if found := re.search(pattern, said):
+            return blocked(build(job, found), said, lasting=waited >= lasts_after)
+    return None
 
 
 _REFUSED = {"FailedCreate", "FailedWorkloadCompilation", "FailedWorkloadCreate"}
 
 
-def _quota_exceeded(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r"exceeded quota: (\S+), requested: (.*?), used: (.*?), limited: (.*)", said)):
-        return None
+def _quota_exceeded(job: Job, found: re.Match[str]) -> Blocker:
     asks, never_fits = _quota(found[2], found[3], found[4])
     problem = Problem(
         reason=Reason.POD_QUOTA_EXCEEDED,
@@ -72,7 +77,7 @@ def _quota_exceeded(job: Job, said: str, _waited: timedelta) -> Blocker | None:
         "used and allowed:",
         paste=kubectl(job.namespace, "describe resourcequota"),
     )
-    return blocked(problem, said, lasting=never_fits)
+    return blocked(problem, found.string, lasting=never_fits)
 
 
 def _quota(requested: str, used: str, limited: str) -> tuple[str, bool]:
@@ -105,30 +110,24 @@ _UNITS = (
 )
 
 
-def _quota_wants_amounts(job: Job, said: str, _waited: timedelta) -> Blocker | None:
+def _quota_wants_amounts(job: Job, found: re.Match[str]) -> Problem:
     # A ResourceQuota on cpu or memory demands that every container names its share.
-    if not (found := re.search(r"failed quota: (\S+): must specify (.*)", said)):
-        return None
     resources = ", ".join(dict.fromkeys(re.findall(r"([\w./-]+) for: ", found[2]))) or found[2]
     missing = quoted(resources) if resources else "its resources"
-    problem = Problem(
+    return developer_problem(
         reason=Reason.POD_QUOTA_EXCEEDED,
         what=f"The cluster refuses the Job's pod: its containers don't say how much they need ({missing}).",
         why=f"The quota {quoted(found[1])} in {quoted(job.namespace)} counts these amounts, "
         "so every container there must name them.",
         fix=f"Name them in the CronJob's template. {RECREATE} In each container, with amounts of your own:",
-        concerns=Concerns.DEVELOPER,
         paste="resources:\n  requests:\n    cpu: 100m\n    memory: 256Mi\n  limits:\n    cpu: '1'\n    memory: 256Mi",
         paste_language="yaml",
     )
-    return blocked(problem, said, lasting=True)
 
 
-def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r'violates PodSecurity "([^":]+)', said)):
-        return None
-    settings = _secure_settings(said)
-    problem = Problem(
+def _pod_security_refused(job: Job, found: re.Match[str]) -> Problem:
+    settings = _secure_settings(found.string)
+    return developer_problem(
         reason=Reason.POD_SECURITY_REFUSED,
         what=f"The cluster refuses the Job's pod: the namespace {quoted(job.namespace)} enforces the PodSecurity level "
         f"{quoted(found[1])}, and the CronJob's template does not keep it.",
@@ -138,11 +137,9 @@ def _pod_security_refused(job: Job, said: str, _waited: timedelta) -> Blocker | 
         f"missing of this. {RECREATE}"
         if settings
         else f"Change the CronJob's template as the message says, or have the namespace's level lowered. {RECREATE}",
-        concerns=Concerns.DEVELOPER,
         paste=settings,
         paste_language="yaml",
     )
-    return blocked(problem, said, lasting=True)
 
 
 def _secure_settings(said: str) -> str:
@@ -169,56 +166,37 @@ _RESTRICTED: dict[str, tuple[tuple[str, str, object], ...]] = {
 """For each place in the template: words of the message, and the setting that they ask for."""
 
 
-def _outside_limit_range(job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    if not (
-        found := re.search(r"(?:(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio) per \w+ is [^\],]+", said)
-    ):
-        return None
-    problem = Problem(
+def _outside_limit_range(job: Job, found: re.Match[str]) -> Problem:
+    return developer_problem(
         reason=Reason.LIMIT_RANGE_REFUSED,
         what=f"The cluster refuses the Job's pod: it asks for more or less than a container or pod may have in "
         f"{quoted(job.namespace)} ({quoted(found[0])}).",
         why="A LimitRange there sets the bounds. They may be newer than the CronJob.",
         fix=f"Set `resources` in the CronJob's template within the bounds, or have them changed. {RECREATE} This shows "
         "them:",
-        concerns=Concerns.DEVELOPER,
         paste=kubectl(job.namespace, "describe limitrange"),
     )
-    return blocked(problem, said, lasting=True)
 
 
-def _service_account_missing(job: Job, said: str, waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r"error looking up service account [^\s/]+/([^\s:]+)", said)):
-        return None
-    problem = Problem(
+def _service_account_missing(job: Job, found: re.Match[str]) -> Problem:
+    return developer_problem(
         reason=Reason.SERVICE_ACCOUNT_MISSING,
         what=f"The cluster refuses the Job's pod: there is no ServiceAccount {quoted(found[1])} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template names it as `serviceAccountName`; it is the identity that the program runs with.",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
-        concerns=Concerns.DEVELOPER,
         paste=kubectl(job.namespace, "get serviceaccounts"),
     )
-    return blocked(problem, said, lasting=waited >= GRACE)
 
 
-def _priority_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r"no PriorityClass with name (\S+) was found", said)):
-        return None
-    problem = Problem(
+def _priority_class_missing(_job: Job, found: re.Match[str]) -> Problem:
+    return developer_problem(
         reason=Reason.PRIORITY_CLASS_MISSING,
         what=f"The cluster refuses the Job's pod: it has no PriorityClass {quoted(found[1])}.",
         why="The CronJob's template names it as `priorityClassName`. It is misspelt, or exists in other clusters only.",
         fix=f"Correct the name or leave it out, or have the class created. {CONTINUES} This lists those there are:",
-        concerns=Concerns.DEVELOPER,
         paste="kubectl get priorityclasses",
     )
-    return blocked(problem, said, lasting=waited >= GRACE)
-
-
-def _runtime_class_missing(_job: Job, said: str, waited: timedelta) -> Blocker | None:
-    found = re.search(r'RuntimeClass "([^"]+)" not found', said)
-    return blocked(runtime_class_missing(found[1]), said, lasting=waited >= GRACE) if found else None
 
 
 def runtime_class_missing(name: str) -> Problem:
@@ -233,52 +211,47 @@ def runtime_class_missing(name: str) -> Problem:
     )
 
 
-def _webhook_failed(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r'failed calling webhook "([^"]+)"', said)):
-        return None
-    problem = Problem(
+def _webhook_failed(_job: Job, found: re.Match[str]) -> Problem:
+    return Problem(
         reason=Reason.POD_WEBHOOK_FAILED,
         what=f"The cluster can't start the Job's pod: its admission webhook {quoted(found[1])} does not answer.",
         why="Every new pod must pass it. The cluster tries again by itself.",
         fix="The webhook's owner has to bring it back. " + CONTINUES,
     )
-    return blocked(problem, said, lasting=False)
 
 
-def _denied(_job: Job, said: str, _waited: timedelta) -> Blocker | None:
-    if not (found := re.search(r"""(?:webhook|[Pp]olicy) ['"]([^'"]+)['"].* denied (?:the )?request""", said)):
-        return None
-    problem = Problem(
+def _denied(_job: Job, found: re.Match[str]) -> Problem:
+    return Problem(
         reason=Reason.POD_REFUSED,
         what=f"A policy of the cluster refuses the Job's pod: {quoted(found[1])}.",
         why="It checks every new pod, and this one breaks its rule; the message says which.",
         fix="Change the CronJob's template so that it keeps the rule, or have the policy's owner except it. "
         + RECREATE,
     )
-    return blocked(problem, said, lasting=True)
 
 
-def _not_created(_job: Job, said: str, _waited: timedelta) -> Blocker:
-    problem = Problem(
+def _not_created(_job: Job, _found: re.Match[str]) -> Problem:
+    return Problem(
         reason=Reason.POD_REFUSED,
         what="The cluster refuses to create the Job's pod, for the reason in its message.",
         why="It accepted the Job, but not what the CronJob's template asks for.",
         fix="Change the CronJob's template as the message says; if it speaks of none of your fields, give it to "
         f"whoever runs the cluster. {RECREATE}",
     )
-    return blocked(problem, said, lasting="is forbidden:" in said or "is invalid:" in said)
 
 
-_CAUSES = (
-    _quota_exceeded,
-    _quota_wants_amounts,
-    _pod_security_refused,
-    _outside_limit_range,
-    _service_account_missing,
-    _priority_class_missing,
-    _runtime_class_missing,
-    _webhook_failed,
-    _denied,
-    _not_created,
+_OUTSIDE_LIMIT_RANGE = r"(?:(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio) per \w+ is [^\],]+"
+_AT_ONCE, _NEVER = timedelta.min, timedelta.max
+_CAUSES: tuple[tuple[str, Callable[[Job, re.Match[str]], Problem], timedelta], ...] = (
+    (r"failed quota: (\S+): must specify (.*)", _quota_wants_amounts, _AT_ONCE),
+    (r'violates PodSecurity "([^":]+)', _pod_security_refused, _AT_ONCE),
+    (_OUTSIDE_LIMIT_RANGE, _outside_limit_range, _AT_ONCE),
+    (r"error looking up service account [^\s/]+/([^\s:]+)", _service_account_missing, GRACE),
+    (r"no PriorityClass with name (\S+) was found", _priority_class_missing, GRACE),
+    (r'RuntimeClass "([^"]+)" not found', lambda _, found: runtime_class_missing(found[1]), GRACE),
+    (r'failed calling webhook "([^"]+)"', _webhook_failed, _NEVER),
+    (r"""(?:webhook|[Pp]olicy) ['"]([^'"]+)['"].* denied (?:the )?request""", _denied, _AT_ONCE),
+    (r"is forbidden:|is invalid:", _not_created, _AT_ONCE),
+    (r"", _not_created, _NEVER),
 )
-"""The first one that recognises the message counts."""
+"""The pattern, the cause, and the wait after which it counts as lasting. The first that fits counts."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Role
 from run_cronjob.core.text import kubectl, quoted
@@ -63,7 +63,7 @@ def of_pod(job: Job, pod: Pod) -> PodFailure | None:
         if found:
             return found if first or len(mains) == 1 else replace(found, exit_code=None)
     if pod.phase == "Failed" and (pod.reason or pod.message):
-        return PodFailure(_disrupted(pod.reason, pod.message), pod.name, only_main(pod))
+        return PodFailure(replace(_disrupted(pod.reason), said=pod.message), pod.name, only_main(pod))
     return None
 
 
@@ -73,18 +73,18 @@ def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
     if not end:
         return None
     code = end.exit_code or 128 + end.signal
-    said = end.message
     if container.is_lost:
-        return PodFailure(_node_lost(pod.node, said), pod.name, container.name)
-    if end.reason in {"StartError", "ContainerCannotRun"}:
-        problem = startup.start_failed(container, said)
+        problem = _node_lost(pod.node)
+    elif end.reason in {"StartError", "ContainerCannotRun"}:
+        problem = startup.start_failed(container, end.message)
     elif end.reason == "OOMKilled":
         problem = _oom_killed(container)
     elif code in _STOPPED:
         problem = _container_killed(job, pod, container, code)
     else:
         problem = _container_failed(job, pod, container, code)
-    return PodFailure(replace(problem, said=said), pod.name, container.name, code)
+    exit_code = None if container.is_lost else code
+    return PodFailure(replace(problem, said=end.message), pod.name, container.name, exit_code)
 
 
 def crash_loop(job: Job, pod: Pod, container: Container) -> Blocker | None:
@@ -104,7 +104,7 @@ def was_stopped(job: Job, pod: Pod) -> bool:
     if not pod.terminating or _ended_by_cluster(job, pod):
         return False
     ends = [end for container in pod.containers if (end := _end(pod, container))]
-    return all(end.exit_code in _STOPPED and end.reason != "OOMKilled" for end in ends)
+    return all(map(_is_stop, ends))
 
 
 def only_main(pod: Pod) -> str:
@@ -119,16 +119,13 @@ def _end(pod: Pod, container: Container) -> Ended | None:
     If the Job's end stopped a pod whose container had failed before, the earlier failure counts.
     """
     end = container.ended
-    if (
-        end
-        and pod.terminating
-        and end.exit_code in _STOPPED
-        and end.reason != "OOMKilled"
-        and _failed(container.before)
-    ):
+    if not end or (pod.terminating and _is_stop(end) and _failed(container.before)):
         end = container.before
-    end = end or container.before
     return end if _failed(end) else None
+
+
+def _is_stop(end: Ended) -> bool:
+    return end.exit_code in _STOPPED and end.reason != "OOMKilled"
 
 
 def _failed(end: Ended | None) -> bool:
@@ -144,7 +141,7 @@ def _timestamp(end: Ended | None) -> float:
 
 def _oom_killed(container: Container) -> Problem:
     limit = container.memory_limit
-    return Problem(
+    return developer_problem(
         reason=Reason.OOM_KILLED,
         what=f"The container {quoted(container.name)} ran out of memory and was killed (OOMKilled): "
         + (f"its limit is {quoted(limit)}." if limit else "it has no limit of its own, so the node itself ran out."),
@@ -156,21 +153,19 @@ def _oom_killed(container: Container) -> Problem:
         if limit
         else "Set `resources.requests.memory` and `limits.memory` of that container to what it needs, so that it gets "
         "a node that has it.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
 def _container_failed(job: Job, pod: Pod, container: Container, code: int) -> Problem:
     init = container.role is Role.INIT
     what = f"container {quoted(container.name)} ended with exit code {code}"
-    return Problem(
+    return developer_problem(
         reason=Reason.INIT_CONTAINER_FAILED if init else Reason.CONTAINER_FAILED,
         what=f"The init {what}, so the Job's own work never began." if init else f"The {what}.",
         why=("Init containers prepare the ground, and each must succeed before the next one starts. " if init else "")
         + _meaning(code),
         fix="Read the last lines of its output: the program says there what went wrong. All of it is in this step's "
         "log, unless `logs` keeps it out; kubectl shows it too:",
-        concerns=Concerns.DEVELOPER,
         paste=_log(job, pod, container),
     )
 
@@ -226,21 +221,22 @@ def _ended_by_cluster(job: Job, pod: Pod) -> Problem | None:
     disruption = pod.conditions.get("DisruptionTarget")
     by = disruption.reason if disruption and disruption.true else ""
     said = pod.message or (disruption.message if disruption else "")
+    problem = None
     if pod.reason == "Evicted":
-        return _evicted(said)
-    if pod.reason == "DeadlineExceeded":
-        return deadline_exceeded(job, pod.deadline, said, of_pod=True)
-    if pod.reason == "Preempting" or by == "PreemptionByScheduler":
-        return _preempted(said)
-    if pod.reason in {"NodeLost", "NodeShutdown", "Shutdown", "Terminated"} or by in _NODE_GONE:
-        return _node_lost(pod.node, said)
-    if by == "EvictionByEvictionAPI":
-        return _drained(pod.node, said)
-    if by:
-        return _disrupted(by, said)
-    if pod.phase == "Failed" and pod.reason and not pod.has_run:
-        return _node_refused(pod, said)
-    return None
+        problem = _evicted(said)
+    elif pod.reason == "DeadlineExceeded":
+        problem = deadline_exceeded(job, pod.deadline, of_pod=True)
+    elif pod.reason == "Preempting" or by == "PreemptionByScheduler":
+        problem = _preempted()
+    elif pod.reason in {"NodeLost", "NodeShutdown", "Shutdown", "Terminated"} or by in _NODE_GONE:
+        problem = _node_lost(pod.node)
+    elif by == "EvictionByEvictionAPI":
+        problem = _drained(pod.node)
+    elif by:
+        problem = _disrupted(by)
+    elif pod.phase == "Failed" and pod.reason and not pod.has_run:
+        problem = _node_refused(pod)
+    return problem and replace(problem, said=said)
 
 
 _NODE_GONE = {"DeletionByTaintManager", "DeletionByPodGC"}
@@ -250,7 +246,7 @@ def _evicted(said: str) -> Problem:
     # By the kubelet, if a resource runs short on the node or a limit is exceeded.
     disk = re.search(r"ephemeral|EmptyDir|disk", said)
     own = re.search(r"exceed", said)
-    return Problem(
+    return developer_problem(
         reason=Reason.EVICTED,
         what="The Job's pod was put out by its node (evicted)"
         + (
@@ -270,51 +266,49 @@ def _evicted(said: str) -> Problem:
         else "Set `resources.requests` of the container to what it needs"
         + (" (`ephemeral-storage`)" if disk else " (`memory`)")
         + ", so that it gets a node that has it.",
-        concerns=Concerns.DEVELOPER,
-        said=said,
     )
 
 
-def _preempted(said: str) -> Problem:
-    return Problem(
-        reason=Reason.PREEMPTED,
+def _preempted() -> Problem:
+    return _disruption(
+        Reason.PREEMPTED,
         what="The Job's pod had to make way for a more important one (preempted).",
         why="The cluster was full, and the other one has a higher priority.",
-        first="Run the workflow again, if half of the work done twice does no harm.",
         fix="Add nodes, or give the CronJob a higher `priorityClassName`. To let such losses not count as failed "
         "attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
-        said=said,
-        paste=_IGNORE_DISRUPTION,
-        paste_language="yaml",
     )
 
 
-def _node_lost(node: str, said: str) -> Problem:
-    return Problem(
-        reason=Reason.NODE_LOST,
+def _node_lost(node: str) -> Problem:
+    return _disruption(
+        Reason.NODE_LOST,
         what=f"The node that the Job's pod ran on {f'({quoted(node)}) ' if node else ''}went away.",
         why="It was shut down, failed, lost its connection, or was a spot instance that AWS took back.",
-        first="Run the workflow again, if half of the work done twice does no harm.",
         fix="Let the CronJob run on nodes that stay (no spot instances), or let such losses not count as failed "
         "attempts: add to `spec.jobTemplate.spec` (with `restartPolicy: Never`):",
-        said=said,
-        paste=_IGNORE_DISRUPTION,
-        paste_language="yaml",
     )
 
 
-def _drained(node: str, said: str) -> Problem:
-    return Problem(
-        reason=Reason.DRAINED,
+def _drained(node: str) -> Problem:
+    return _disruption(
+        Reason.DRAINED,
         what=f"The Job's pod was made to leave its node{f' ({quoted(node)})' if node else ''} before it was done.",
         why="The node was emptied: for an upgrade, by hand, or by an autoscaler that saves nodes.",
-        first="Run the workflow again, if half of the work done twice does no harm.",
         fix="Tell the autoscaler to leave such pods alone, by an annotation in the template (Karpenter, and the "
         "cluster-autoscaler, in this order):",
-        said=said,
         paste="metadata:\n  annotations:\n    karpenter.sh/do-not-disrupt: 'true'\n"
         "    cluster-autoscaler.kubernetes.io/safe-to-evict: 'false'",
-        paste_language="yaml",
+    )
+
+
+def _disrupted(reason: str) -> Problem:
+    # Also the answer to reasons that newer versions of Kubernetes may add.
+    return _disruption(
+        Reason.POD_DISRUPTED,
+        what=f"The cluster ended the Job's pod for reasons of its own ({quoted(reason or 'no reason given')}).",
+        why="That was not the program's doing.",
+        fix="To let such losses not count as failed attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: "
+        "Never`):",
     )
 
 
@@ -324,7 +318,12 @@ _IGNORE_DISRUPTION = yaml.safe_dump(
 ).strip()
 
 
-def _node_refused(pod: Pod, said: str) -> Problem:
+def _disruption(reason: Reason, what: str, why: str, fix: str, paste: str = _IGNORE_DISRUPTION) -> Problem:
+    first = "Run the workflow again, if half of the work done twice does no harm."
+    return Problem(reason, what, why, fix, first=first, paste=paste, paste_language="yaml")
+
+
+def _node_refused(pod: Pod) -> Problem:
     return Problem(
         reason=Reason.NODE_REFUSED,
         what=f"The node that was chosen for the Job's pod did not take it ({quoted(pod.reason or 'no reason given')}).",
@@ -332,37 +331,19 @@ def _node_refused(pod: Pod, said: str) -> Problem:
         "there.",
         first="Run the workflow again.",
         fix="If it comes back, look at that node; the message says what it lacks.",
-        said=said,
     )
 
 
-def _disrupted(reason: str, said: str) -> Problem:
-    # Also the answer to reasons that newer versions of Kubernetes may add.
-    return Problem(
-        reason=Reason.POD_DISRUPTED,
-        what=f"The cluster ended the Job's pod for reasons of its own ({quoted(reason or 'no reason given')}).",
-        why="That was not the program's doing.",
-        first="Run the workflow again, if half of the work done twice does no harm.",
-        fix="To let such losses not count as failed attempts, add to `spec.jobTemplate.spec` (with `restartPolicy: "
-        "Never`):",
-        said=said,
-        paste=_IGNORE_DISRUPTION,
-        paste_language="yaml",
-    )
-
-
-def deadline_exceeded(job: Job, seconds: int | None, said: str, *, of_pod: bool = False) -> Problem:
+def deadline_exceeded(job: Job, seconds: int | None, *, of_pod: bool = False) -> Problem:
     """`activeDeadlineSeconds` of the Job, or of its pod, ended it."""
     bound = f" of {seconds} seconds" if seconds is not None else ""
     place = "spec.jobTemplate.spec.template.spec" if of_pod else "spec.jobTemplate.spec"
     covers = "each attempt" if of_pod else "all attempts together, with the pauses and the waiting for a node"
-    return Problem(
+    return developer_problem(
         reason=Reason.DEADLINE_EXCEEDED,
         what=f"The Job took longer than its deadline{bound}, and was stopped.",
         why=f"The CronJob sets it as `activeDeadlineSeconds` in `{place}`, for {covers}.",
         fix="Look at the last lines of its log: does it hang, or does it need longer? Then raise "
         "`activeDeadlineSeconds` there. Its log, while its pod exists:",
-        concerns=Concerns.DEVELOPER,
-        said=said,
         paste=kubectl(job.namespace, "logs --all-containers", f"job/{job.name}"),
     )

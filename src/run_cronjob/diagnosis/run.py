@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Concerns, Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import duration, kubectl, quoted
 from run_cronjob.diagnosis import snippets
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 def invalid_inputs(complaints: Sequence[str]) -> Problem:
     """One or more inputs can't be used; `complaints` has a sentence for each."""
     listed = complaints[0] if len(complaints) == 1 else "\n".join(f"- {complaint}" for complaint in complaints)
-    return Problem(
+    return developer_problem(
         reason=Reason.INVALID_INPUT,
         what=listed,
         why="The values come from the form and from `with:` in the workflow file; an unset variable arrives "
         "as an empty one. Nothing was asked of AWS or the cluster yet.",
         fix="Correct the form's value and run the workflow again; what the form does not offer is set in the "
         "workflow file or in the repository's or environment's variables.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -86,12 +85,11 @@ def ca_bundle_unreadable(path: str, why: str) -> Problem:
 
 def already_running(cronjob: str, namespace: str, running: Sequence[RunningJob], why: str) -> Problem:
     """The guard refuses another run; `why` names the setting that says so."""
-    return Problem(
+    return developer_problem(
         reason=Reason.ALREADY_RUNNING,
         what=f"{quoted(cronjob)} is running already: {', '.join(map(running_job, running))}.",
         why=f"{why} Nothing was started.",
         fix="Wait until it has finished, and run the workflow again. This shows how it is doing:",
-        concerns=Concerns.DEVELOPER,
         paste=kubectl(namespace, "get job", running[0].name),
     )
 
@@ -134,7 +132,7 @@ def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem
 
 def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:
     """Another Job has the name; `fixed` if `job-name` allows no other."""
-    return Problem(
+    return developer_problem(
         reason=Reason.NAME_TAKEN,
         what=f"A Job called {quoted(name)} exists already in {quoted(namespace)}.",
         why="`job-name` leaves no space for another name." if fixed else "So did each further name tried.",
@@ -142,7 +140,6 @@ def name_taken(namespace: str, name: str, *, fixed: bool) -> Problem:
         "the workflow again."
         if fixed
         else "Run the workflow again.",
-        concerns=Concerns.DEVELOPER,
     )
 
 
@@ -192,13 +189,12 @@ def timed_out(known: Outcome) -> Problem:
     waited = (
         f"this workflow waited for {duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job."
     )
-    running = Problem(
+    running = developer_problem(
         reason=Reason.TIMED_OUT,
         what=f"The Job {quoted(known.job_name)} is STILL RUNNING: {waited}",
         why=f"When it was last seen: {known.state}" if known.state else "Nothing was seen of it yet.",
         fix="Don't start it again: it would run twice. Go on watching it, or stop it, as below; or give it more "
         "`timeout` next time.",
-        concerns=Concerns.DEVELOPER,
         paste="\n".join(snippets.job_commands(known.namespace, known.job_name)),
     )
     if not known.trouble:
@@ -243,12 +239,11 @@ def job_deleted(namespace: str, name: str) -> Problem:
 
 def cancelled() -> Problem:
     """The workflow run was cancelled before the Job was created."""
-    return Problem(
+    return developer_problem(
         reason=Reason.CANCELLED,
         what="The workflow run was cancelled before a Job was created.",
         why="Someone cancelled it, or its `timeout-minutes` ended.",
         fix="Nothing was started, nothing is left behind. Run the workflow again if you still want it to run.",
-        concerns=Concerns.DEVELOPER,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Role
 from run_cronjob.core.text import kubectl, quoted
@@ -92,13 +92,12 @@ _NODES = (
 
 def volume_claim_missing(job: Job, claim: str) -> Problem:
     """A PersistentVolumeClaim that the pod names does not exist."""
-    return Problem(
+    return developer_problem(
         reason=Reason.VOLUME_CLAIM_MISSING,
         what=f"The Job's pod can't start: there is no PersistentVolumeClaim {quoted(claim)} in "
         f"{quoted(job.namespace)}.",
         why="The CronJob's template mounts it.",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
-        concerns=Concerns.DEVELOPER,
         paste=kubectl(job.namespace, "get persistentvolumeclaims"),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem
+from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker, pod_creation, scheduling
@@ -68,26 +68,24 @@ def _config_missing(job: Job, kind: str, name: str, key: str) -> Problem:
     if key:
         named = f"the {kind} {quoted(name)}" if name else f"a {kind}"
         what = f"{named} in {quoted(job.namespace)} has no key {quoted(key)}"
-    return Problem(
+    return developer_problem(
         reason=Reason.SECRET_MISSING if kind == "Secret" else Reason.CONFIG_MAP_MISSING,
         what=f"The Job's pod can't start: {what}.",
         why="The CronJob's template refers to it. It was not deployed there, has another name, or is yet to be made by "
         "an operator (External Secrets, Sealed Secrets).",
         fix=f"Create it, or correct the name in the template. {CONTINUES} This lists those there are:",
-        concerns=Concerns.DEVELOPER,
         paste=kubectl(job.namespace, f"get {kind.lower()}s"),
     )
 
 
 def _runs_as_root(container: Container) -> Problem:
-    return Problem(
+    return developer_problem(
         reason=Reason.RUNS_AS_ROOT,
         what=f"The container {quoted(container.name)} may not start: it would run as root.",
         why="The template says `runAsNonRoot: true`, and the image names no user, names root, or names one by name, "
         "which the cluster can't check.",
         fix="Name the user by number, as `USER 10001` in the image's Dockerfile, or in the CronJob's template as "
         "below. " + RECREATE,
-        concerns=Concerns.DEVELOPER,
         paste="securityContext:\n  runAsUser: 10001",
         paste_language="yaml",
     )
@@ -116,13 +114,12 @@ def start_failed(container: Container, said: str) -> Problem:
         why = "The file is not executable, or the user that the container runs as may not execute it."
     elif "exec format error" in said:
         why = "The program is made for another processor, or is a script without `#!` in its first line."
-    return Problem(
+    return developer_problem(
         reason=Reason.START_FAILED,
         what=f"The command of the container {quoted(container.name)} can't be run.",
         why=why,
         fix="Correct `command` in the CronJob's template, or the image (`chmod +x`, its platform, its path). "
         + RECREATE,
-        concerns=Concerns.DEVELOPER,
     )
 
 
