@@ -6,22 +6,21 @@ boto3 takes longer to import than to use. It is imported here only once the inpu
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from run_cronjob.clients import http, kubeconfig, oidc
+from run_cronjob.context import RunContext
 from run_cronjob.core.errors import ActionError
+from run_cronjob.core.models import Access
 from run_cronjob.core.prefetch import Prefetch
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import run
 from run_cronjob.diagnosis.aws import cluster_not_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from run_cronjob.clients.aws import Aws
-    from run_cronjob.context import RunContext
-    from run_cronjob.core.models import Access
 
 _READY = {"ACTIVE", "UPDATING"}
 """The statuses of an EKS cluster that serves requests (EKS API reference, Cluster)."""

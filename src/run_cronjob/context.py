@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.models import Inputs
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.diagnosis.error_context import ErrorContext
 from run_cronjob.diagnosis.explain import explain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from run_cronjob.clients.workflow_commands import Actions
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Inputs
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.run_state import RunState
+from run_cronjob.run_state import RunState
 
 
 @dataclass

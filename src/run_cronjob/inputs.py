@@ -9,18 +9,16 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from run_cronjob import REPOSITORY
 from run_cronjob.core.models import IfRunning, Inputs, JobRef, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.core.text import quoted
 from run_cronjob.jobs import naming
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from enum import StrEnum
 
 # RFC 1123 as Kubernetes applies it (apimachinery pkg/util/validation).
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

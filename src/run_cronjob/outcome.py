@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from run_cronjob.core.errors import ActionError, Interrupted, Refused
-from run_cronjob.core.models import Creation, Result
+from run_cronjob.core.models import Creation, Outcome, Result
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.diagnosis import run
+from run_cronjob.run_state import RunState
 from run_cronjob.supervisor import Wakeup
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from run_cronjob.core.models import Outcome
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.run_state import RunState
 
 
 def run_and_record(work: Callable[[], None], run_state: RunState) -> None:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from run_cronjob import inputs, supervisor
 from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.context import RunContext
 from run_cronjob.core.clock import SystemClock
-from run_cronjob.core.models import OnCancel, Outcome
+from run_cronjob.core.models import JobRef, OnCancel, Outcome
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.diagnosis import run
 from run_cronjob.outcome import run_and_record
 from run_cronjob.report import summary
 from run_cronjob.run_state import RunState
 from run_cronjob.steps import Steps
-from run_cronjob.supervisor import Wakeup
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from run_cronjob.core.models import JobRef
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.supervisor import WakeupPipe
+from run_cronjob.supervisor import Wakeup, WakeupPipe
 
 
 def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) -> int:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from run_cronjob.core.errors import Interrupted
-from run_cronjob.core.models import Creation, Result
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from run_cronjob.core.models import Outcome
+from run_cronjob.core.models import Creation, Outcome, Result
 
 
 class RunState:

@@ -7,14 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from run_cronjob.access import EksAccess, KubeconfigAccess
+from run_cronjob.context import RunContext
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, NoAnswer, Refused
-from run_cronjob.core.models import Creation, Deletion, IfRunning, JobRef, OnCancel, Result, WaitFor
+from run_cronjob.core.models import (
+    Access,
+    CreatedJob,
+    Creation,
+    Deletion,
+    IfRunning,
+    JobRef,
+    Json,
+    OnCancel,
+    Outcome,
+    Result,
+    RunningJob,
+    WaitFor,
+)
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import run, snippets
@@ -22,11 +37,7 @@ from run_cronjob.inputs import LABEL
 from run_cronjob.jobs import create, delete, manifest, naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.context import RunContext
-    from run_cronjob.core.models import Access, CreatedJob, Json, Outcome, RunningJob
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Without vowels and characters that look alike, as in Kubernetes' own generated names."""

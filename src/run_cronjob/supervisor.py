@@ -12,17 +12,13 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import Interrupted
 from run_cronjob.core.models import Creation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.run_state import RunState
+from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.run_state import RunState
 
 WORKER = "worker"
 """The name of the thread that runs the work."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from run_cronjob.clients.kube_api import KubeApi
+from run_cronjob.context import RunContext
 from run_cronjob.core import status
 from run_cronjob.core.errors import ActionError, Interrupted
-from run_cronjob.core.models import JobRef, Logs, Output, Result
+from run_cronjob.core.models import JobRef, Json, Logs, Output, Problem, Result, TerminalCondition
 from run_cronjob.core.text import duration, quoted
 from run_cronjob.diagnosis import run, snippets
 from run_cronjob.diagnosis.explain import explain
 from run_cronjob.diagnosis.job_failure import job_failure
+from run_cronjob.diagnosis.view import View
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.follow import Follow, Right, Unwatchable
 from run_cronjob.jobs.tail import LogTailer
 from run_cronjob.report import summary
-
-if TYPE_CHECKING:
-    from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.context import RunContext
-    from run_cronjob.core.models import Json, Problem, TerminalCondition
-    from run_cronjob.diagnosis.view import View
 
 _LAST_LINES = 20
 """Lines of output in the summary."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import boto3
 import botocore.session
@@ -22,15 +23,11 @@ from urllib3.exceptions import HTTPError
 
 from run_cronjob import __version__
 from run_cronjob.clients import http
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import AwsError, NoAnswer
 from run_cronjob.core.models import Endpoint
 from run_cronjob.core.retry import Budget, retry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.core.timeouts import Timeouts
 
 TOKEN_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret

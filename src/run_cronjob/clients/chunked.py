@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import re
 import select
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import Callable, Iterator
 
+import urllib3
 from urllib3.exceptions import ProtocolError
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
-
-    import urllib3
 
 _PIECE_BYTES = 1 << 18
 _HEADER = re.compile(rb"(?:\r\n)?([0-9a-fA-F]+)[^\r\n]*\r\n")

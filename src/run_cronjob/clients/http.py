@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 import ssl
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
-from urllib3 import exceptions
+from urllib3 import PoolManager, exceptions
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from run_cronjob.core.errors import Cause, NoAnswer
-
-if TYPE_CHECKING:
-    from urllib3 import PoolManager
-
-    from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.core.timeouts import Timeouts
 
 
 def ca_bundle() -> str | None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from run_cronjob.clients.kube_transport import PAGE_SIZE, SERVICE, KubeTransport
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Access, Json
-    from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.core.models import Access, Json
+from run_cronjob.core.timeouts import Timeouts
 
 FIELD_MANAGER = "run-cronjob"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from run_cronjob.clients import http
 from run_cronjob.clients.chunked import iter_body
 from run_cronjob.clients.kubernetes_parts import ApiClient, ApiException, Configuration, config
 from run_cronjob.clients.token_refresh import TokenRefresh
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.models import Access, Json
 from run_cronjob.core.retry import Budget, retry
+from run_cronjob.core.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterator, Sequence
-
-    import urllib3
-
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Access, Json
-    from run_cronjob.core.timeouts import Timeouts
-
     Query = Sequence[tuple[str, str]]
 
 SERVICE = "the Kubernetes API"

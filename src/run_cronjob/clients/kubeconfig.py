@@ -7,20 +7,15 @@ k8s.io/client-go/tools/clientcmd/api/v1, type Config.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import PurePath
 from urllib.parse import urlsplit
 
 import yaml
 
 from run_cronjob.core.errors import ActionError
-from run_cronjob.core.models import Access, Concerns, Problem
+from run_cronjob.core.models import Access, Concerns, Endpoint, Json, Problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
-
-if TYPE_CHECKING:
-    from pathlib import PurePath
-
-    from run_cronjob.core.models import Endpoint, Json
 
 _ALLOWED_CLUSTER_KEYS = ("server", "certificate-authority", "certificate-authority-data", "tls-server-name")
 _CERTIFICATE_KEYS = ("client-certificate", "client-certificate-data", "client-key", "client-key-data")

@@ -8,23 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import quote
 
+import urllib3
 from urllib3.exceptions import HTTPError
 
 from run_cronjob.clients import http
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import GitHubError, NoAnswer
+from run_cronjob.core.models import TokenRequest
 from run_cronjob.core.retry import Budget, retry
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import urllib3
-
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import TokenRequest
-    from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.core.timeouts import Timeouts
 
 SERVICE = "GitHub's OIDC endpoint"
 _MAX_ANSWER_BYTES = 100_000

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ActionError, AwsError, GitHubError, NoAnswer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.clock import Clock
 
 
 @dataclass

@@ -11,17 +11,15 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from actions_toolkit import core
 
 from run_cronjob.core.redactor import MIN_SECRET_LENGTH, Redactor
 from run_cronjob.core.text import clean_indented, cut, inert, inert_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 _LINE_LENGTH = 1000
 """The live log on GitHub's page cuts lines at 1,024 characters."""

@@ -6,23 +6,21 @@ annotation on the Job, shows whether a Job of that name is the one of this run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ActionError, ApiError, Cause, NoAnswer
-from run_cronjob.core.models import CreatedJob, Creation
+from run_cronjob.core.models import CreatedJob, Creation, Json
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.retry import Budget
 from run_cronjob.diagnosis import kube_api, run
 from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json
 
 MOST_NAMES = 5
 """Names tried before the run fails; so many conflicts in a row are no coincidence."""

@@ -6,17 +6,15 @@ answer to its POST was lost. The Job's UID or its request id makes sure that no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import ApiError, NoAnswer
-from run_cronjob.core.models import Deletion
+from run_cronjob.core.models import Deletion, JobRef
 from run_cronjob.jobs import manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.core.models import JobRef
 
 NOTHING_LEFT: Mapping[str, str] = {"job": ""}
 

@@ -6,17 +6,12 @@ Events are listed, not watched: most of a namespace's events are about other obj
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError
-from run_cronjob.jobs.watch import Listed, WatchError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json
-    from run_cronjob.jobs.watch import Update
+from run_cronjob.core.models import Json
+from run_cronjob.jobs.watch import Listed, Update, WatchError
 
 _PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between polls while the objects stay the same; the last one is repeated."""

@@ -9,33 +9,28 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from run_cronjob.clients.kube_api import KubeApi, Selection
 from run_cronjob.core import status
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, NoAnswer
-from run_cronjob.core.models import Result, WaitFor
-from run_cronjob.core.status import Job
+from run_cronjob.core.models import JobRef, Json, Problem, Result, TerminalCondition, WaitFor
+from run_cronjob.core.status import Event, Job, Pod
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.diagnosis import job_state
 from run_cronjob.diagnosis.view import View
 from run_cronjob.jobs import manifest
 from run_cronjob.jobs.events import EventPoller
-from run_cronjob.jobs.watch import Changed, Listed, Watch, WatchError
+from run_cronjob.jobs.tail import LogTailer
+from run_cronjob.jobs.watch import Changed, Listed, Update, Watch, WatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from run_cronjob.clients.kube_api import KubeApi, Selection
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import JobRef, Json, Problem, TerminalCondition
-    from run_cronjob.core.status import Event, Pod
-    from run_cronjob.core.timeouts import Timeouts
-    from run_cronjob.jobs.tail import LogTailer
-    from run_cronjob.jobs.watch import Update
-
     Updates = queue.SimpleQueue[tuple["Subject", Update]]
 
 _REPEAT_SECONDS = 30

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LINE_LENGTH = 16_000
 """Characters of a line that are shown. GitHub's live log shows 1,024 of them; the stored log keeps all."""

@@ -8,16 +8,12 @@ annotations in addition. The template is copied as raw JSON, so that fields newe
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from run_cronjob.core.models import CronJobFacts, Json, RunningJob
+from run_cronjob.core.models import CronJobFacts, Json, RunningJob, Trigger
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import clean, cut
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from run_cronjob.core.models import Trigger
 
 PREFIX = "run-cronjob/"
 _ANNOTATION_LENGTH = 1000

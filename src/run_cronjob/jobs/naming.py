@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from run_cronjob.core.models import Json
+from run_cronjob.core.models import Json
 
 DEFAULT_PATTERN = "{cronjob}-by-gha-{timestamp}"
 PLACEHOLDERS = ("cronjob", "timestamp", "run-id", "run-attempt")

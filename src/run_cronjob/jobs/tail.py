@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from run_cronjob.clients.kube_api import KubeApi
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.retry import Backoff
+from run_cronjob.core.status import Pod
 from run_cronjob.core.text import cut, quoted
+from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs.log_resume import Log, Mismatch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from run_cronjob.clients.kube_api import KubeApi
-    from run_cronjob.clients.workflow_commands import Actions
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.status import Pod
-    from run_cronjob.core.timeouts import Timeouts
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0

@@ -7,18 +7,15 @@ again, so that nothing is missed between two streams, and objects deleted meanwh
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from run_cronjob.clients.kube_api import KubeApi, Selection
+from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
+from run_cronjob.core.models import Json
 from run_cronjob.core.retry import Backoff
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.clients.kube_api import KubeApi, Selection
-    from run_cronjob.core.clock import Clock
-    from run_cronjob.core.models import Json
 
 _EXPIRED = 410
 """HTTP status: the API server no longer has the changes since that version. Nothing is wrong: list again."""

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from run_cronjob.core.models import Creation
+from run_cronjob.clients.workflow_commands import Actions
+from run_cronjob.core.models import Creation, Outcome
 from run_cronjob.report import summary
-
-if TYPE_CHECKING:
-    from run_cronjob.clients.workflow_commands import Actions
-    from run_cronjob.core.models import Outcome
 
 
 def publish(outcome: Outcome, actions: Actions) -> int:

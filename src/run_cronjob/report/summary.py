@@ -6,14 +6,11 @@ Pure: no I/O. The reader is the developer who started the workflow run. Untruste
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from run_cronjob.core.models import Concerns, Creation, Deletion, Result
+from run_cronjob.core.models import Concerns, Creation, CronJobFacts, Deletion, JobRef, Outcome, Output, Problem, Result
 from run_cronjob.core.text import clean, cut, duration, fenced, quoted
 from run_cronjob.diagnosis import snippets
-
-if TYPE_CHECKING:
-    from run_cronjob.core.models import CronJobFacts, JobRef, Outcome, Output, Problem
 
 _MESSAGE_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
