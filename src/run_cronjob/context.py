@@ -10,9 +10,8 @@ from typing import Any, Literal
 from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ActionError, ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.core.models import Inputs
+from run_cronjob.core.models import ErrorContext, Inputs
 from run_cronjob.core.timeouts import Timeouts
-from run_cronjob.diagnosis.error_context import ErrorContext
 from run_cronjob.diagnosis.explain import explain
 from run_cronjob.run_state import RunState
 

@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
-_MOST_DOUBLINGS = 16
 
 
 @dataclass
@@ -31,17 +30,17 @@ class Backoff:
     clock: Clock
     first: float = FIRST_PAUSE_SECONDS
     longest: float = LONGEST_PAUSE_SECONDS
-    _doublings: int = 0
+    _pause: float = 0.0
 
     def next(self, at_least: float | None = None) -> float:
         """The next pause in seconds, `at_least` as long as the server's Retry-After."""
-        pause = min(self.first * float(2**self._doublings), self.longest)
-        self._doublings = min(self._doublings + 1, _MOST_DOUBLINGS)
+        pause = min(self._pause or self.first, self.longest)
+        self._pause = 2 * pause
         return max(pause * (0.5 + self.clock.random() / 2), at_least or 0.0)
 
     def reset(self) -> None:
         """Start from the first pause again, after an attempt that succeeded."""
-        self._doublings = 0
+        self._pause = 0.0
 
 
 class Budget:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from run_cronjob.core.models import TerminalCondition
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from run_cronjob.core.models import Json
+
+Default = TypeVar("Default", int, None)
 
 _DEFAULT_BACKOFF_LIMIT = 6
 
@@ -219,12 +221,12 @@ def job(raw: Json) -> Job:
         started=_time(status.get("startTime")),
         completed=_time(status.get("completionTime")),
         suspended=spec.get("suspend") is True,
-        completions=_number(spec.get("completions")) if "completions" in spec or "parallelism" in spec else 1,
+        completions=_number(spec.get("completions"), None) if "completions" in spec or "parallelism" in spec else 1,
         parallelism=_number(spec.get("parallelism"), 1),
         backoff_limit=_number(spec.get("backoffLimit"), _DEFAULT_BACKOFF_LIMIT),
-        backoff_limit_per_index=_number(spec.get("backoffLimitPerIndex")),
-        max_failed_indexes=_number(spec.get("maxFailedIndexes")),
-        deadline=_number(spec.get("activeDeadlineSeconds")),
+        backoff_limit_per_index=_number(spec.get("backoffLimitPerIndex"), None),
+        max_failed_indexes=_number(spec.get("maxFailedIndexes"), None),
+        deadline=_number(spec.get("activeDeadlineSeconds"), None),
         restarts_in_place=_map(_map(spec.get("template")).get("spec")).get("restartPolicy") == "OnFailure",
         ready=_number(status.get("ready"), 0),
         succeeded=_number(status.get("succeeded"), 0),
@@ -253,7 +255,7 @@ def pod(raw: Json, *, shows_output: bool = True) -> Pod:
         terminating=bool(metadata.get("deletionTimestamp")),
         index=_text(labels.get("batch.kubernetes.io/job-completion-index")),
         never_restarts=spec.get("restartPolicy") == "Never" and not has_rules,
-        deadline=_number(spec.get("activeDeadlineSeconds")),
+        deadline=_number(spec.get("activeDeadlineSeconds"), None),
         scheduling_gates=tuple(_text(gate.get("name")) for gate in _maps(spec.get("schedulingGates"))),
         node_selector=_texts(spec.get("nodeSelector")),
         conditions=_conditions(status),
@@ -371,11 +373,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-@overload
-def _number(value: object) -> int | None: ...
-@overload
-def _number(value: object, default: int) -> int: ...
-def _number(value: object, default: int | None = None) -> int | None:
+def _number(value: object, default: Default) -> int | Default:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt below plane 14, without the characters of an
-# unprintable category. .NET ignores them when it compares strings by culture, so that the runner sees "::" although
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, without the characters of an unprintable
+# category. .NET ignores them when it compares strings by culture, so that the runner sees "::" although
 # such a character stands in between.
-_IGNORABLE = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
-)
-_PLANE_14 = range(0xE0000, 0xE1000)
-_INVISIBLE = re.compile(f"[{''.join(map(chr, sorted(_IGNORABLE)))}\U000e0000-\U000e0fff]")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 """Invisible characters that str.isprintable takes for printable."""
 
 _PLAIN = bytes([*range(0x20, 0x7F), 0x0A])
@@ -38,9 +32,8 @@ def clean(text: str) -> str:
 
 
 def _visible(char: str) -> str:
-    code = ord(char)
-    hidden = unicodedata.category(char) in _UNPRINTABLE or code in _IGNORABLE or code in _PLANE_14
-    return _REPLACEMENT if hidden else char
+    hidden = unicodedata.category(char) in _UNPRINTABLE or _INVISIBLE.match(char)
+    return "\N{REPLACEMENT CHARACTER}" if hidden else char
 
 
 def cut(text: str, length: int) -> str:

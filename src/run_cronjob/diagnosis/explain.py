@@ -8,8 +8,7 @@ from run_cronjob.core.errors import ApiError, AwsError, GitHubError, NoAnswer, U
 from run_cronjob.diagnosis import aws, kube_api, network, run
 
 if TYPE_CHECKING:
-    from run_cronjob.core.models import Problem
-    from run_cronjob.diagnosis.error_context import ErrorContext
+    from run_cronjob.core.models import ErrorContext, Problem
 
 ServiceError = NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig
 

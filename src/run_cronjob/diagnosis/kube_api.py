@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Problem, WaitFor, developer_problem
+from run_cronjob.core.models import ErrorContext, Problem, WaitFor, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import kubectl, quoted
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from run_cronjob.core.errors import ApiError
-    from run_cronjob.diagnosis.error_context import ErrorContext
 
 _TEMPLATE_POLICY = "run-cronjob-template"
 """The policy of examples/admission-policy.yaml that compares a Job with its CronJob."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from run_cronjob.core.errors import Cause
-from run_cronjob.core.models import Problem, developer_problem
+from run_cronjob.core.models import ErrorContext, Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import quoted
@@ -14,7 +14,6 @@ from run_cronjob.diagnosis import snippets
 
 if TYPE_CHECKING:
     from run_cronjob.core.errors import GitHubError, NoAnswer
-    from run_cronjob.diagnosis.error_context import ErrorContext
 
 
 def no_answer(error: NoAnswer, context: ErrorContext) -> Problem:

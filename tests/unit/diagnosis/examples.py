@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from run_cronjob.core.errors import ApiError, AwsError, Cause, GitHubError, NoAnswer, UnusableKubeconfig
-from run_cronjob.core.models import Problem, RunningJob
+from run_cronjob.core.models import ErrorContext, Problem, RunningJob
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import run
 from run_cronjob.diagnosis.aws import cluster_not_ready
-from run_cronjob.diagnosis.error_context import ErrorContext
 from run_cronjob.diagnosis.explain import explain
 from run_cronjob.diagnosis.job_state import blockers
 from tests.builders import (

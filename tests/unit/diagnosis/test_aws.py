@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from run_cronjob.diagnosis.error_context import ErrorContext
+from run_cronjob.core.models import ErrorContext
 from run_cronjob.diagnosis.explain import explain
 from tests.builders import CLAIMS, inputs
 from tests.unit.diagnosis.examples import ASSUME, HONEST, aws_error

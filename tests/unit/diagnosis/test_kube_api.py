@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_cronjob.diagnosis.error_context import ErrorContext
+from run_cronjob.core.models import ErrorContext
 from run_cronjob.diagnosis.explain import explain
 from tests.builders import ROLE, inputs
 from tests.unit.diagnosis.examples import HONEST, SECRET, api, outside_quotes

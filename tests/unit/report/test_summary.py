@@ -20,6 +20,7 @@ from run_cronjob.core.models import (
     Creation,
     CronJobFacts,
     Deletion,
+    ErrorContext,
     Outcome,
     Output,
     Problem,
@@ -30,7 +31,6 @@ from run_cronjob.core.models import (
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import aws, run
-from run_cronjob.diagnosis.error_context import ErrorContext
 from run_cronjob.diagnosis.explain import explain
 from run_cronjob.report import summary
 from tests.builders import HOSTILE, inputs, outcome
