@@ -61,9 +61,6 @@ def redact(text: str, secrets: Collection[str], *, known: Iterable[str] = ()) ->
 def _spellings(secret: str) -> set[str]:
     parts = {secret, secret.strip(), *(line.strip() for line in secret.splitlines())}
     escaped = {json.dumps(part, ensure_ascii=ascii_only)[1:-1] for part in parts for ascii_only in (True, False)}
-    return {form for form in parts | escaped | {_go_escaped(form) for form in escaped} if form.strip()}
-
-
-def _go_escaped(escaped: str) -> str:
-    """Go's encoding/json also escapes the characters of HTML."""
-    return escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+    # Go's encoding/json also escapes the characters of HTML.
+    by_go = {form.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e") for form in escaped}
+    return {form for form in parts | escaped | by_go if form.strip()}

@@ -28,10 +28,11 @@ def aws_error(error: AwsError, context: ErrorContext) -> Problem:
     """Cause and fix of an error that AWS answered with."""
     # boto3 assumes a role by itself, too, if the environment names one: `role-to-assume` is not the cause then.
     operation = "" if error.operation == _ASSUME_ROLE and not context.inputs.role_to_assume else error.operation
+    said = error.message if error.code == _NO_CREDENTIALS else clean(f"{error.code}: {error.message}")
     for affected, code, words, build in _ROWS:
         if affected in {"", operation} and re.fullmatch(code, error.code) and words in error.message:
-            return replace(build(error, context), said=_said(error))
-    return replace(_aws_failed(error), said=_said(error))
+            return replace(build(error, context), said=said)
+    return replace(_aws_failed(error), said=said)
 
 
 def _no_credentials(_error: AwsError, _context: ErrorContext) -> Problem:
@@ -215,10 +216,6 @@ def _aws_failed(error: AwsError) -> Problem:
         why="This action knows no more of it than AWS says.",
         fix="Run the workflow again; if it stays so, give AWS's words to whoever manages the AWS account.",
     )
-
-
-def _said(error: AwsError) -> str:
-    return error.message if error.code == _NO_CREDENTIALS else clean(f"{error.code}: {error.message}")
 
 
 _NO_CREDENTIALS = "NoCredentials"

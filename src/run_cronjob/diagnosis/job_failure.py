@@ -58,7 +58,8 @@ def _by_reason(view: View, reason: str, said: str) -> JobFailure:
     if reason in {"FailedIndexes", "MaxFailedIndexesExceeded"}:
         return _of_indexes(view.job, reason, said, failures)
     if failures:
-        return _because(failures[-1], _attempts(view) if reason == "BackoffLimitExceeded" else _by_job(reason))
+        by_job = f"The cluster ended the Job for it: {quoted(reason or 'no reason given')}."
+        return _because(failures[-1], _attempts(view) if reason == "BackoffLimitExceeded" else by_job)
     if reason == "BackoffLimitExceeded":
         return JobFailure(replace(_backoff_limit_exceeded(view.job), said=said))
     return JobFailure(replace(_unknown(view.job, reason), said=said))
@@ -79,10 +80,6 @@ def _pod_failures(view: View) -> list[PodFailure]:
             latest.pop(place, None)
             latest[place] = failure
     return list(latest.values())
-
-
-def _by_job(reason: str) -> str:
-    return f"The cluster ended the Job for it: {quoted(reason or 'no reason given')}."
 
 
 def _unknown(job: Job, reason: str) -> Problem:

@@ -10,7 +10,6 @@ from run_cronjob.diagnosis.blocker import Blocker
 from run_cronjob.diagnosis.view import ended_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     from run_cronjob.core.status import Job, Pod
@@ -54,8 +53,7 @@ def _between_pods(view: View, now: datetime) -> str:
     if view.pods and view.pods[-1].phase == "Succeeded":
         several = _has_several_pods(job)
         return _numbers(view, now) if several else "The Job's pod has ended; the cluster is working out the result."
-    failed = view.failed_attempts
-    if failed:
+    if failed := view.failed_attempts:
         how = _how_it_failed(view)
         if job.backoff_limit_per_index is None and failed > job.backoff_limit:
             return f"Attempt {failed} has failed{how}; the cluster is working out the result."
@@ -112,21 +110,14 @@ def blockers(view: View, now: datetime) -> tuple[Blocker, ...]:
         return ()
     if job.suspended:
         return (Blocker(view.redacted(pod_creation.suspended(job)), lasting=True),)
-    found = list(_pod_blockers(view, now))
+    found = [pod_creation.refusal(job, view.pods, view.events, now)]
+    found += [pod_state.pod_blocker(job, pod, view.about(pod), now) for pod in view.alive]
     if not any(pod.has_run for pod in view.alive) and (failure := _latest_failure(view)):
         found.append(Blocker(failure.problem, lasting=failure.is_certain_again))
     each: dict[tuple[str, str], Blocker] = {}
-    for one in sorted(found, key=lambda one: not one.lasting):
+    for one in sorted(filter(None, found), key=lambda one: not one.lasting):
         each.setdefault((one.problem.reason, one.problem.what), Blocker(view.redacted(one.problem), one.lasting))
     return tuple(each.values())
-
-
-def _pod_blockers(view: View, now: datetime) -> Iterable[Blocker]:
-    if refusal := pod_creation.refusal(view.job, view.pods, view.events, now):
-        yield refusal
-    for pod in view.alive:
-        if found := pod_state.pod_blocker(view.job, pod, view.about(pod), now):
-            yield found
 
 
 def _latest_failure(view: View) -> PodFailure | None:

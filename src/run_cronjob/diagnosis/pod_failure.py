@@ -246,26 +246,22 @@ def _evicted(said: str) -> Problem:
     # By the kubelet, if a resource runs short on the node or a limit is exceeded.
     disk = re.search(r"ephemeral|EmptyDir|disk", said)
     own = re.search(r"exceed", said)
+    what = "The Job's pod was put out by its node (evicted)"
+    if disk:
+        how = "it wrote more to the node's disk than it may" if own else "the node ran short of disk space"
+        what = f"{what}: {how}"
+    elif "memory" in said:
+        what = f"{what}: the node ran short of memory"
     return developer_problem(
         reason=Reason.EVICTED,
-        what="The Job's pod was put out by its node (evicted)"
-        + (
-            ": it wrote more to the node's disk than it may."
-            if disk and own
-            else ": the node ran short of disk space."
-            if disk
-            else ": the node ran short of memory."
-            if "memory" in said
-            else "."
-        ),
+        what=f"{what}.",
         why="What a program writes to files of its container, to `emptyDir` volumes and to its log counts."
         if disk
         else "A node that runs short puts out first what uses more than it asked for (`resources.requests`).",
         fix="Write less, or raise `resources.limits.ephemeral-storage` (or the volume's `sizeLimit`), or use a volume."
         if disk and own
-        else "Set `resources.requests` of the container to what it needs"
-        + (" (`ephemeral-storage`)" if disk else " (`memory`)")
-        + ", so that it gets a node that has it.",
+        else "Set `resources.requests` of the container to what it needs "
+        f"(`{'ephemeral-storage' if disk else 'memory'}`), so that it gets a node that has it.",
     )
 
 

@@ -115,10 +115,9 @@ def cannot_list_jobs(namespace: str, setting: str) -> Problem:
 
 def cannot_follow(namespace: str, verbs: Sequence[str], setting: str) -> Problem:
     """`wait-for` needs rights on Jobs that the role lacks; checked before the Job is created."""
-    listed = ", ".join(verbs)
     return Problem(
         reason=Reason.CANNOT_FOLLOW,
-        what=f"The Job could not be followed: this role may not {listed} Jobs in {quoted(namespace)}.",
+        what=f"The Job could not be followed: this role may not {', '.join(verbs)} Jobs in {quoted(namespace)}.",
         why=f"`wait-for: {setting}` has to see the Job until it is decided. Nothing was started: a run whose end "
         "nobody sees is not what was asked for.",
         fix="Add this rule to the role that is bound there, or set `wait-for: created`:",
@@ -149,15 +148,13 @@ def creation_uncertain(namespace: str, name: str, said: str = "", *, may_be_gone
     `may_be_gone` if Jobs of this CronJob are removed as soon as they end.
     """
     gone = (
-        " Jobs of this CronJob are removed as soon as they end, so that not finding it proves nothing; that "
-        "is why the request was not repeated."
-        if may_be_gone
-        else ""
+        " Jobs of this CronJob are removed as soon as they end, so that not finding it proves nothing; that is why the "
+        "request was not repeated."
     )
     return Problem(
         reason=Reason.CREATION_UNCERTAIN,
         what=f"It is not certain whether the Job {quoted(name)} was started.",
-        why=f"The cluster was asked to create it, and no answer told whether it did.{gone}",
+        why=f"The cluster was asked to create it, and no answer told whether it did.{gone if may_be_gone else ''}",
         first="Don't run the workflow again yet: if the Job was started, a second one would do its work twice. "
         "Show this page to your platform team.",
         fix="If this finds the Job, it was started. If not, look for what a finished run leaves behind:",
@@ -186,9 +183,8 @@ def lost_sight(namespace: str, name: str, cause: Problem) -> Problem:
 
 def timed_out(known: Outcome) -> Problem:
     """`timeout` elapsed before the Job ended; `known.trouble` is the cause if the Job can't run."""
-    waited = (
-        f"this workflow waited for {duration(known.timeout or 0)} (`timeout`) and then stopped waiting, not the Job."
-    )
+    limit = duration(known.timeout or 0)
+    waited = f"this workflow waited for {limit} (`timeout`) and then stopped waiting, not the Job."
     running = developer_problem(
         reason=Reason.TIMED_OUT,
         what=f"The Job {quoted(known.job_name)} is STILL RUNNING: {waited}",
@@ -217,6 +213,8 @@ def timed_out(known: Outcome) -> Problem:
 
 def job_deleted(namespace: str, name: str) -> Problem:
     """The Job vanished before its end was seen."""
+    limits = "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit"
+    columns = f"custom-columns=KIND:.kind,NAME:.metadata.name,{limits}"
     return Problem(
         reason=Reason.JOB_DELETED,
         what=f"The Job {quoted(name)} was deleted before its end was seen.",
@@ -225,12 +223,7 @@ def job_deleted(namespace: str, name: str) -> Problem:
         first="Don't run the workflow again before you know: look for what a finished run leaves behind.",
         fix="If Jobs of this CronJob are removed at once, let its `successfulJobsHistoryLimit` and "
         "`failedJobsHistoryLimit` be at least 1, and `ttlSecondsAfterFinished` some minutes. This shows what is set:",
-        paste=kubectl(
-            namespace,
-            "get job,cronjob --output",
-            "custom-columns=KIND:.kind,NAME:.metadata.name,"
-            "SUCCESSFUL:.spec.successfulJobsHistoryLimit,FAILED:.spec.failedJobsHistoryLimit",
-        ),
+        paste=kubectl(namespace, "get job,cronjob --output", columns),
     )
 
 

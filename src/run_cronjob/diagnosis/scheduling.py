@@ -209,9 +209,8 @@ def parse(message: str, requests: Mapping[str, Sequence[str]], selector: Mapping
 
 def _reason(part: str, requests: Mapping[str, Sequence[str]], selector: Mapping[str, str]) -> UnfitReason:
     number = re.match(r"(\d{1,9}) ", part)
-    nodes = int(number[1]) if number else None
     words, resolved_by = _in_words(part[number.end() :] if number else part, requests, selector)
-    return UnfitReason(words, resolved_by, nodes)
+    return UnfitReason(words, resolved_by, int(number[1]) if number else None)
 
 
 def _in_words(
@@ -265,11 +264,7 @@ _REASONS = (
     ),
     (r"^node\(s\) were unschedulable", "closed to new work", ResolvedBy.WAITING),
     (r"pod topology spread constraints", "at odds with `topologySpreadConstraints`", ResolvedBy.WAITING),
-    (
-        r"pod anti-affinity|pods anti-affinity",
-        "pods there that it must keep away from (anti-affinity)",
-        ResolvedBy.WAITING,
-    ),
+    (r"pods? anti-affinity", "pods there that it must keep away from (anti-affinity)", ResolvedBy.WAITING),
     (r"pod affinity rules", "none of the pods there that it must run beside (`podAffinity`)", ResolvedBy.WAITING),
     (r"free ports", "the port it asks for (`hostPort`) is taken", ResolvedBy.WAITING),
     (r"requested node name", "not the node that the template names", ResolvedBy.OTHER_NODES),
