@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from run_cronjob.core import status
-from run_cronjob.diagnosis.job_failure import JobFailure, job_failure
+from run_cronjob.diagnosis.job_failure import job_failure
 from run_cronjob.diagnosis.job_state import blockers, waiting
 from run_cronjob.diagnosis.view import View
 from sandbox.tools.wait import until
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.status import Pod
     from run_cronjob.diagnosis.blocker import Blocker
+    from run_cronjob.diagnosis.pod_failure import Failure
     from sandbox.control_plane.cluster import RealCluster
 
 Raw = dict[str, Any]
@@ -78,7 +79,7 @@ class JobNamespace:
         """The problems that would be reported ten minutes from now."""
         return blockers(self.view(), datetime.now(UTC) + timedelta(minutes=10))
 
-    def failure(self) -> JobFailure | None:
+    def failure(self) -> Failure | None:
         """The cause of the Job's failure; None until it has failed."""
         view = self.view()
         return job_failure(view) if view.job.condition("Failed") else None
@@ -255,7 +256,7 @@ def test_a_suspended_job_is_reported_as_such(namespace: JobNamespace):
 LONG_RUN = {"runs-for": "1h"}
 
 
-def reason_and_code(found: JobFailure) -> tuple[str, int | None]:
+def reason_and_code(found: Failure) -> tuple[str, int | None]:
     return found.problem.reason, found.exit_code
 
 

@@ -289,10 +289,7 @@ def _containers(spec: Json, status: Json, *, shows_output: bool) -> Iterator[Con
             yield _container(name, role, specs.get(name, {}), states.get(name, {}), shows_output=shows_output)
 
 
-_KINDS = {
-    "initContainers": ("initContainerStatuses", Role.INIT),
-    "containers": ("containerStatuses", Role.MAIN),
-}
+_KINDS = {"initContainers": ("initContainerStatuses", Role.INIT), "containers": ("containerStatuses", Role.MAIN)}
 
 
 def _container(name: str, role: Role, spec: Json, status: Json, *, shows_output: bool) -> Container:

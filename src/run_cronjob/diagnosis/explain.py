@@ -10,10 +10,8 @@ from run_cronjob.diagnosis import aws, kube_api, network, run
 if TYPE_CHECKING:
     from run_cronjob.core.models import ErrorContext, Problem
 
-ServiceError = NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig
 
-
-def explain(error: ServiceError, context: ErrorContext) -> Problem:
+def explain(error: NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig, context: ErrorContext) -> Problem:
     """Cause and fix of `error`, with the facts of `context`."""
     match error:
         case NoAnswer():

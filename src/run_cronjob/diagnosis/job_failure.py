@@ -6,7 +6,7 @@ The reasons are those of the Job controller of kubernetes 1.31 to 1.37 (pkg/cont
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,32 +15,18 @@ from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Container, Ended, Pod
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import pod_creation, pod_failure, pod_state
+from run_cronjob.diagnosis.pod_failure import Failure
 from run_cronjob.diagnosis.view import ended_at
 
 if TYPE_CHECKING:
     from run_cronjob.core.status import Job
-    from run_cronjob.diagnosis.pod_failure import PodFailure
     from run_cronjob.diagnosis.view import View
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 """A time at which every cause has had all the time it may take to pass."""
 
 
-@dataclass(frozen=True)
-class JobFailure:
-    """Why the Job failed.
-
-    `pod` and `container` are those whose log says most; both are empty if there are none. `exit_code` is that of the
-    container which decided; None unless there is exactly one.
-    """
-
-    problem: Problem
-    pod: str = ""
-    container: str = ""
-    exit_code: int | None = None
-
-
-def job_failure(view: View) -> JobFailure:
+def job_failure(view: View) -> Failure:
     """Why the Job failed."""
     # FailureTarget stands while the pods are being stopped, before Failed.
     condition = view.job.condition("Failed") or view.job.condition("FailureTarget")
@@ -49,7 +35,7 @@ def job_failure(view: View) -> JobFailure:
     return replace(found, problem=view.redacted(found.problem))
 
 
-def _by_reason(view: View, reason: str, said: str) -> JobFailure:
+def _by_reason(view: View, reason: str, said: str) -> Failure:
     if reason == "DeadlineExceeded":
         return _at_deadline(view, said)
     if reason == "PodFailurePolicy":
@@ -61,18 +47,17 @@ def _by_reason(view: View, reason: str, said: str) -> JobFailure:
         by_job = f"The cluster ended the Job for it: {quoted(reason or 'no reason given')}."
         return _because(failures[-1], _attempts(view) if reason == "BackoffLimitExceeded" else by_job)
     if reason == "BackoffLimitExceeded":
-        return JobFailure(replace(_backoff_limit_exceeded(view.job), said=said))
-    return JobFailure(replace(_unknown(view.job, reason), said=said))
+        return Failure(replace(_backoff_limit_exceeded(view.job), said=said))
+    return Failure(replace(_unknown(view.job, reason), said=said))
 
 
-def _because(failure: PodFailure, then: str) -> JobFailure:
-    problem = replace(failure.problem, why=f"{failure.problem.why} {then}")
-    return JobFailure(problem, failure.pod, failure.container, failure.exit_code)
+def _because(failure: Failure, then: str) -> Failure:
+    return replace(failure, problem=replace(failure.problem, why=f"{failure.problem.why} {then}"))
 
 
-def _pod_failures(view: View) -> list[PodFailure]:
+def _pod_failures(view: View) -> list[Failure]:
     """The failures of all pods that the Job's end did not stop, the latest last; of an index, its last attempt only."""
-    latest: dict[str, PodFailure] = {}
+    latest: dict[str, Failure] = {}
     for pod in sorted(view.pods, key=ended_at):
         failure = None if pod_failure.was_stopped(view.job, pod) else pod_failure.of_pod(view.job, pod)
         if failure:
@@ -115,11 +100,11 @@ def _backoff_limit_exceeded(job: Job) -> Problem:
     )
 
 
-def _of_indexes(job: Job, reason: str, said: str, failures: list[PodFailure]) -> JobFailure:
+def _of_indexes(job: Job, reason: str, said: str, failures: list[Failure]) -> Failure:
     latest = failures[-1] if failures else None
     if latest is None or len({each.problem.reason for each in failures}) != 1:
         general = replace(_failed_indexes(job, too_many=reason == "MaxFailedIndexesExceeded"), said=said)
-        return JobFailure(general, latest.pod if latest else "", latest.container if latest else "")
+        return Failure(general, latest.pod if latest else "", latest.container if latest else "")
     which = f" Failed indexes: {quoted(job.failed_indexes)}." if job.failed_indexes else ""
     stopped = " They are more than `maxFailedIndexes` allows, so the others were stopped."
     then = f"Each part of the Job has attempts of its own.{which}{stopped if reason != 'FailedIndexes' else ''}"
@@ -141,17 +126,17 @@ def _failed_indexes(job: Job, *, too_many: bool) -> Problem:
     )
 
 
-def _by_policy(view: View, said: str) -> JobFailure:
+def _by_policy(view: View, said: str) -> Failure:
     failure = _matched_by_policy(view, said)
     if not failure:
-        return JobFailure(replace(_pod_failure_policy(view.job), said=said))
+        return Failure(replace(_pod_failure_policy(view.job), said=said))
     rule = re.search(r"rule at index (\d{1,3})", said)
     which = f", rule {int(rule[1]) + 1}," if rule else ""
     then = f"The CronJob's `podFailurePolicy`{which} declares that final: no further attempt was made."
     return _because(failure, then)
 
 
-def _matched_by_policy(view: View, said: str) -> PodFailure | None:
+def _matched_by_policy(view: View, said: str) -> Failure | None:
     """The failure that the rule matched; the message names it even if the pod is gone.
 
     Source: pkg/controller/job/pod_failure_policy.go.
@@ -177,21 +162,21 @@ def _pod_failure_policy(job: Job) -> Problem:
     )
 
 
-def _at_deadline(view: View, said: str) -> JobFailure:
+def _at_deadline(view: View, said: str) -> Failure:
     """The deadline ended the Job while it ran, while it waited for something, or between attempts."""
     job = view.job
     bound = f" ({job.deadline} s)" if job.deadline is not None else ""
     cut_short = [pod for pod in view.pods if _was_running(job, pod)]
-    exceeded = JobFailure(replace(pod_failure.deadline_exceeded(job, job.deadline), said=said))
+    exceeded = Failure(replace(pod_failure.deadline_exceeded(job, job.deadline), said=said))
     if cut_short:
         return replace(exceeded, pod=cut_short[-1].name, container=pod_failure.only_main(cut_short[-1]))
     for pod in view.pods:
         if not pod.is_over or pod.terminating:
             events = view.about(pod)
             if found := pod_state.pod_blocker(job, pod_state.before_deletion(pod, events), events, _LATEST):
-                return JobFailure(_until_deadline(found.problem, bound))
+                return Failure(_until_deadline(found.problem, bound))
     if not view.pods and (refusal := pod_creation.refusal(job, view.pods, view.events, _LATEST)):
-        return JobFailure(_until_deadline(refusal.problem, bound))
+        return Failure(_until_deadline(refusal.problem, bound))
     if failures := _pod_failures(view):
         return _because(failures[-1], f"Before a further attempt could do better, the Job's deadline{bound} was over.")
     return exceeded

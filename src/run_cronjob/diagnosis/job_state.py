@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from run_cronjob.core.status import Job, Pod
-    from run_cronjob.diagnosis.pod_failure import PodFailure
+    from run_cronjob.diagnosis.pod_failure import Failure
     from run_cronjob.diagnosis.view import View
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
@@ -120,6 +120,6 @@ def blockers(view: View, now: datetime) -> tuple[Blocker, ...]:
     return tuple(each.values())
 
 
-def _latest_failure(view: View) -> PodFailure | None:
+def _latest_failure(view: View) -> Failure | None:
     failed = [pod for pod in view.pods if pod.phase == "Failed"]
     return pod_failure.of_pod(view.job, max(failed, key=ended_at)) if failed else None

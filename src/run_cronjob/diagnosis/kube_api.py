@@ -125,10 +125,6 @@ def _not_found(error: ApiError, context: ErrorContext) -> Problem:
             why="The name is misspelt, or it is in another cluster.",
             fix="Correct `namespace` in the form, or choose another environment.",
         )
-    return _cronjob_not_found(context)
-
-
-def _cronjob_not_found(context: ErrorContext) -> Problem:
     namespace, listing = quoted(context.namespace), kubectl(context.namespace, "get cronjobs")
     if context.cronjob_names is None:
         fix = "Correct the name or the namespace, and run the workflow again. With kubectl, this lists what there is:"

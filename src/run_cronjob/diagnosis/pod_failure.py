@@ -31,14 +31,15 @@ _CRASHES = 3
 
 
 @dataclass(frozen=True)
-class PodFailure:
-    """Why a pod failed.
+class Failure:
+    """Why a pod or the Job failed.
 
-    `container` is the one whose log says most; `exit_code` is that of the only container that decided.
+    `pod` and `container` are those whose log says most; both are empty if there are none. `exit_code` is that of the
+    container which decided; None unless there is exactly one.
     """
 
     problem: Problem
-    pod: str
+    pod: str = ""
     container: str = ""
     exit_code: int | None = None
 
@@ -48,12 +49,12 @@ class PodFailure:
         return self.problem.reason is Reason.START_FAILED
 
 
-def of_pod(job: Job, pod: Pod) -> PodFailure | None:
+def of_pod(job: Job, pod: Pod) -> Failure | None:
     """Why `pod` failed; None if it did not, or does not say."""
     if pod.phase == "Succeeded":
         return None
     if problem := _ended_by_cluster(job, pod):
-        return PodFailure(problem, pod.name, only_main(pod))
+        return Failure(problem, pod.name, only_main(pod))
     failed = [container for container in pod.containers if _end(pod, container)]
     # An init container that fails keeps all others from starting; a sidecar's end decides nothing.
     first = [container for container in failed if container.role is Role.INIT]
@@ -63,11 +64,11 @@ def of_pod(job: Job, pod: Pod) -> PodFailure | None:
         if found:
             return found if first or len(mains) == 1 else replace(found, exit_code=None)
     if pod.phase == "Failed" and (pod.reason or pod.message):
-        return PodFailure(replace(_disrupted(pod.reason), said=pod.message), pod.name, only_main(pod))
+        return Failure(replace(_disrupted(pod.reason), said=pod.message), pod.name, only_main(pod))
     return None
 
 
-def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
+def of_container(job: Job, pod: Pod, container: Container) -> Failure | None:
     """Why `container` failed the last time; None if it did not."""
     end = _end(pod, container)
     if not end:
@@ -84,7 +85,7 @@ def of_container(job: Job, pod: Pod, container: Container) -> PodFailure | None:
     else:
         problem = _container_failed(job, pod, container, code)
     exit_code = None if container.is_lost else code
-    return PodFailure(replace(problem, said=end.message), pod.name, container.name, exit_code)
+    return Failure(replace(problem, said=end.message), pod.name, container.name, exit_code)
 
 
 def crash_loop(job: Job, pod: Pod, container: Container) -> Blocker | None:

@@ -39,7 +39,7 @@ from tests.builders import (
 
 if TYPE_CHECKING:
     from run_cronjob.diagnosis.blocker import Blocker
-    from run_cronjob.diagnosis.job_failure import JobFailure
+    from run_cronjob.diagnosis.pod_failure import Failure
     from run_cronjob.diagnosis.view import View
 
 
@@ -201,7 +201,7 @@ def reasons(known: View, now: Any = SOON) -> list[tuple[str, bool]]:
     return [(each.problem.reason, each.lasting) for each in blockers(known, now)]
 
 
-def blamed(found: JobFailure) -> tuple[str, str, str, int | None]:
+def blamed(found: Failure) -> tuple[str, str, str, int | None]:
     return found.problem.reason, found.pod, found.container, found.exit_code
 
 
