@@ -82,11 +82,13 @@ class Steps:
         """A client of the cluster's API; it has sent no request yet."""
         with self._context.stage("Address", "preparing the connection to the cluster") as stage:
             from run_cronjob.clients.kube_api import KubeApi  # noqa: PLC0415  see the module's docstring
+            from run_cronjob.clients.kube_transport import KubeTransport  # noqa: PLC0415  likewise
 
-            api = self._api = KubeApi(access, self._clock, self._context.timeouts, self._provider.renew)
-            stage.found = quoted(api.host)
-        self._actions.mask(api.bearer)
-        return api
+            transport = KubeTransport(access, self._clock, self._context.timeouts, self._provider.renew)
+            stage.found = quoted(transport.host)
+        self._actions.mask(transport.bearer)
+        self._api = KubeApi(transport)
+        return self._api
 
     def read_cronjob(self, api: KubeApi) -> Json:
         """The CronJob, as raw JSON."""

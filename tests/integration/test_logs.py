@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from run_cronjob.clients.kube_api import KubeApi
+from run_cronjob.clients.kube_transport import KubeTransport
 from run_cronjob.clients.workflow_commands import Actions
 from run_cronjob.core import status
 from run_cronjob.core.clock import SystemClock
@@ -72,7 +73,7 @@ class Stage:
             "clusters": [{"name": "c", "cluster": {"server": self.network.url, "certificate-authority": self._ca_pem}}],
             "users": [{"name": "u", "user": {"token": token}}],
         }
-        source = KubeApi(Access(kubeconfig, "c", "batch"), SystemClock(), timeouts)
+        source = KubeApi(KubeTransport(Access(kubeconfig, "c", "batch"), SystemClock(), timeouts))
         return LogTailer(source, Actions(), SystemClock(), timeouts, self.refusals.append)
 
     def pod(self, name: str = "nightly-1-abcde", *, init: tuple[str, ...] = (), policy: str = "Never") -> Pod:

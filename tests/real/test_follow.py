@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from run_cronjob.clients.kube_api import KubeApi
+from run_cronjob.clients.kube_transport import KubeTransport
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Access, JobRef, Result, WaitFor
 from run_cronjob.core.timeouts import Timeouts
@@ -252,7 +253,8 @@ class RecordingReporter:
 
 def test_many_jobs_that_end_at_the_same_time_are_all_reported_correctly(cluster: RealCluster):
     """Every third Job fails, and every fifth is deleted as soon as it has ended."""
-    api = KubeApi(Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE), SystemClock(), Timeouts())
+    access = Access(yaml.safe_load(cluster.kubeconfig.read_text()), "c", NAMESPACE)
+    api = KubeApi(KubeTransport(access, SystemClock(), Timeouts()))
     wanted = {f"many-{n}": Result.FAILED if n % 3 == 0 else Result.SUCCEEDED for n in range(COMPLETIONS)}
     reporters = [RecordingReporter() for _ in wanted]
 

@@ -6,6 +6,7 @@ AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE, SSL_CERT_FILE.
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from functools import cache
@@ -18,6 +19,7 @@ from urllib3 import PoolManager, exceptions
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from run_cronjob.core.errors import Cause, NoAnswer
+from run_cronjob.core.models import Json
 from run_cronjob.core.timeouts import Timeouts
 
 
@@ -82,6 +84,15 @@ def pool(
         raise NoAnswer("the proxy", parts.hostname or "", Cause.PROXY, str(error)) from error
     except exceptions.LocationParseError as error:  # its text holds the URL, and so the password
         raise NoAnswer("the proxy", "", Cause.PROXY, "its URL can't be read; is the password URL-encoded?") from error
+
+
+def json_object(text: bytes | str) -> Json:
+    """The JSON object in `text`, empty if it holds none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def no_answer(service: str, url: str, error: BaseException) -> NoAnswer:

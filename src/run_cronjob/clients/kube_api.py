@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from run_cronjob.clients import http
 from run_cronjob.clients.kube_transport import PAGE_SIZE, SERVICE, KubeTransport
-from run_cronjob.core.clock import Clock
 from run_cronjob.core.errors import ApiError, Cause, NoAnswer
-from run_cronjob.core.models import Access, Json
-from run_cronjob.core.timeouts import Timeouts
+from run_cronjob.core.models import Json
 
 FIELD_MANAGER = "run-cronjob"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -25,45 +23,28 @@ class Selection:
     query: tuple[tuple[str, str], ...]
 
 
+@dataclass
 class KubeApi:
     """One API server, as one user. Every method raises ApiError or NoAnswer.
 
     Requests are retried after transient errors, unless a method says that it sends one once.
     """
 
-    def __init__(
-        self, access: Access, clock: Clock, timeouts: Timeouts, new_token: Callable[[], str] | None = None
-    ) -> None:
-        """Load the kubeconfig; no request is sent. Raises UnusableKubeconfig or NoAnswer.
-
-        `new_token` makes another bearer token; None if there is only one.
-        """
-        self._timeouts = timeouts
-        self._transport = KubeTransport(access, clock, timeouts, new_token)
-
-    @property
-    def host(self) -> str:
-        """The API server's URL."""
-        return self._transport.host
-
-    @property
-    def bearer(self) -> str:
-        """The bearer token in use, empty with a client certificate."""
-        return self._transport.bearer
+    transport: KubeTransport
 
     def get_cronjob(self, namespace: str, name: str) -> Json:
         """GET the CronJob."""
-        return self._transport.read(_batch_path(namespace, "cronjobs", name))
+        return self.transport.read(_batch_path(namespace, "cronjobs", name))
 
     def list_cronjob_names(self, namespace: str) -> list[str]:
         """LIST the CronJobs of the namespace; their names."""
-        found = self._transport.read_all(_batch_path(namespace, "cronjobs"))
+        found = self.transport.read_all(_batch_path(namespace, "cronjobs"))
         return [str(each["metadata"]["name"]) for each in found]
 
     def has_namespace(self, name: str) -> bool:
         """GET the namespace; False if it does not exist."""
         try:
-            self._transport.read(f"/api/v1/namespaces/{quote(name, safe='')}")
+            self.transport.read(f"/api/v1/namespaces/{quote(name, safe='')}")
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -72,11 +53,11 @@ class KubeApi:
 
     def get_job(self, namespace: str, name: str) -> Json:
         """GET the Job."""
-        return self._transport.read(_batch_path(namespace, "jobs", name))
+        return self.transport.read(_batch_path(namespace, "jobs", name))
 
     def list_jobs(self, namespace: str) -> list[Json]:
         """LIST all Jobs of the namespace."""
-        return self._transport.read_all(_batch_path(namespace, "jobs"))
+        return self.transport.read_all(_batch_path(namespace, "jobs"))
 
     def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
         """POST the Job, once; the answer and the API server's warnings. The caller decides on another attempt."""
@@ -84,13 +65,13 @@ class KubeApi:
         if dry_run:
             query.append(("dryRun", "All"))
         path = _batch_path(manifest["metadata"]["namespace"], "jobs")
-        return self._transport.request_json("POST", path, query, manifest)
+        return self.transport.request_json("POST", path, query, manifest)
 
     def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """DELETE the Job with its pods, once, on condition that its UID is `uid`."""
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
         body = options | {"preconditions": {"uid": uid}}
-        self._transport.request("DELETE", _batch_path(namespace, "jobs", name), body=body).release_conn()
+        self.transport.request("DELETE", _batch_path(namespace, "jobs", name), body=body).release_conn()
 
     def is_allowed(self, verb: str, resource: str, namespace: str) -> bool:
         """Whether the user has a right, such as `list` on `jobs.batch` or `get` on `pods/log`.
@@ -106,7 +87,7 @@ class KubeApi:
             "metadata": {},
             "spec": {"resourceAttributes": right},
         }
-        answer = self._transport.retry(lambda: self._transport.request_json("POST", _ACCESS_REVIEWS, body=review)[0])
+        answer = self.transport.retry(lambda: self.transport.request_json("POST", _ACCESS_REVIEWS, body=review)[0])
         return (answer.get("status") or {}).get("allowed") is True
 
     def select_job(self, namespace: str, name: str) -> Selection:
@@ -119,7 +100,7 @@ class KubeApi:
 
     def list_selected(self, selection: Selection) -> tuple[list[Json], str]:
         """LIST the objects, once, and the resourceVersion from which to watch them."""
-        answer, _ = self._transport.request_json("GET", selection.path, selection.query)
+        answer, _ = self.transport.request_json("GET", selection.path, selection.query)
         return list(answer.get("items") or []), str(answer["metadata"].get("resourceVersion") or "")
 
     def watch(self, selection: Selection, version: str) -> Iterator[Json]:
@@ -132,22 +113,19 @@ class KubeApi:
             ("watch", "true"),
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", version),
-            ("timeoutSeconds", str(self._timeouts.watch)),
+            ("timeoutSeconds", str(self.transport.timeouts.watch)),
         ]
         unread = b""
-        for chunk in self._transport.stream(selection.path, query, silence=self._timeouts.watch_silence):
+        for chunk in self.transport.stream(selection.path, query, silence=self.transport.timeouts.watch_silence):
             *lines, unread = (unread + chunk).split(b"\n")
             for line in lines:
                 yield self._parse_event(line)
 
     def _parse_event(self, line: bytes) -> Json:
-        try:
-            event = json.loads(line)
-            kind, subject = event["type"], event["object"]
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the stream holds what is no event") from error
-        if not isinstance(subject, dict):
-            raise NoAnswer(SERVICE, self.host, Cause.BROKEN, "the stream holds what is no event")
+        event = http.json_object(line)
+        kind, subject = event.get("type"), event.get("object")
+        if kind is None or not isinstance(subject, dict):
+            raise NoAnswer(SERVICE, self.transport.host, Cause.BROKEN, "the stream holds what is no event")
         if kind == "ERROR":
             raise ApiError(int(subject.get("code") or 500), str(subject.get("reason")), str(subject.get("message")))
         return {"type": kind, "object": subject}
@@ -155,7 +133,7 @@ class KubeApi:
     def list_events(self, namespace: str, uid: str) -> list[Json]:
         """LIST events about the object with this UID, once, and no more than one page."""
         query = [("fieldSelector", f"involvedObject.uid={uid}"), ("limit", str(PAGE_SIZE))]
-        return list(self._transport.request_json("GET", _core_path(namespace, "events"), query)[0].get("items") or [])
+        return list(self.transport.request_json("GET", _core_path(namespace, "events"), query)[0].get("items") or [])
 
     def pod_log(  # noqa: PLR0913  the API's own options
         self, namespace: str, pod: str, container: str, *, since: str, previous: bool, follow: bool
@@ -169,7 +147,7 @@ class KubeApi:
         query += [("sinceTime", since)] if since else []
         query += [(name, "true") for name, wanted in (("previous", previous), ("follow", follow)) if wanted]
         path = f"{_core_path(namespace, 'pods')}/{quote(pod, safe='')}/log"
-        return self._transport.stream(path, query, silence=self._timeouts.log_silence)
+        return self.transport.stream(path, query, silence=self.transport.timeouts.log_silence)
 
 
 def _batch_path(namespace: str, resource: str, name: str = "") -> str:

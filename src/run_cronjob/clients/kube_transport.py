@@ -6,12 +6,11 @@ fields that they do not know.
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
@@ -42,13 +41,15 @@ _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 class KubeTransport:
     """Connections to one API server with the credentials of one user. Its methods raise ApiError or NoAnswer."""
 
-    def __init__(self, access: Access, clock: Clock, timeouts: Timeouts, new_token: Callable[[], str] | None) -> None:
+    def __init__(
+        self, access: Access, clock: Clock, timeouts: Timeouts, new_token: Callable[[], str] | None = None
+    ) -> None:
         """Load the kubeconfig; no request is sent. Raises UnusableKubeconfig or NoAnswer.
 
         `new_token` makes another bearer token; None if there is only one.
         """
         self._clock = clock
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         configuration = Configuration()
         try:
             context = _load(access, configuration)
@@ -103,7 +104,7 @@ class KubeTransport:
         """Call `attempt` again after transient errors, for the time that one read may take."""
         return retry(
             attempt,
-            Budget(self._timeouts.kube_read, self._clock),
+            Budget(self.timeouts.kube_read, self._clock),
             _is_transient,
             lambda error: error.retry_after if isinstance(error, ApiError) else None,
         )
@@ -143,7 +144,7 @@ class KubeTransport:
 
         After a 401 the request is sent a second time, if a new bearer token could be made.
         """
-        seconds = self._timeouts.read if read_timeout is None else read_timeout
+        seconds = self.timeouts.read if read_timeout is None else read_timeout
         if self._token_refresh:
             self._token_refresh.refresh_if_due()
         try:
@@ -166,7 +167,7 @@ class KubeTransport:
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=(self._timeouts.connect, read_timeout),
+                _request_timeout=(self.timeouts.connect, read_timeout),
             )
         except ApiException as error:
             # The package wraps TLS failures in an ApiException of status 0.
@@ -178,11 +179,8 @@ class KubeTransport:
         return response
 
     def _parse_object(self, body: bytes) -> Json:
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if isinstance(answer, dict) and isinstance(answer.get("metadata"), dict) and answer.get("kind") != "Status":
+        answer = http.json_object(body)
+        if isinstance(answer.get("metadata"), dict) and answer.get("kind") != "Status":
             return answer
         host = urlsplit(self.host).netloc
         if body.lstrip().startswith(b"<"):
@@ -213,17 +211,14 @@ def _is_transient(error: Exception) -> bool:
 
 def _api_error(error: ApiException) -> ApiError:
     text = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-    try:
-        body: Any = json.loads(text)
-    except ValueError:
-        body = None
-    is_status = isinstance(body, dict) and body.get("kind") == "Status"
-    status: dict[str, Any] = body if is_status else {}
+    body = http.json_object(text)
+    is_status = body.get("kind") == "Status"
+    status = body if is_status else {"message": text}
     seconds = (error.headers or {}).get("Retry-After") or ""
     return ApiError(
         status=int(error.status),
         reason=str(status.get("reason") or ""),
-        message=str(status.get("message") or (text if not is_status else "")),
+        message=str(status.get("message") or ""),
         is_status=is_status,
         retry_after=float(seconds) if seconds.isascii() and seconds.isdigit() else None,
     )

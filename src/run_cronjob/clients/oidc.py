@@ -6,8 +6,6 @@ actions-toolkit can do that too, but without timeouts and retries, and it raises
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -40,15 +38,11 @@ def _request(pool: urllib3.PoolManager, url: str, bearer: str) -> str:
         response.close()
     except HTTPError as error:
         raise http.no_answer(SERVICE, url, error) from error
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    token = answer.get("value") if isinstance(answer, dict) else None
+    answer = http.json_object(body)
+    token = answer.get("value")
     if response.status == 200 and isinstance(token, str) and token:
         return token
-    message = answer.get("message") if isinstance(answer, dict) else None
-    raise GitHubError(response.status, str(message or "the answer holds no token"))
+    raise GitHubError(response.status, str(answer.get("message") or "the answer holds no token"))
 
 
 def _is_transient(error: Exception) -> bool:
@@ -61,7 +55,6 @@ def unverified_claims(token: str) -> Mapping[str, object]:
     """The claims in `token`, empty if it is no token. They are for messages only: no signature is verified."""
     try:
         payload = token.split(".")[1]
-        decoded = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, binascii.Error, ValueError):
+        return http.json_object(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
         return {}
-    return decoded if isinstance(decoded, dict) else {}
