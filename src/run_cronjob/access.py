@@ -34,6 +34,8 @@ class KubeconfigAccess:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._token_file = ""
+        self.renew: Callable[[], str] | None = None
+        """Reads the bearer token's file again; None if the kubeconfig names no such file."""
 
     def connect(self) -> Access:
         """The kubeconfig's context. Raises ActionError."""
@@ -50,13 +52,9 @@ class KubeconfigAccess:
                 folder = path.resolve().parent
             access = kubeconfig.parse(text, inputs.context, folder)
             self._token_file = access.token_file
+            self.renew = self._read_token_file if access.token_file else None
             stage.found = f"kubeconfig, context {quoted(access.cluster)}"
             return access
-
-    @property
-    def renew(self) -> Callable[[], str] | None:
-        """Reads the bearer token's file again; None if the kubeconfig names no such file."""
-        return self._read_token_file if self._token_file else None
 
     def _read_token_file(self) -> str:
         token = Path(self._token_file).read_text(encoding="utf-8").strip()
@@ -100,12 +98,8 @@ class EksAccess:
             stage.found = f"{quoted(inputs.cluster)} in {quoted(inputs.aws_region)}, Kubernetes {endpoint.version}"
         return access
 
-    @property
-    def renew(self) -> Callable[[], str] | None:
-        """Makes a bearer token, and assumes the role again where its credentials end before that token would."""
-        return self._new_bearer_token
-
-    def _new_bearer_token(self) -> str:
+    def renew(self) -> str:
+        """A new bearer token. The role is assumed again if its credentials would end before that token."""
         if self._inputs.role_to_assume and not self._aws.credentials_outlast_token:
             self._assume_role(self._id_token)
         self._context.actions.add_secrets(*self._aws.secrets())
