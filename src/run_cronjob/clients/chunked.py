@@ -25,28 +25,28 @@ def iter_body(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     sock = getattr(response.connection, "sock", None)
     if not getattr(response, "chunked", False) or file is None or sock is None:
         return iter(lambda: response.read1(_PIECE_BYTES), b"")
-    return decode_chunked(_SocketReader(file.read1, sock).read)
+    return decode_chunked(_reader(file.read1, sock))
 
 
-class _SocketReader:
-    def __init__(self, read1: Callable[[int], bytes], sock: socket.socket) -> None:
-        self._read1 = read1
-        self._pending: Callable[[], int] = getattr(sock, "pending", lambda: 0)
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+def _reader(read1: Callable[[int], bytes], sock: socket.socket) -> Callable[[], bytes]:
+    pending: Callable[[], int] = getattr(sock, "pending", lambda: 0)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
 
-    def read(self) -> bytes:
+    def read() -> bytes:
         """Wait for bytes, and return them with everything else that has arrived; empty at the end."""
-        parts = [self._read1(_PIECE_BYTES)]
+        parts = [read1(_PIECE_BYTES)]
         size = len(parts[0])
         # One read returns one TLS record at most, which is again a line or two.
-        while parts[-1] and size < _PIECE_BYTES and (self._pending() or self._poll.poll(0)):
+        while parts[-1] and size < _PIECE_BYTES and (pending() or poll.poll(0)):
             try:
-                parts.append(self._read1(_PIECE_BYTES))
+                parts.append(read1(_PIECE_BYTES))
             except OSError:
                 break  # the next read raises it again, after these bytes have been used
             size += len(parts[-1])
         return b"".join(parts)
+
+    return read
 
 
 def decode_chunked(read: Callable[[], bytes]) -> Iterator[bytes]:
@@ -60,14 +60,11 @@ def decode_chunked(read: Callable[[], bytes]) -> Iterator[bytes]:
         pieces: list[bytes] = []
         at = 0
         while True:
-            if left:
-                piece = coded[at : at + left]
-                pieces.append(piece)
-                at += len(piece)
-                left -= len(piece)
-                if left:
-                    break
-            header = _HEADER.match(coded, at)
+            piece = coded[at : at + left]
+            pieces.append(piece)
+            at += len(piece)
+            left -= len(piece)
+            header = None if left else _HEADER.match(coded, at)
             if not header:
                 break
             at = header.end()
@@ -78,5 +75,5 @@ def decode_chunked(read: Callable[[], bytes]) -> Iterator[bytes]:
         coded = coded[at:]
         if len(coded) > _MAX_HEADER_BYTES:
             raise ProtocolError("the stream is not in chunks")
-        if pieces:
-            yield b"".join(pieces)
+        if body := b"".join(pieces):
+            yield body
