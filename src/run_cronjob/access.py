@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _READY = {"ACTIVE", "UPDATING"}
 """The statuses of an EKS cluster that serves requests (EKS API reference, Cluster)."""
-_LARGEST_KUBECONFIG = 1_000_000
-"""Bytes."""
 
 
 class KubeconfigAccess:
@@ -33,7 +32,6 @@ class KubeconfigAccess:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._token_file = ""
         self.renew: Callable[[], str] | None = None
         """Reads the bearer token's file again; None if the kubeconfig names no such file."""
 
@@ -46,18 +44,18 @@ class KubeconfigAccess:
                 path = Path(text)
                 try:
                     with path.open("rb") as file:
-                        text = file.read(_LARGEST_KUBECONFIG).decode(errors="replace")
+                        text = file.read(1_000_000).decode(errors="replace")
                 except OSError as error:
                     raise ActionError(run.kubeconfig_unreadable(error.strerror or type(error).__name__)) from error
                 folder = path.resolve().parent
             access = kubeconfig.parse(text, inputs.context, folder)
-            self._token_file = access.token_file
-            self.renew = self._read_token_file if access.token_file else None
+            if access.token_file:
+                self.renew = partial(self._read_token, Path(access.token_file))
             stage.found = f"kubeconfig, context {quoted(access.cluster)}"
             return access
 
-    def _read_token_file(self) -> str:
-        token = Path(self._token_file).read_text(encoding="utf-8").strip()
+    def _read_token(self, file: Path) -> str:
+        token = file.read_text(encoding="utf-8").strip()
         self._context.actions.mask(token)
         return token
 

@@ -18,6 +18,7 @@ from typing import Any
 from run_cronjob import REPOSITORY
 from run_cronjob.core.models import IfRunning, Inputs, JobRef, Logs, OnCancel, Outcome, TokenRequest, Trigger, WaitFor
 from run_cronjob.core.text import quoted
+from run_cronjob.diagnosis.run import invalid_inputs
 from run_cronjob.jobs import naming
 
 # RFC 1123 as Kubernetes applies it (apimachinery pkg/util/validation).
@@ -158,12 +159,12 @@ INPUTS = (
 
 
 class InvalidInputs(Exception):  # noqa: N818  it is raised for inputs, and carries them
-    """Carries one sentence for each wrong input, and the part of the outcome that is known without them."""
+    """Carries one sentence for each wrong input, and the outcome to report."""
 
-    def __init__(self, complaints: list[str], known: Outcome) -> None:
+    def __init__(self, complaints: list[str], outcome: Outcome) -> None:
         super().__init__(" ".join(complaints))
         self.complaints = complaints
-        self.known = known
+        self.outcome = outcome
 
 
 def read(environ: Mapping[str, str]) -> Inputs:
@@ -177,7 +178,8 @@ def read(environ: Mapping[str, str]) -> Inputs:
     trigger = _trigger(environ)
     links = docs_url(environ)
     if complaints := _complaints(texts):
-        raise InvalidInputs(complaints, Outcome(cronjob, namespace, texts["cluster"], trigger, links))
+        problem = invalid_inputs(complaints)
+        raise InvalidInputs(complaints, Outcome(cronjob, namespace, texts["cluster"], trigger, links, problem=problem))
 
     values: dict[str, Any] = {each.field: each.value(texts[each.name]) for each in INPUTS}
     asked = Inputs(**values, token_request=_token_request(environ), trigger=trigger, docs_url=links)

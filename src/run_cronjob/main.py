@@ -11,7 +11,6 @@ from run_cronjob.context import RunContext
 from run_cronjob.core.clock import SystemClock
 from run_cronjob.core.models import Creation, Deletion, OnCancel, Outcome, Result
 from run_cronjob.core.timeouts import Timeouts
-from run_cronjob.diagnosis.run import invalid_inputs
 from run_cronjob.outcome import final_outcome, run_and_record
 from run_cronjob.report import summary
 from run_cronjob.report.publish import publish, write_outputs_and_summary
@@ -26,8 +25,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:
-        problem = invalid_inputs(invalid.complaints)
-        return publish(replace(invalid.known, problem=problem), actions)
+        return publish(invalid.outcome, actions)
 
     clock = SystemClock()
     run_state = RunState(Outcome.of(asked), on_following=lambda: wakeups.put(Wakeup.FOLLOWING))

@@ -28,8 +28,7 @@ def main(environ: Mapping[str, str], wakeups: WakeupPipe, timeouts: Timeouts) ->
     try:
         asked = inputs.read(environ)
     except inputs.InvalidInputs as invalid:  # other steps may have changed the environment since
-        problem = run.invalid_inputs(invalid.complaints)
-        return _report(replace(invalid.known, problem=problem), job, actions)
+        return _report(invalid.outcome, job, actions)
     if asked.on_cancel is OnCancel.LEAVE:
         return 0  # the state is not this action's: another step can set variables of that name
     run_state = RunState(Outcome.of(asked))

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Without vowels and characters that look alike, as in Kubernetes' own generated names."""
-_SUFFIX_LENGTH = 5
 _SHOWN_RUNS = 3
 _LOOKS, _LOOK_SECONDS = 3, 3.0
 """How often, and how many seconds apart, the `post-entrypoint` looks for a Job whose POST may still be under way."""
@@ -61,7 +60,7 @@ class Steps:
         self._clock = context.clock
         self._provider = KubeconfigAccess(context) if context.inputs.kubeconfig else EksAccess(context)
         self._api: KubeApi | None = None
-        self._request_id = ""
+        self._request_id = str(uuid.uuid4())
 
     @property
     def _namespace(self) -> str:
@@ -150,7 +149,10 @@ class Steps:
         refuses = setting is IfRunning.REFUSE or (setting is IfRunning.POLICY and forbids)
         with self._context.stage("Guard", "looking for unfinished runs") as stage:
             unfinished, is_complete = self._unfinished(api, cronjob)
-            stage.found = _count(len(unfinished), is_complete=is_complete)
+            kind = "unfinished" if is_complete else "unfinished scheduled"
+            stage.found = f"{len(unfinished) or 'no'} {kind} run{'s' if len(unfinished) > 1 else ''}"
+            if not is_complete:
+                stage.found += "; those that people started can't be seen: listing Jobs is not allowed"
             if unfinished and refuses:
                 why = f"`if-running` is {quoted(setting.value)}"
                 why += " and the CronJob's concurrencyPolicy is `Forbid`" if setting is IfRunning.POLICY else ""
@@ -186,16 +188,15 @@ class Steps:
 
     def _plan(self, cronjob: Json) -> create.Plan:
         inputs = self._inputs
-        request_id = self._request_id = str(uuid.uuid4())
         values = naming.placeholder_values(
             inputs.cronjob, self._clock.now(), inputs.trigger.run_id, inputs.trigger.run_attempt
         )
         rule = naming.rule_for(cronjob["spec"]["jobTemplate"].get("spec") or {})
         return create.Plan(
             cronjob=cronjob,
-            request_id=request_id,
+            request_id=self._request_id,
             manifest=lambda suffix: manifest.build(
-                cronjob, naming.job_name(inputs.job_name, values, rule, suffix), inputs.trigger, request_id
+                cronjob, naming.job_name(inputs.job_name, values, rule, suffix), inputs.trigger, self._request_id
             ),
             next_suffix=self._suffix,
             name_is_fixed=inputs.job_name != naming.DEFAULT_PATTERN,
@@ -278,10 +279,5 @@ class Steps:
 
     def _suffix(self) -> str:
         last = len(_SUFFIX_ALPHABET) - 1
-        drawn = (_SUFFIX_ALPHABET[round(self._clock.random() * last)] for _ in range(_SUFFIX_LENGTH))
+        drawn = (_SUFFIX_ALPHABET[round(self._clock.random() * last)] for _ in range(5))
         return "-" + "".join(drawn)
-
-
-def _count(runs: int, *, is_complete: bool) -> str:
-    found = f"{runs or 'no'} unfinished {'' if is_complete else 'scheduled '}run{'s' if runs > 1 else ''}"
-    return found if is_complete else f"{found}; those that people started can't be seen: listing Jobs is not allowed"

@@ -280,7 +280,7 @@ def test_wrong_inputs_still_give_person_cronjob_and_cluster() -> None:
     with pytest.raises(inputs.InvalidInputs) as caught:
         inputs.read(environ(dry_run="maybe"))
 
-    known = caught.value.known
+    known = caught.value.outcome
     assert (known.cronjob, known.namespace, known.cluster) == ("nightly-report", "staging", "blue")
     assert known.trigger.person == "octocat"
     assert known.docs_url

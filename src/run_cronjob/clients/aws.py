@@ -32,9 +32,6 @@ from run_cronjob.core.timeouts import Timeouts
 TOKEN_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"
-_PRESIGN_SECONDS = 60
-"""The value of awscli. The verifier ignores it: a token is valid for 15 minutes from X-Amz-Date."""
-
 NO_CREDENTIALS = "NoCredentials"
 """This module's own AwsError code: botocore found no credentials."""
 
@@ -152,17 +149,15 @@ class Aws:
 
         client.meta.events.register("before-sign.sts.GetCallerIdentity", sign_header)
         try:
-            url: str = client.generate_presigned_url(
-                "get_caller_identity", ExpiresIn=_PRESIGN_SECONDS, HttpMethod="GET"
-            )
+            # 60 s as in awscli. The verifier ignores them: a token is valid for 15 minutes from X-Amz-Date.
+            url: str = client.generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
         except exceptions.BotoCoreError as error:
             _raise_translated("GetCallerIdentity", client, error)
         return TOKEN_PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
     def caller_arn(self) -> str:
         """The ARN of the credentials in use, from GetCallerIdentity. Raises AwsError, NoAnswer."""
-        answer = _call(self._client("sts"), "get_caller_identity")
-        return str(answer.get("Arn", ""))
+        return str(_call(self._client("sts"), "get_caller_identity").get("Arn", ""))
 
     def _client(self, service: str, **options: Any) -> Any:  # noqa: ANN401  botocore's, made at run time
         config = Config(

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 SERVICE = "the Kubernetes API"
 PAGE_SIZE = 500
 """Objects in one answer to a LIST, as with kubectl (`--chunk-size`)."""
-_SHOWN_BYTES = 500
 _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 """The one warn-code that the API server sends (k8s.io/apimachinery pkg/util/net, NewWarningHeader)."""
@@ -102,12 +101,8 @@ class KubeTransport:
 
     def retry(self, attempt: Callable[[], Json]) -> Json:
         """Call `attempt` again after transient errors, for the time that one read may take."""
-        return retry(
-            attempt,
-            Budget(self.timeouts.kube_read, self._clock),
-            _is_transient,
-            lambda error: error.retry_after if isinstance(error, ApiError) else None,
-        )
+        budget = Budget(self.timeouts.kube_read, self._clock)
+        return retry(attempt, budget, _is_transient, lambda error: getattr(error, "retry_after", None))
 
     def stream(self, path: str, query: Query, *, silence: float) -> Iterator[bytes]:
         """GET a watch or a log, and yield its body as it arrives. The request is sent by the call, and once.
@@ -184,7 +179,7 @@ class KubeTransport:
             return answer
         host = urlsplit(self.host).netloc
         if body.lstrip().startswith(b"<"):
-            raise NoAnswer(SERVICE, host, Cause.FOREIGN, body[:_SHOWN_BYTES].decode(errors="replace"))
+            raise NoAnswer(SERVICE, host, Cause.FOREIGN, body[:500].decode(errors="replace"))
         # The body is not shown: it may be part of an object, with env values.
         raise NoAnswer(SERVICE, host, Cause.BROKEN, "the answer is no object of the Kubernetes API")
 

@@ -128,9 +128,8 @@ def _find(config: Json, plural: str, kind: str, name: object) -> Json:
 
 
 def _resolved(key: str, value: object, folder: PurePath) -> str:
-    return (
-        str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()
-    )  # a YAML block (`|`) ends in a line end
+    # A YAML block (`|`) ends in a line end.
+    return str(folder / str(value)) if key in _PATH_KEYS else str(value).strip()
 
 
 def _kubeconfig(cluster: Json, user: Json) -> Json:

@@ -14,9 +14,9 @@ def publish(outcome: Outcome, actions: Actions) -> int:
         actions.line(line)
     if outcome.manifest:
         actions.group(summary.MANIFEST_TITLE, outcome.manifest)
-    failed = outcome.result.exit_status
-    actions.annotate("error" if failed else "notice", summary.headline(outcome), summary.annotation(outcome))
-    return outcome.result.exit_status
+    status = outcome.result.exit_status
+    actions.annotate("error" if status else "notice", summary.headline(outcome), summary.annotation(outcome))
+    return status
 
 
 def write_outputs_and_summary(outcome: Outcome, actions: Actions) -> None:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from run_cronjob.core.models import Concerns, Creation, CronJobFacts, Deletion, JobRef, Outcome, Output, Problem, Result
+from run_cronjob.core.models import Concerns, Creation, Deletion, JobRef, Outcome, Output, Problem, Result
 from run_cronjob.core.text import clean, cut, duration, fenced, quoted
 from run_cronjob.diagnosis import snippets
 
 _MESSAGE_LENGTH = 4000
 _MANIFEST_LENGTH = 200_000
 """Both in characters. GitHub takes up to 1 MiB for the summary of a step."""
-
-_IMAGES = 10
-"""Images of the CronJob that are named in the table."""
 
 MANIFEST_TITLE = "The Job it would create (values of environment variables hidden)"
 
@@ -37,7 +34,7 @@ _SIGNS = {
 
 def headline(outcome: Outcome) -> str:
     """Return the result in one sentence."""
-    run = f"{quoted(outcome.cronjob)}" if outcome.cronjob else "The CronJob"
+    run = quoted(outcome.cronjob) if outcome.cronjob else "The CronJob"
     place = _place(outcome)
     if outcome.result is Result.CREATED and outcome.facts and outcome.facts.template_suspended:
         return f"{run} waits{place}: its Job was created by {quoted(outcome.trigger.person)}, but is suspended"
@@ -179,7 +176,9 @@ _ADVICE = {
 def _table(outcome: Outcome) -> str:
     rows = [("CronJob", quoted(outcome.cronjob) if outcome.cronjob else "not given")]
     if outcome.facts:
-        rows.append(("Schedule", _schedule(outcome.facts)))
+        zone = f" ({quoted(outcome.facts.time_zone)})" if outcome.facts.time_zone else ""
+        suspended = ", suspended" if outcome.facts.suspended else ""
+        rows.append(("Schedule", f"{quoted(outcome.facts.schedule)}{zone}{suspended}"))
     if outcome.creation is Creation.DONE:
         rows.append(("Job", quoted(outcome.job_name)))
     if outcome.seconds is not None:
@@ -191,10 +190,9 @@ def _table(outcome: Outcome) -> str:
         ("Cluster", quoted(outcome.cluster) if outcome.cluster else "not known"),
     ]
     if outcome.facts:
-        shown = outcome.facts.images[:_IMAGES]
-        more = len(outcome.facts.images) - len(shown)
-        images = ", ".join(map(quoted, shown)) + (f" and {more} more" if more else "")
-        rows.append(("Image" if len(outcome.facts.images) == 1 else "Images", images))
+        images, shown = outcome.facts.images, outcome.facts.images[:10]
+        more = f" and {len(images) - len(shown)} more" if len(images) > len(shown) else ""
+        rows.append(("Image" if len(images) == 1 else "Images", ", ".join(map(quoted, shown)) + more))
     rows.append(("Asked for by", quoted(outcome.trigger.person)))
     if outcome.trigger.run_url:
         label = f"{quoted(outcome.trigger.workflow)} {quoted(outcome.trigger.run_id)}"
@@ -207,11 +205,6 @@ def _rows(rows: list[tuple[str, str]]) -> str:
     # In a table, GitHub Flavored Markdown splits cells at a pipe even within a code span, unless it is escaped.
     lines = [f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows]
     return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
-
-
-def _schedule(facts: CronJobFacts) -> str:
-    zone = f" ({quoted(facts.time_zone)})" if facts.time_zone else ""
-    return f"{quoted(facts.schedule)}{zone}{', suspended' if facts.suspended else ''}"
 
 
 def _next_steps(outcome: Outcome) -> list[str]:
@@ -261,10 +254,9 @@ def first_log_line(outcome: Outcome) -> str:
 def last_log_lines(outcome: Outcome) -> list[str]:
     """Return the last lines of the log. The annotation follows them, so they don't repeat it."""
     lines = [headline(outcome)]
-    problem = outcome.problem
-    if problem:
-        if problem.said:
-            lines.append(f"The message as it came: {clean(_beginning(problem.said))}")
+    if outcome.problem:
+        if outcome.problem.said:
+            lines.append(f"The message as it came: {clean(_beginning(outcome.problem.said))}")
     elif outcome.creation is Creation.DONE and _job_note(outcome):
         lines += [f"    {line}" for line in snippets.job_commands(outcome.namespace, outcome.job_name)]
     return lines
