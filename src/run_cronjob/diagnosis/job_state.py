@@ -12,7 +12,7 @@ from run_cronjob.diagnosis.view import ended_at
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from run_cronjob.core.status import Job, Pod
+    from run_cronjob.core.status import Job
     from run_cronjob.diagnosis.pod_failure import Failure
     from run_cronjob.diagnosis.view import View
 
@@ -35,15 +35,12 @@ def waiting(view: View, now: datetime) -> str:
         return _between_pods(view, now)
     if _has_several_pods(job):
         return _numbers(view, now)
-    return f"{_doing(view, view.alive[-1], now)}{_attempt(view)}."
+    pod = view.alive[-1]
+    return f"{pod_state.doing(job, pod, view.about(pod), now)}{_attempt(view)}."
 
 
 def _has_several_pods(job: Job) -> bool:
     return job.parallelism > 1 or (job.completions or 1) > 1
-
-
-def _doing(view: View, pod: Pod, now: datetime) -> str:
-    return pod_state.doing(view.job, pod, view.about(pod), now)
 
 
 def _between_pods(view: View, now: datetime) -> str:
@@ -71,7 +68,7 @@ def _numbers(view: View, now: datetime) -> str:
     parts = [done, f"{len(running)} running"]
     if failed := view.failed_attempts:
         parts.append(f"{failed} failed")
-    stages = Counter(_doing(view, pod, now) for pod in others)
+    stages = Counter(pod_state.doing(job, pod, view.about(pod), now) for pod in others)
     if len(stages) == 1 and len(others) == 1:
         return f"{', '.join(parts)}, 1 not yet: {next(iter(stages))}."
     if stages:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from run_cronjob.core.errors import ApiError
 
-_TEMPLATE_POLICY = "run-cronjob-template"
-"""The policy of examples/admission-policy.yaml that compares a Job with its CronJob."""
-
 
 def api_error(error: ApiError, context: ErrorContext) -> Problem:
     """Cause and fix of an error that the API server answered with."""
@@ -192,7 +189,8 @@ def _webhook_failed(_error: ApiError, _context: ErrorContext) -> Problem:
 
 
 def _admission_refused(error: ApiError, _context: ErrorContext) -> Problem:
-    if f"'{_TEMPLATE_POLICY}'" in error.message:
+    # The policy of examples/admission-policy.yaml that compares a Job with its CronJob.
+    if "'run-cronjob-template'" in error.message:
         return developer_problem(
             reason=Reason.ADMISSION_REFUSED,
             what="A policy of the cluster refused the Job.",

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import yaml
-
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.status import Role
@@ -309,10 +307,9 @@ def _disrupted(reason: str) -> Problem:
     )
 
 
-_IGNORE_DISRUPTION = yaml.safe_dump(
-    {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}},
-    sort_keys=False,
-).strip()
+_IGNORE_DISRUPTION = (
+    "podFailurePolicy:\n  rules:\n  - action: Ignore\n    onPodConditions:\n    - type: DisruptionTarget"
+)
 
 
 def _disruption(reason: Reason, what: str, why: str, fix: str, paste: str = _IGNORE_DISRUPTION) -> Problem:

@@ -10,7 +10,7 @@ from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import blocker, image_pull, pod_failure, scheduling, startup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from run_cronjob.core.models import Problem
@@ -48,9 +48,8 @@ def _container_blocker(
 
 def _turn(pod: Pod, container: Container) -> datetime | None:
     """When the init containers before `container` had ended."""
-    before: Iterator[Container] = (each for each in pod.containers if each.role is Role.INIT)
-    ends = [each.ended.at for each in before if each.name != container.name and each.ended and each.ended.at]
-    return max(ends, default=pod.started or pod.created)
+    others = [each.ended for each in pod.containers if each.role is Role.INIT and each.name != container.name]
+    return max((end.at for end in others if end and end.at), default=pod.started or pod.created)
 
 
 def before_deletion(pod: Pod, events: Iterable[Event]) -> Pod:

@@ -168,16 +168,14 @@ def creation_uncertain(namespace: str, name: str, said: str = "", *, may_be_gone
 
 def lost_sight(namespace: str, name: str, cause: Problem) -> Problem:
     """The Job was created, but the cluster no longer answers requests for it; `cause` says why."""
+    command = kubectl(namespace, "get job", name)
     return replace(
         cause,
         reason=Reason.LOST_SIGHT,
         what=f"The Job {quoted(name)} was created, but can't be seen any more. {cause.what}",
         first="Don't run the workflow again before you know how the Job is doing: it may well be running.",
-        fix=f"{cause.fix} Who may, sees the Job by: {quoted(kubectl(namespace, 'get job', name))}."
-        if cause.paste
-        else f"{cause.fix} Who may, sees the Job by:",
-        paste=cause.paste or kubectl(namespace, "get job", name),
-        paste_language=cause.paste_language,
+        fix=f"{cause.fix} Who may, sees the Job by:{f' {quoted(command)}.' if cause.paste else ''}",
+        paste=cause.paste or command,
     )
 
 

@@ -41,7 +41,9 @@ def unscheduled(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> B
     if message.is_about_volumes:
         return blocked(_volume_unavailable(job, message), said, lasting=waited >= NODE_GRACE)
     declined = blocker.latest(event for event in events if _is_declined(event))
-    hopeless = declined is not None and not _may_scale_later(declined.message) and waited >= GRACE
+    # The autoscaler's refusal may pass where a limit is reached, or where it pauses after a failure.
+    passing = declined and re.search(r"max .*reached|in backoff|exceed limits|not been processed", declined.message)
+    hopeless = declined is not None and not passing and waited >= GRACE
     return blocked(
         _unschedulable(job, pod, message, declined=declined is not None),
         f"{said}\n{declined.message}" if declined else said,
@@ -140,11 +142,6 @@ def _is_declined(event: Event) -> bool:
         event.reason == "FailedScheduling"
         and (event.message.startswith("Failed to schedule pod") or "karpenter" in event.component)
     )
-
-
-def _may_scale_later(message: str) -> bool:
-    """Whether the autoscaler's refusal may pass: a limit is reached, or it pauses after a failure."""
-    return bool(re.search(r"max .*reached|in backoff|exceed limits|not been processed", message))
 
 
 # --- the scheduler's message
