@@ -23,8 +23,7 @@ from run_cronjob.diagnosis.aws import cluster_not_ready
 if TYPE_CHECKING:
     from run_cronjob.clients.aws import Aws
 
-_READY = {"ACTIVE", "UPDATING"}
-"""The statuses of an EKS cluster that serves requests (EKS API reference, Cluster)."""
+_READY = {"ACTIVE", "UPDATING"}  # the statuses of an EKS cluster that serves requests (EKS API reference, Cluster)
 
 
 class KubeconfigAccess:

@@ -32,8 +32,7 @@ REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
 SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 AUDIENCE = re.compile(r"[\w.:/@+=,-]{1,255}", re.ASCII)
-DURATION_SECONDS = range(900, 43_201)
-"""The limits of AssumeRoleWithWebIdentity. The role's own maximum may be lower."""
+DURATION_SECONDS = range(900, 43_201)  # The limits of AssumeRoleWithWebIdentity. The role's own maximum may be lower.
 
 TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?|(\d{1,8})", re.ASCII)
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -47,17 +46,13 @@ class Input:
     name: str
     parse: Callable[[str], object] = str
     """Returns the value of the field in `Inputs`, or None if the text is wrong. It never gets an empty text."""
-    rule: str = ""
-    """The message about a wrong text: it completes "Input `name` ..."."""
+    rule: str = ""  # the message about a wrong text: it completes "Input `name` ..."
     default: str = ""
     """The text that an empty one stands for, as in action.yml: an unset `vars.X` arrives as an empty string."""
-    fallbacks: tuple[str, ...] = ()
-    """Environment variables that are read if the input is empty."""
+    fallbacks: tuple[str, ...] = ()  # environment variables that are read if the input is empty
     required: bool = False
-    choices: tuple[str, ...] = ()
-    """The valid texts, if there are only a few."""
-    if_empty: object = ""
-    """The field's value if neither the input, nor a fallback, nor the default gives a text."""
+    choices: tuple[str, ...] = ()  # the valid texts, if there are only a few
+    if_empty: object = ""  # the field's value if neither the input, nor a fallback, nor the default gives a text
 
     @property
     def field(self) -> str:

@@ -20,21 +20,16 @@ from run_cronjob.core.models import Creation
 from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.run_state import RunState
 
-WORKER = "worker"
-"""The name of the thread that runs the work."""
+WORKER = "worker"  # the name of the thread that runs the work
 
 
 class Wakeup(Enum):
     """An event that the main thread waits for."""
 
-    DONE = 0
-    """The work has ended."""
-    FOLLOWING = 253
-    """The Job exists and is followed from now on."""
-    SIGNAL = 254
-    """SIGINT or SIGTERM: the workflow is cancelled."""
-    DEADLINE = 255
-    """A time limit has passed."""
+    DONE = 0  # the work has ended
+    FOLLOWING = 253  # the Job exists and is followed from now on
+    SIGNAL = 254  # SIGINT or SIGTERM: the workflow is cancelled
+    DEADLINE = 255  # a time limit has passed
 
 
 class WakeupPipe:

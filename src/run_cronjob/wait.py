@@ -17,8 +17,7 @@ from run_cronjob.jobs.follow import Follow, Right, Unwatchable
 from run_cronjob.jobs.tail import LogTailer
 from run_cronjob.report import summary
 
-_LAST_LINES = 20
-"""Lines of output in the summary."""
+_LAST_LINES = 20  # lines of output in the summary
 
 _WITHHELD = {
     Logs.PUBLIC: "this repository is public, or not known to be private, so that everyone could read it; `logs: true` "

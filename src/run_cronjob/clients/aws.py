@@ -32,8 +32,7 @@ from run_cronjob.core.timeouts import Timeouts
 TOKEN_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  aws-iam-authenticator's scheme, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"
-NO_CREDENTIALS = "NoCredentials"
-"""This module's own AwsError code: botocore found no credentials."""
+NO_CREDENTIALS = "NoCredentials"  # this module's own AwsError code: botocore found no credentials
 
 _TRANSIENT = {
     "IDPCommunicationError",

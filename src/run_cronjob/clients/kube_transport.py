@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     Query = Sequence[tuple[str, str]]
 
 SERVICE = "the Kubernetes API"
-PAGE_SIZE = 500
-"""Objects in one answer to a LIST, as with kubectl (`--chunk-size`)."""
+PAGE_SIZE = 500  # objects in one answer to a LIST, as with kubectl (`--chunk-size`)
 _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 """The one warn-code that the API server sends (k8s.io/apimachinery pkg/util/net, NewWarningHeader)."""

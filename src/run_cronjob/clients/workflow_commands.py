@@ -21,12 +21,9 @@ from actions_toolkit import core
 from run_cronjob.core.redactor import MIN_SECRET_LENGTH, Redactor
 from run_cronjob.core.text import clean_indented, cut, inert, inert_text
 
-_LINE_LENGTH = 1000
-"""The live log on GitHub's page cuts lines at 1,024 characters."""
-_ANNOTATION_LENGTH = 3500
-"""GitHub cuts annotations at 4,096."""
-_SUMMARY_BYTES = 1_000_000
-"""The runner drops a summary of more than 1 MiB."""
+_LINE_LENGTH = 1000  # the live log on GitHub's page cuts lines at 1,024 characters
+_ANNOTATION_LENGTH = 3500  # GitHub cuts annotations at 4,096
+_SUMMARY_BYTES = 1_000_000  # the runner drops a summary of more than 1 MiB
 
 
 class Actions:
@@ -35,14 +32,11 @@ class Actions:
     def __init__(self) -> None:
         self._redactor = Redactor()
         self._masked: set[str] = set()
-        self._only_thread: int | None = None
-        """The one thread that may write; None for all."""
-        self._files_lock = threading.Lock()
-        """For the runner's files. It is never held while stdout may block."""
+        self._only_thread: int | None = None  # the one thread that may write; None for all
+        self._files_lock = threading.Lock()  # For the runner's files. It is never held while stdout may block.
         self._log_lock = threading.RLock()
         self._log_timeout = 0.0
-        self._end_token = ""
-        """The token that ends `::stop-commands::`, while commands are stopped."""
+        self._end_token = ""  # the token that ends `::stop-commands::`, while commands are stopped
         # Without a handler, Python writes the libraries' log records to stderr.
         logging.getLogger().addHandler(logging.NullHandler())
         for stream in (sys.stdout, sys.stderr):

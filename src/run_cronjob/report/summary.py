@@ -12,9 +12,8 @@ from run_cronjob.core.models import Concerns, Creation, Deletion, JobRef, Outcom
 from run_cronjob.core.text import clean, cut, duration, fenced, quoted
 from run_cronjob.diagnosis import snippets
 
-_MESSAGE_LENGTH = 4000
-_MANIFEST_LENGTH = 200_000
-"""Both in characters. GitHub takes up to 1 MiB for the summary of a step."""
+# Both in characters. GitHub takes up to 1 MiB for the summary of a step.
+_MESSAGE_LENGTH, _MANIFEST_LENGTH = 4000, 200_000
 
 MANIFEST_TITLE = "The Job it would create (values of environment variables hidden)"
 
