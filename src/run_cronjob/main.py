@@ -56,9 +56,8 @@ def run(steps: Steps) -> None:
 
 def delete_if_cancelled(outcome: Outcome, steps: Steps, actions: Actions, timeouts: Timeouts) -> Outcome:
     """With `on-cancel: delete`, delete the cancelled run's Job; before that, publish what is known."""
-    if outcome.on_cancel is OnCancel.LEAVE or outcome.result is not Result.CANCELLED:
-        return outcome
-    if outcome.creation is Creation.NONE or outcome.dry_run:
+    is_asked_for = outcome.on_cancel is OnCancel.DELETE and outcome.result is Result.CANCELLED
+    if not is_asked_for or outcome.creation is Creation.NONE or outcome.dry_run:
         return outcome
     begun = replace(outcome, deletion=Deletion.BEGUN)
     write_outputs_and_summary(begun, actions)

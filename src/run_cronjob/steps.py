@@ -148,28 +148,24 @@ class Steps:
         forbids = manifest.facts(cronjob).concurrency_policy == "Forbid"
         refuses = setting is IfRunning.REFUSE or (setting is IfRunning.POLICY and forbids)
         with self._context.stage("Guard", "looking for unfinished runs") as stage:
-            unfinished, is_complete = self._unfinished(api, cronjob)
-            kind = "unfinished" if is_complete else "unfinished scheduled"
-            stage.found = f"{len(unfinished) or 'no'} {kind} run{'s' if len(unfinished) > 1 else ''}"
-            if not is_complete:
-                stage.found += "; those that people started can't be seen: listing Jobs is not allowed"
+            kind = unseen = ""
+            try:
+                unfinished = manifest.unfinished(api.list_jobs(self._namespace), cronjob)
+            except ApiError as error:
+                if error.status != 403:
+                    raise
+                unfinished, kind = manifest.active(cronjob), "scheduled "
+                unseen = "; those that people started can't be seen: listing Jobs is not allowed"
+            runs = "runs" if len(unfinished) > 1 else "run"
+            stage.found = f"{len(unfinished) or 'no'} unfinished {kind}{runs}{unseen}"
             if unfinished and refuses:
                 why = f"`if-running` is {quoted(setting.value)}"
                 why += " and the CronJob's concurrencyPolicy is `Forbid`" if setting is IfRunning.POLICY else ""
                 why += ", so that no two runs overlap."
                 raise Refused(run.already_running(self._inputs.cronjob, self._namespace, unfinished, why))
-            if refuses and not is_complete:
+            if refuses and unseen:
                 raise ActionError(run.cannot_list_jobs(self._namespace, setting.value))
         return unfinished
-
-    def _unfinished(self, api: KubeApi, cronjob: Json) -> tuple[tuple[RunningJob, ...], bool]:
-        """The unfinished runs, and whether these are all of them."""
-        try:
-            return manifest.unfinished(api.list_jobs(self._namespace), cronjob), True
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            return manifest.active(cronjob), False
 
     def create_job(self, api: KubeApi, cronjob: Json, unfinished: tuple[RunningJob, ...]) -> None:
         """Create the Job; with `dry-run`, have the API server check it and create nothing."""

@@ -81,13 +81,9 @@ class KubeApi:
         plural, _, group = resource.partition(".")
         plural, _, subresource = plural.partition("/")
         right = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "subresource": subresource}
-        review = {
-            "kind": "SelfSubjectAccessReview",
-            "apiVersion": "authorization.k8s.io/v1",
-            "metadata": {},
-            "spec": {"resourceAttributes": right},
-        }
-        answer = self.transport.retry(lambda: self.transport.request_json("POST", _ACCESS_REVIEWS, body=review)[0])
+        review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
+        body = review | {"spec": {"resourceAttributes": right}}
+        answer = self.transport.retry(lambda: self.transport.request_json("POST", _ACCESS_REVIEWS, body=body)[0])
         return (answer.get("status") or {}).get("allowed") is True
 
     def select_job(self, namespace: str, name: str) -> Selection:

@@ -80,23 +80,20 @@ class KubeTransport:
 
     def read_all(self, path: str) -> list[Json]:
         """GET all objects of a list, page by page. Transient errors are retried."""
+        items: list[Json] = []
+        query = limit = [("limit", str(PAGE_SIZE))]
         try:
-            return self._pages(path)
+            while query:
+                page = self.read(path, query)
+                items += page.get("items") or []
+                token = page["metadata"].get("continue")
+                query = [*limit, ("continue", token)] if token else []
         except ApiError as error:
             if error.status != 410:
                 raise
             # The list changed too much between two pages: read it again, in one page.
             return list(self.read(path).get("items") or [])
-
-    def _pages(self, path: str) -> list[Json]:
-        items: list[Json] = []
-        token = ""
-        while True:
-            page = self.read(path, [("limit", str(PAGE_SIZE)), *([("continue", token)] if token else [])])
-            items += page.get("items") or []
-            token = (page.get("metadata") or {}).get("continue") or ""
-            if not token:
-                return items
+        return items
 
     def retry(self, attempt: Callable[[], Json]) -> Json:
         """Call `attempt` again after transient errors, for the time that one read may take."""

@@ -13,7 +13,6 @@ from types import ModuleType
 
 
 def _register(name: str) -> ModuleType:
-    """Register the package `name` so that its modules can be imported, without running its `__init__`."""
     spec = importlib.util.find_spec(name)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)

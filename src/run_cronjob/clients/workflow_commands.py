@@ -59,9 +59,7 @@ class Actions:
     @contextlib.contextmanager
     def _locked_log(self) -> Iterator[bool]:
         """Lock the log; False if this thread may not write to it, or did not get the lock in time."""
-        timeout = -1.0
-        if self._only_thread == threading.get_ident():
-            timeout = self._log_timeout
+        timeout = self._log_timeout if self._only_thread == threading.get_ident() else -1.0
         if not self._log_lock.acquire(timeout=timeout):
             self._log_timeout = 0.0
             yield False

@@ -207,7 +207,6 @@ def _rows(rows: list[tuple[str, str]]) -> str:
 
 
 def _next_steps(outcome: Outcome) -> list[str]:
-    """Return a note about the Job in the cluster, and the commands to watch it and to stop it."""
     note = _job_note(outcome)
     if outcome.creation is not Creation.DONE or not note:
         return []
