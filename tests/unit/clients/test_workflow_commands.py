@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from run_cronjob.clients.workflow_commands import Actions
 from sandbox.github.workflow_commands import Interpretation, interpret, key_value_pairs
 from tests.builders import HOSTILE
+from tests.unit.clients.runner import NASTY, SHARED_FIXTURES, TOKEN, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,47 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 Level = Literal["notice", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("notice", "warning", "error")
-TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
-
-# Parts of commands, and characters that the runner's comparison ignores or trims.
-PIECES = [
-    "::", "##[", "#", "[", "]", ":", "error", "add-mask", "set-output name=result", "stop-commands", "x", " ",
-    "\n", "\r", "\t", "\x0b", "\x85", "\u2028", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u034f", "\x00", "\u3000",
-]  # fmt: skip
-NASTY = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text()
-SHARED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
-@pytest.fixture(autouse=True)
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The runner's files, empty."""
-    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE"):
-        (tmp_path / name).touch()
-        monkeypatch.setenv(name, str(tmp_path / name))
-    return tmp_path
-
-
-@pytest.fixture
-def actions() -> Actions:
-    return Actions()
-
-
-@pytest.fixture
-def log(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[], Interpretation]:
-    """The runner's interpretation of all output since the last call."""
-
-    def read() -> Interpretation:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        written = capfdbinary.readouterr()
-        assert written.err == b"", "everything goes to one stream"
-        return interpret(written.out)
-
-    return read
-
-
-def names(read: Interpretation) -> list[str]:
-    return [command.name for command in read.commands]
+pytestmark = pytest.mark.usefixtures("runner_files")
 
 
 # --- the log ------------------------------------------------------------------------------------------------
@@ -173,7 +134,7 @@ def test_a_secret_is_in_no_output(
     keep: Callable[[Actions, str], None],
     actions: Actions,
     capfd: pytest.CaptureFixture[str],
-    files: Path,
+    runner_files: Path,
 ) -> None:
     keep(actions, TOKEN)
     sys.stdout.flush()
@@ -188,7 +149,7 @@ def test_a_secret_is_in_no_output(
 
     sys.stdout.flush()
     written = capfd.readouterr()
-    everything = [written.out, written.err, *(file.read_text() for file in files.iterdir())]
+    everything = [written.out, written.err, *(file.read_text() for file in runner_files.iterdir())]
     assert not any(TOKEN in text for text in everything)
     assert "it said ***" in written.out
 
@@ -208,120 +169,6 @@ def test_a_secret_that_is_too_short_is_not_replaced(actions: Actions, log: Calla
     read = log()
     assert read.shown[-1] == "nightly-report was started"
     assert read.masks == ()
-
-
-# --- lines of containers ------------------------------------------------------------------------------------
-
-
-def test_lines_of_containers_are_written_while_commands_are_stopped(
-    actions: Actions, log: Callable[[], Interpretation]
-) -> None:
-    actions.container_lines(["one", "", "two"])
-    actions.container_lines(["three"])
-
-    (region,) = log().stopped_regions
-    assert region.lines == ("one", "", "two", "three")
-
-
-@SHARED_FIXTURES
-@given(st.lists(NASTY, max_size=5), st.sampled_from(["", "#3/main | "]))
-def test_no_line_of_a_container_is_a_command_or_resumes_commands(
-    actions: Actions, log: Callable[[], Interpretation], untrusted: list[str], prefix: str
-) -> None:
-    actions.container_lines(untrusted, prefix)
-
-    read = log()
-    assert names(read) in ([], ["stop-commands"])
-    assert all(not region.resumed for region in read.stopped_regions)
-    if untrusted:
-        # Even if commands were not stopped, each line is inert by itself.
-        shown = [line for region in read.stopped_regions for line in region.lines] or list(read.shown)
-        assert len(shown) == len(untrusted)
-        assert interpret("\n".join(shown).encode()).commands == ()
-        assert all(line.startswith(prefix) for line in shown)
-    actions.annotate("notice", "x", "x")
-    assert names(log()) == ["notice"] or not untrusted
-
-
-def test_the_token_that_resumes_commands_can_be_neither_guessed_nor_echoed(
-    actions: Actions, log: Callable[[], Interpretation], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("run_cronjob.clients.workflow_commands.token_hex", lambda _: "0123456789abcdef")
-    guesses = ["::0123456789abcdef::", "  ::0123456789abcdef::", "x ##[0123456789abcdef]", "\u200b::0123456789abcdef::"]
-
-    actions.container_lines([*guesses, "::error::no"])
-    actions.container_lines([*guesses, "##[add-mask]no"], "main | ")
-
-    read = log()
-    assert names(read) == ["stop-commands"]
-    assert not read.stopped_regions[0].resumed
-
-
-def test_each_stop_has_a_token_of_its_own(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    for _ in range(3):
-        actions.container_lines(["x"])
-        actions.annotate("notice", "x", "x")
-
-    tokens = [region.token for region in log().stopped_regions]
-    assert len(set(tokens)) == 3
-    assert all(len(token) >= 32 for token in tokens)
-
-
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        (lambda actions: actions.annotate("notice", "x", "x"), ["notice"]),
-        (lambda actions: actions.annotate("warning", "x", "x"), ["warning"]),
-        (lambda actions: actions.annotate("error", "x", "x"), ["error"]),
-        (lambda actions: actions.group("x", "x"), ["group", "endgroup"]),
-        (lambda actions: actions.mask(TOKEN), ["add-mask"]),
-    ],
-    ids=["notice", "warning", "error", "group", "mask"],
-)
-def test_commands_between_lines_of_containers_are_processed(
-    actions: Actions, log: Callable[[], Interpretation], command: Callable[[Actions], None], expected: list[str]
-) -> None:
-    actions.container_lines(["before"])
-    command(actions)
-    actions.container_lines(["after"])
-
-    read = log()
-    assert names(read) == ["stop-commands", *expected, "stop-commands"]
-    assert [region.lines for region in read.stopped_regions] == [("before",), ("after",)]
-    assert not any(TOKEN in line for line in read.shown)
-
-
-def test_a_secret_that_is_masked_already_resumes_no_commands(
-    actions: Actions, log: Callable[[], Interpretation]
-) -> None:
-    actions.mask(TOKEN)
-    actions.container_lines(["one"])
-    actions.mask(TOKEN)
-    actions.container_lines(["two"])
-
-    assert names(log()) == ["add-mask", "stop-commands"]
-
-
-def test_lines_of_the_action_resume_no_commands(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.container_lines(["before"])
-    actions.line("✓ ours")
-    actions.container_lines(["after"])
-
-    (region,) = log().stopped_regions
-    assert region.lines == ("before", "✓ ours", "after")
-
-
-def test_secrets_are_replaced_in_lines_of_containers(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.add_secrets(TOKEN)
-    actions.container_lines([f"it is {TOKEN}", "x"], f"{TOKEN} | ")
-
-    assert log().shown[1:] == ("*** | it is ***", "*** | x")
-
-
-def test_every_line_has_the_prefix(actions: Actions, log: Callable[[], Interpretation]) -> None:
-    actions.container_lines(["one", "", "größer"], "#3/main | ")
-
-    assert log().shown[1:] == ("#3/main | one", "#3/main | ", "#3/main | größer")
 
 
 # --- a slow reader ------------------------------------------------------------------------------------------
@@ -371,11 +218,11 @@ for number in range(5000):
     assert [line.split()[1] for line in region.lines] == [str(number) for number in range(5000)]
 
 
-def test_the_last_lines_are_complete_if_a_slow_reader_blocks_another_thread(files: Path) -> None:
+def test_the_last_lines_are_complete_if_a_slow_reader_blocks_another_thread(runner_files: Path) -> None:
     with process(BLOCKED.replace("LOG_TIMEOUT", "60") + "writer.annotate('error', 'x', 'the last word')") as running:
-        while not (files / "GITHUB_STEP_SUMMARY").stat().st_size:
+        while not (runner_files / "GITHUB_STEP_SUMMARY").stat().st_size:
             assert running.poll() is None
-        assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
+        assert dict(key_value_pairs((runner_files / "GITHUB_OUTPUT").read_bytes())) == {"result": "cancelled"}
         written, _ = running.communicate()
 
     read = interpret(written)
@@ -383,12 +230,12 @@ def test_the_last_lines_are_complete_if_a_slow_reader_blocks_another_thread(file
     assert read.stopped_regions[0].lines == ("first", *["x" * 10_000] * 100)
 
 
-def test_if_nobody_reads_the_log_the_end_is_not_delayed(files: Path) -> None:
+def test_if_nobody_reads_the_log_the_end_is_not_delayed(runner_files: Path) -> None:
     ending = "for _ in range(100): writer.line('nobody reads')\nos._exit(7)"
     with process(BLOCKED.replace("LOG_TIMEOUT", "0.05") + ending) as running:
         assert running.wait() == 7
 
-    assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### Cancelled")
+    assert (runner_files / "GITHUB_STEP_SUMMARY").read_text().startswith("### Cancelled")
 
 
 # --- outputs and summary ------------------------------------------------------------------------------------
@@ -398,37 +245,42 @@ def test_if_nobody_reads_the_log_the_end_is_not_delayed(files: Path) -> None:
 @given(
     st.dictionaries(st.sampled_from(["job-name", "result", "reason"]), NASTY.map(lambda text: text.replace("\r", "")))
 )
-def test_outputs_arrive_unchanged(actions: Actions, files: Path, values: dict[str, str]) -> None:
-    (files / "GITHUB_OUTPUT").write_bytes(b"")
+def test_outputs_arrive_unchanged(actions: Actions, runner_files: Path, values: dict[str, str]) -> None:
+    (runner_files / "GITHUB_OUTPUT").write_bytes(b"")
 
     encodable = {name: value.encode("utf-8", "replace").decode() for name, value in values.items()}
     actions.outputs(encodable)
 
-    assert dict(key_value_pairs((files / "GITHUB_OUTPUT").read_bytes())) == encodable
+    assert dict(key_value_pairs((runner_files / "GITHUB_OUTPUT").read_bytes())) == encodable
 
 
-def test_no_other_file_of_the_runner_is_written(actions: Actions, files: Path) -> None:
+def test_no_other_file_of_the_runner_is_written(actions: Actions, runner_files: Path) -> None:
     actions.outputs({"result": "created"})
     actions.summary("### Done")
     actions.line("x")
 
-    assert {file.name for file in files.iterdir() if file.stat().st_size} == {"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"}
+    assert {file.name for file in runner_files.iterdir() if file.stat().st_size} == {
+        "GITHUB_OUTPUT",
+        "GITHUB_STEP_SUMMARY",
+    }
 
 
-def test_the_summary_is_written_as_markdown(actions: Actions, files: Path) -> None:
+def test_the_summary_is_written_as_markdown(actions: Actions, runner_files: Path) -> None:
     actions.summary("### ▶️ `nightly-report` was started\n\ud800")
 
-    assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("### ▶️ `nightly-report` was started\n")
+    assert (runner_files / "GITHUB_STEP_SUMMARY").read_text().startswith("### ▶️ `nightly-report` was started\n")
 
 
-def test_a_summary_stays_below_the_size_at_which_the_runner_drops_it(actions: Actions, files: Path) -> None:
+def test_a_summary_stays_below_the_size_at_which_the_runner_drops_it(actions: Actions, runner_files: Path) -> None:
     actions.summary("ü" * 1_000_000)
 
-    assert 900_000 < (files / "GITHUB_STEP_SUMMARY").stat().st_size < 1024 * 1024
+    assert 900_000 < (runner_files / "GITHUB_STEP_SUMMARY").stat().st_size < 1024 * 1024
 
 
-def test_a_missing_summary_file_is_no_error(actions: Actions, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (files / "GITHUB_STEP_SUMMARY").unlink()
+def test_a_missing_summary_file_is_no_error(
+    actions: Actions, runner_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runner_files / "GITHUB_STEP_SUMMARY").unlink()
     actions.summary("### Done")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
     actions.summary("### Done")
@@ -438,7 +290,7 @@ def test_a_missing_summary_file_is_no_error(actions: Actions, files: Path, monke
 
 
 def test_after_other_threads_are_silenced_they_write_nothing(
-    actions: Actions, log: Callable[[], Interpretation], files: Path
+    actions: Actions, log: Callable[[], Interpretation], runner_files: Path
 ) -> None:
     def work() -> None:
         actions.line("late")
@@ -457,7 +309,7 @@ def test_after_other_threads_are_silenced_they_write_nothing(
     read = log()
     assert read.shown == ("the last word ***",)
     assert read.commands == ()
-    assert not any(file.stat().st_size for file in files.iterdir())
+    assert not any(file.stat().st_size for file in runner_files.iterdir())
 
 
 def test_log_records_of_libraries_are_not_written(
@@ -470,16 +322,3 @@ def test_log_records_of_libraries_are_not_written(
         logging.getLogger(name).warning("::error::from a library")
 
     assert log().shown == ()
-
-
-@pytest.mark.parametrize("prefix", ["##[group]x | ", "::error::x | "])
-def test_no_prefix_is_a_command_although_it_holds_a_pods_annotation(
-    actions: Actions, capsys: pytest.CaptureFixture[str], prefix: str
-) -> None:
-    # Even while commands are stopped, GitHub's page collapses the lines after a group command.
-    actions.container_lines(["line"], prefix)
-
-    (shown,) = capsys.readouterr().out.splitlines()[1:]
-    assert not shown.startswith("::")
-    assert "##[" not in shown
-    assert shown.endswith("x | line")

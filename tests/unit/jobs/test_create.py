@@ -3,106 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from itertools import product
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
 
 from run_cronjob.core.errors import ActionError, ApiError, Cause, Interrupted, NoAnswer
 from run_cronjob.core.models import CreatedJob, Creation, Json
-from run_cronjob.core.timeouts import Timeouts
 from run_cronjob.jobs import create, manifest
-from run_cronjob.jobs.create import LookUp, NextStep, Plan, PostResult, decide, needs_look_up
 from tests.builders import TRIGGER, cronjob
 from tests.fakes import FakeClock
+from tests.unit.jobs.creation import (
+    CONFLICT,
+    CREATE_SECONDS,
+    FORBIDDEN,
+    LOST,
+    NAME,
+    NOT_FOUND,
+    QUOTA,
+    REQUEST,
+    FakeRecord,
+    no_answer,
+    plan,
+    status,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from run_cronjob.clients.kube_api import KubeApi
-
-REQUEST = "request-1"
-CREATE_SECONDS = int(Timeouts().create)
-NAME = "nightly-report-1"
-
-
-# --- the table of decisions ---------------------------------------------------------------------------------
-
-ANY = (LookUp.OURS, LookUp.OTHERS, LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN)
-BOTH = (False, True)
-
-# POST, what a look finds, an earlier POST is open, a Job may have been pruned -> what to do.
-TABLE: list[tuple[PostResult, Iterable[LookUp], Iterable[bool], Iterable[bool], NextStep]] = [
-    # No effect, and another may have one: ask again.
-    (PostResult.UNREAD, ANY, BOTH, BOTH, NextStep.REPEAT),
-    # The Job is there, and its request id says whose it is.
-    (PostResult.LOST, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
-    (PostResult.TAKEN, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
-    (PostResult.REFUSED, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
-    (PostResult.LOST, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
-    (PostResult.TAKEN, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
-    (PostResult.REFUSED, [LookUp.OTHERS], BOTH, BOTH, NextStep.RENAME),
-    # The answer was lost: again only if there is certainly no Job; a name that can't be looked at
-    # lets the repetition find out.
-    (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [False], NextStep.REPEAT),
-    (PostResult.LOST, [LookUp.ABSENT, LookUp.HIDDEN], BOTH, [True], NextStep.STAY_UNCERTAIN),
-    (PostResult.LOST, [LookUp.UNKNOWN], BOTH, BOTH, NextStep.STAY_UNCERTAIN),
-    # A conflict without an open POST of ours is another request's, with or without the right to look.
-    (PostResult.TAKEN, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [False], BOTH, NextStep.RENAME),
-    # A conflict right after our own lost answer counts as ours where there is no right to look.
-    (PostResult.TAKEN, [LookUp.HIDDEN], [True], BOTH, NextStep.BELIEVE),
-    (PostResult.TAKEN, [LookUp.ABSENT, LookUp.UNKNOWN], [True], BOTH, NextStep.STAY_UNCERTAIN),
-    # A refusal is the end; but an earlier POST that is open may still have its effect.
-    (PostResult.REFUSED, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [False], BOTH, NextStep.FAIL),
-    (PostResult.REFUSED, [LookUp.ABSENT, LookUp.HIDDEN, LookUp.UNKNOWN], [True], BOTH, NextStep.STAY_UNCERTAIN),
-]
-CASES = [
-    (post, seen, lost, gone, expected)
-    for post, looks, losts, gones, expected in TABLE
-    for seen, lost, gone in product(looks, losts, gones)
-]
-
-
-def test_the_table_has_one_row_for_every_case() -> None:
-    assert sorted(map(str, [case[:4] for case in CASES])) == sorted(map(str, product(PostResult, LookUp, BOTH, BOTH)))
-
-
-@pytest.mark.parametrize(("post", "seen", "lost", "gone", "expected"), CASES)
-def test_what_follows_is_as_in_the_table(
-    post: PostResult, seen: LookUp, lost: bool, gone: bool, expected: NextStep
-) -> None:
-    assert decide(post, seen, lost=lost, may_be_gone=gone) is expected
-
-
-@pytest.mark.parametrize(("post", "lost", "gone"), list(product(PostResult, BOTH, BOTH)))
-def test_a_look_is_taken_exactly_where_something_honest_depends_on_it(post: PostResult, lost: bool, gone: bool) -> None:
-    answers = {decide(post, seen, lost=lost, may_be_gone=gone) for seen in LookUp}
-    if post is PostResult.REFUSED and not lost:
-        # Nothing of ours can be there: another request's Job of that name does not cause a refusal.
-        assert not needs_look_up(post, lost=lost)
-    else:
-        assert needs_look_up(post, lost=lost) == (len(answers) > 1)
-
-
-# --- create_once against a scripted API ---------------------------------------------------------------------
-
-
-def status(code: int, reason: str = "", message: str = "", retry_after: float | None = None) -> ApiError:
-    return ApiError(code, reason, message, retry_after=retry_after)
-
-
-def no_answer(cause: Cause) -> NoAnswer:
-    return NoAnswer("the Kubernetes API", "cluster.example", cause)
-
-
-CONFLICT = status(409, "AlreadyExists", 'jobs.batch "x" already exists')
-LOST = no_answer(Cause.READ_TIMEOUT)
-QUOTA = status(403, "Forbidden", 'jobs.batch "x" is forbidden: exceeded quota: jobs')
-NOT_FOUND = status(404, "NotFound")
-FORBIDDEN = status(403, "Forbidden", 'cannot get resource "jobs"')
+    from run_cronjob.jobs.create import Plan
 
 
 class Reply:
@@ -157,40 +85,6 @@ class ScriptedApi:
     @property
     def is_spent(self) -> bool:
         return not self._script
-
-
-@dataclass
-class FakeRecord:
-    """Remembers the creation as a report would state it if the run were interrupted now."""
-
-    creation: Creation = Creation.NONE
-    name: str = ""
-    history: list[Creation] = field(default_factory=list)
-    allowed_posts: int = 1000
-
-    def before_post(self, name: str) -> None:
-        if not self.allowed_posts:
-            raise Interrupted
-        self.allowed_posts -= 1
-        self.name = name
-        self.after_post(Creation.OPEN)
-
-    def after_post(self, creation: Creation) -> None:
-        self.creation = creation
-        self.history.append(creation)
-
-
-def plan(owner: Json | None = None, *, fixed: bool = False, dry_run: bool = False) -> Plan:
-    owner = owner or cronjob()
-    suffixes = iter(range(2, 100))
-    return Plan(
-        cronjob=owner,
-        request_id=REQUEST,
-        manifest=lambda suffix: manifest.build(owner, NAME + suffix, TRIGGER, REQUEST),
-        next_suffix=lambda: f"-{next(suffixes)}",
-        name_is_fixed=fixed,
-        dry_run=dry_run,
-    )
 
 
 @dataclass
@@ -474,141 +368,3 @@ def test_once_told_to_stop_no_further_post_is_sent() -> None:
     assert isinstance(seen.error, Interrupted)
     assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
     assert seen.record.creation is Creation.OPEN
-
-
-# --- create_once against a cluster that may do anything a cluster can do ------------------------------------
-
-UNSENT = [Cause.NAME, Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.PROXY]
-SENT = [Cause.READ_TIMEOUT, Cause.BROKEN]
-
-
-class UnreliableApi:
-    """A cluster and a network that lose, delay, refuse and prune as `draw` decides.
-
-    A POST that was delayed on the way arrives before the next POST is answered, or never.
-    """
-
-    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any], clock: FakeClock, owner: Json) -> None:
-        self._draw = draw
-        self._clock = clock
-        self._keeps = owner["spec"]["jobTemplate"]["spec"].get("ttlSecondsAfterFinished")
-        self._keeps_none = owner["spec"].get("successfulJobsHistoryLimit") == 0
-        self._may_look = draw(st.booleans())
-        self._delayed: list[Json] = []
-        self.jobs: dict[str, tuple[float, Json]] = {}
-        self.ever: list[str] = []
-        """The Jobs of this request that were ever started."""
-        self.taken_by_others = draw(st.sets(st.sampled_from([NAME, f"{NAME}-2", f"{NAME}-3"])))
-        for name in self.taken_by_others:
-            self.jobs[name] = (-1000.0, manifest.build(owner, name, TRIGGER, "request-2"))
-        self.lost_answers = 0
-
-    def _execute(self, manifest: Json) -> bool:
-        name = manifest["metadata"]["name"]
-        if name in self.jobs:
-            return False
-        self.jobs[name] = (self._clock.elapsed, manifest)
-        self.ever.append(name)
-        return True
-
-    def _pass_time(self, most: float) -> None:
-        self._clock.elapsed += self._draw(st.sampled_from([0.1, most]))
-        for name, (since, _) in list(self.jobs.items()):
-            old = self._keeps_none or (self._keeps is not None and self._clock.elapsed - since >= self._keeps)
-            if name not in self.taken_by_others and old and self._draw(st.booleans()):
-                del self.jobs[name]
-
-    def _arrive(self) -> None:
-        for delayed in self._delayed:
-            if self._draw(st.booleans()):
-                self._execute(delayed)
-        self._delayed.clear()
-
-    def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
-        assert not dry_run
-        self._arrive()
-        self._pass_time(15)
-        fate = self._draw(st.sampled_from(["answered", "lost", "lost before", "delayed", "unsent", "status", "5xx"]))
-        event(fate)
-        if fate == "unsent":
-            raise no_answer(self._draw(st.sampled_from(UNSENT)))
-        if fate == "status":
-            raise self._draw(st.sampled_from([status(429, retry_after=1), status(409, "Conflict"), QUOTA, status(422)]))
-        if fate in {"answered", "lost", "5xx"}:
-            executed = self._execute(manifest)
-            if fate == "answered" and not executed:
-                raise CONFLICT
-            if fate == "answered":
-                return {**manifest, "metadata": {**manifest["metadata"], "uid": "job-uid"}}, ()
-        if fate == "delayed":
-            self._delayed.append(manifest)
-        self.lost_answers += 1
-        raise status(504) if fate == "5xx" else no_answer(self._draw(st.sampled_from(SENT)))
-
-    def get_job(self, namespace: str, name: str) -> Json:
-        assert namespace == "staging"
-        self._pass_time(20)
-        if not self._may_look:
-            raise FORBIDDEN
-        if self._draw(st.sampled_from([False, False, False, True])):
-            raise self._draw(st.sampled_from([no_answer(Cause.BROKEN), status(503)]))
-        if name not in self.jobs:
-            raise NOT_FOUND
-        return self.jobs[name][1]
-
-
-class HonestRecord(FakeRecord):
-    """Fails the test if it records that there is no Job although there was one."""
-
-    api: UnreliableApi
-
-    def after_post(self, creation: Creation) -> None:
-        super().after_post(creation)
-        assert creation is not Creation.NONE or not self.api.ever
-
-
-OWNERS = [
-    cronjob(),
-    cronjob(ttlSecondsAfterFinished=0),
-    cronjob(ttlSecondsAfterFinished=46),
-    cronjob(ttlSecondsAfterFinished=60),
-    cronjob(spec={"successfulJobsHistoryLimit": 0}),
-]
-
-
-@settings(max_examples=400)
-@given(st.data())
-def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_it_is_true(data: st.DataObject) -> None:
-    clock = FakeClock()
-    owner = data.draw(st.sampled_from(OWNERS))
-    api = UnreliableApi(data.draw, clock, owner)
-    record = HonestRecord(allowed_posts=data.draw(st.sampled_from([1000, 0, 1, 2])))
-    record.api = api
-    fixed = data.draw(st.booleans())
-
-    try:
-        made = create.create_once(cast("KubeApi", api), plan(owner, fixed=fixed), CREATE_SECONDS, clock, record)
-    except (ApiError, NoAnswer):
-        event("ends: error")
-        assert api.ever == []
-    except ActionError as error:
-        reason = error.problem.reason
-        event(f"ends: {reason}")
-        if reason == "NameTaken":
-            assert api.ever == []
-        else:
-            assert reason == "CreationUncertain"
-            assert api.lost_answers
-            assert record.creation is Creation.OPEN
-    except Interrupted:
-        event("ends: interrupted")
-        assert record.creation is Creation.OPEN or not api.ever
-    else:
-        event(f"ends: {made.ground or 'answered'}")
-        if made.ground == "its name was taken when the request was repeated":
-            # Without a look there is no telling whose; that there is a Job of that name is certain.
-            assert made.name in {*api.ever, *api.taken_by_others}
-        else:
-            assert api.ever == [made.name]
-
-    assert len(api.ever) <= 1
