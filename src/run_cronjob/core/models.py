@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from run_cronjob.core.reasons import Reason
+from run_cronjob.core.reasons import Reason
 
 Json = dict[str, Any]
 """An object of the Kubernetes API, or a kubeconfig, as decoded JSON. Unknown fields are kept."""

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable
 
 MIN_SECRET_LENGTH = 4
 """Shorter secrets occur in too many words to be replaced everywhere. Tokens and keys are longer."""

@@ -6,13 +6,11 @@ Importing one takes longer than all the requests together (docs/architecture.md)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.clock import Clock
+from run_cronjob.core.clock import Clock
 
 T = TypeVar("T")
 

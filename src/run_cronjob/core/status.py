@@ -7,17 +7,13 @@ them before showing them (core/text.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from run_cronjob.core.models import TerminalCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from run_cronjob.core.models import Json
+from run_cronjob.core.models import Json, TerminalCondition
 
 Default = TypeVar("Default", int, None)
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, without the characters of an unprintable
 # category. .NET ignores them when it compares strings by culture, so that the runner sees "::" although

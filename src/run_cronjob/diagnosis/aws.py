@@ -7,18 +7,14 @@ common errors.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from run_cronjob.core.errors import AwsError
 from run_cronjob.core.models import ErrorContext, Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import clean, command_line, quoted
 from run_cronjob.diagnosis import snippets
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from run_cronjob.core.errors import AwsError
 
 SHOWN_CLAIMS = ("iss", "sub", "aud", "repository", "ref", "environment", "job_workflow_ref")
 """The claims of an OIDC token that trust policies compare."""

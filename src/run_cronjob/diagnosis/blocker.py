@@ -5,15 +5,12 @@ One module for each stage of a pod's life recognises the causes: pod_creation, s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from run_cronjob.core.models import Problem
-    from run_cronjob.core.status import Event
+from run_cronjob.core.models import Problem
+from run_cronjob.core.status import Event
 
 GRACE = timedelta(minutes=2)
 """For so long an object may be missing that is just being created: a Secret, a ServiceAccount, an image."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from run_cronjob.core.errors import ApiError, AwsError, GitHubError, NoAnswer, UnusableKubeconfig
+from run_cronjob.core.models import ErrorContext, Problem
 from run_cronjob.diagnosis import aws, kube_api, network, run
-
-if TYPE_CHECKING:
-    from run_cronjob.core.models import ErrorContext, Problem
 
 
 def explain(error: NoAnswer | GitHubError | AwsError | ApiError | UnusableKubeconfig, context: ErrorContext) -> Problem:

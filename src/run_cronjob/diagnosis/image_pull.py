@@ -6,21 +6,16 @@ The patterns are those of the kubelet of kubernetes 1.31 to 1.37 (pkg/kubelet/im
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
+from run_cronjob.core.status import Container, Event
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import blocker
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
-
-    from run_cronjob.core.status import Container, Event
-    from run_cronjob.diagnosis.blocker import Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, Blocker, blocked
 
 _TRIES = 3
 """After so many pulls (about 30 s, with the kubelet's pauses) a missing image counts as missing."""

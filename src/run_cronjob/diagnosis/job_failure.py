@@ -8,19 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.status import Container, Ended, Pod
+from run_cronjob.core.status import Container, Ended, Job, Pod
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import pod_creation, pod_failure, pod_state
 from run_cronjob.diagnosis.pod_failure import Failure
-from run_cronjob.diagnosis.view import ended_at
-
-if TYPE_CHECKING:
-    from run_cronjob.core.status import Job
-    from run_cronjob.diagnosis.view import View
+from run_cronjob.diagnosis.view import View, ended_at
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 """A time at which every cause has had all the time it may take to pass."""

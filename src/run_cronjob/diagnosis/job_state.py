@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from run_cronjob.core.status import Job
 from run_cronjob.diagnosis import pod_creation, pod_failure, pod_state
 from run_cronjob.diagnosis.blocker import Blocker
-from run_cronjob.diagnosis.view import ended_at
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from run_cronjob.core.status import Job
-    from run_cronjob.diagnosis.pod_failure import Failure
-    from run_cronjob.diagnosis.view import View
+from run_cronjob.diagnosis.pod_failure import Failure
+from run_cronjob.diagnosis.view import View, ended_at
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 """Seconds between attempts, doubled each time (pkg/controller/job, DefaultJobPodFailureBackOff)."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from run_cronjob.core.errors import ApiError
 from run_cronjob.core.models import ErrorContext, Problem, WaitFor, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import network, snippets
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from run_cronjob.core.errors import ApiError
 
 
 def api_error(error: ApiError, context: ErrorContext) -> Problem:

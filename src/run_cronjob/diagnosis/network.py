@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from run_cronjob.core.errors import Cause
+from run_cronjob.core.errors import Cause, GitHubError, NoAnswer
 from run_cronjob.core.models import ErrorContext, Problem, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.redactor import redact
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import snippets
-
-if TYPE_CHECKING:
-    from run_cronjob.core.errors import GitHubError, NoAnswer
 
 
 def no_answer(error: NoAnswer, context: ErrorContext) -> Problem:

@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 import yaml
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
+from run_cronjob.core.status import Event, Job, Pod
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
-
-    from run_cronjob.core.status import Event, Job, Pod
-    from run_cronjob.diagnosis.blocker import Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, RECREATE, Blocker, blocked
 
 
 def suspended(job: Job) -> Problem:

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.status import Role
+from run_cronjob.core.status import Container, Ended, Job, Pod, Role
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import startup
 from run_cronjob.diagnosis.blocker import Blocker
-
-if TYPE_CHECKING:
-    from run_cronjob.core.status import Container, Ended, Job, Pod
 
 _STOPPED = {137, 143}
 """The exit codes of a container that is stopped together with its pod."""

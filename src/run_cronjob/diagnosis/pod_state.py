@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from run_cronjob.core.status import Role
+from run_cronjob.core.models import Problem
+from run_cronjob.core.status import Container, Event, Job, Pod, Role
 from run_cronjob.core.text import quoted
 from run_cronjob.diagnosis import blocker, image_pull, pod_failure, scheduling, startup
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from run_cronjob.core.models import Problem
-    from run_cronjob.core.status import Container, Event, Job, Pod
-    from run_cronjob.diagnosis.blocker import Blocker
+from run_cronjob.diagnosis.blocker import Blocker
 
 
 def pod_blocker(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from run_cronjob.core.models import Concerns, Problem, developer_problem
+from run_cronjob.core.errors import UnusableKubeconfig
+from run_cronjob.core.models import Concerns, Outcome, Problem, RunningJob, developer_problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import duration, kubectl, quoted
 from run_cronjob.diagnosis import snippets
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from run_cronjob.core.errors import UnusableKubeconfig
-    from run_cronjob.core.models import Outcome, RunningJob
 
 
 def invalid_inputs(complaints: Sequence[str]) -> Problem:

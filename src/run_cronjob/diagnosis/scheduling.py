@@ -8,22 +8,17 @@ the taint, 1.37 does not. A reason without a number holds for all nodes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.status import Role
+from run_cronjob.core.status import Event, Job, Pod, Role
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker
 from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, Blocker, blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from run_cronjob.core.status import Event, Job, Pod
 
 
 def unscheduled(job: Job, pod: Pod, events: Sequence[Event], now: datetime) -> Blocker | None:

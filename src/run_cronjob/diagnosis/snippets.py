@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import yaml
 
+from run_cronjob.core.models import Inputs, Json
 from run_cronjob.core.text import command_line, kubectl
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from run_cronjob.core.models import Inputs, Json
 
 GROUP = "run-cronjob"
 """The Kubernetes group of docs/setup.md: what the role is mapped to, and the rights are bound to."""

@@ -7,20 +7,15 @@ and of containerd.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
+from run_cronjob.core.status import Container, Event, Job, Pod
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import blocker, pod_creation, scheduling
-from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
-
-    from run_cronjob.core.status import Container, Event, Job, Pod
-    from run_cronjob.diagnosis.blocker import Blocker
+from run_cronjob.diagnosis.blocker import CONTINUES, GRACE, NODE_GRACE, RECREATE, SETTLING, Blocker, blocked
 
 
 def container_blocker(job: Job, pod: Pod, container: Container, waited: timedelta) -> Blocker | None:

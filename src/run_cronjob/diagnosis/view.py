@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from run_cronjob.core.models import Problem
 from run_cronjob.core.redactor import redact
+from run_cronjob.core.status import Event, Job, Pod
 from run_cronjob.core.text import clean
-
-if TYPE_CHECKING:
-    from run_cronjob.core.models import Problem
-    from run_cronjob.core.status import Event, Job, Pod
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
