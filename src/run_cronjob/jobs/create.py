@@ -82,7 +82,6 @@ def decide(post: PostResult, look_up: LookUp, *, lost: bool, may_be_gone: bool) 
         return NextStep.ACCEPT
     if look_up is LookUp.OTHERS:
         return NextStep.RENAME
-    absent = look_up is LookUp.ABSENT and not may_be_gone
     if post is PostResult.REFUSED:
         # After a lost answer, the refusal (by a quota, say) may be due to the very Job that was created.
         return NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
@@ -90,7 +89,7 @@ def decide(post: PostResult, look_up: LookUp, *, lost: bool, may_be_gone: bool) 
         if not lost:
             return NextStep.RENAME
         return NextStep.BELIEVE if look_up is LookUp.HIDDEN else NextStep.STAY_UNCERTAIN
-    may_repeat = absent or (look_up is LookUp.HIDDEN and not may_be_gone)
+    may_repeat = look_up in {LookUp.ABSENT, LookUp.HIDDEN} and not may_be_gone
     return NextStep.REPEAT if may_repeat else NextStep.STAY_UNCERTAIN
 
 
@@ -146,15 +145,12 @@ def create_once(api: KubeApi, plan: Plan, seconds: float, clock: Clock, record: 
             if not budget.pause(error.retry_after if isinstance(error, ApiError) else None):
                 step = NextStep.STAY_UNCERTAIN if lost else NextStep.FAIL
 
-        if step is NextStep.BELIEVE and plan.name_is_fixed:
-            step = NextStep.STAY_UNCERTAIN  # an earlier run may have had that name
-
         match step:
             case NextStep.ACCEPT:
                 return CreatedJob(name, uid, ground="it carries this request's id")
-            case NextStep.BELIEVE:
+            case NextStep.BELIEVE if not plan.name_is_fixed:  # an earlier run may have had a fixed name
                 return CreatedJob(name, "", ground="its name was taken when the request was repeated")
-            case NextStep.STAY_UNCERTAIN:
+            case NextStep.BELIEVE | NextStep.STAY_UNCERTAIN:
                 said = _message(error, plan, namespace)
                 raise ActionError(run.creation_uncertain(namespace, name, said, may_be_gone=may_be_gone))
             case NextStep.FAIL:

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -94,8 +94,8 @@ class JobSnapshot:
     """The Job, its pods and its events, as the updates so far show them. No I/O."""
 
     def __init__(self, ref: JobRef, env_values: frozenset[str] = frozenset(), *, shows_output: bool = True) -> None:
-        """Without a UID in `ref`, the Job is the first one seen with its name."""
-        self._uid = ref.uid
+        self.uid = ref.uid
+        """The Job's UID. If it is unknown at first, the Job is the first one seen with its name."""
         self._env_values = env_values
         self._shows_output = shows_output
         self.job = Job()
@@ -107,11 +107,6 @@ class JobSnapshot:
         self._pods: dict[str, Pod] = {}
         self._present: set[str] = set()
         self._events: dict[str, Event] = {}
-
-    @property
-    def uid(self) -> str:
-        """The Job's UID; empty while it is unknown."""
-        return self._uid or self.job.uid
 
     def update(self, subject: Subject, update: Update) -> Iterable[tuple[Pod, bool]]:
         """Take in an update; the pods that are new or have changed, each with whether it is gone."""
@@ -144,6 +139,7 @@ class JobSnapshot:
             self.gone = True  # another Job of the same name does not count
             return
         self.job = status.job(found)
+        self.uid = self.job.uid
         self.pod_selector = manifest.pod_selector(found)
         self.gone = gone
 
@@ -231,49 +227,42 @@ class Rights:
         return now - since >= self._seconds
 
 
+@dataclass(eq=False)
 class Follow:
     """Follows one Job, from its creation on.
 
     `tailer` shows the containers' output, if it may be shown; `env_values` are left out of the cluster's messages.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  its collaborators
-        self,
-        api: KubeApi,
-        ref: JobRef,
-        wait_for: WaitFor,
-        reporter: Reporter,
-        tailer: LogTailer | None,
-        clock: Clock,
-        timeouts: Timeouts,
-        env_values: frozenset[str],
-        updates: Updates | None = None,
-    ) -> None:
-        self._api = api
-        self._ref = ref
-        self._wait_for = wait_for
-        self._reporter = reporter
-        self._tailer = tailer
-        self._clock = clock
-        self._timeouts = timeouts
-        self._updates: Updates = updates or queue.SimpleQueue()
-        self._snapshot = JobSnapshot(ref, env_values, shows_output=tailer is not None)
+    api: KubeApi
+    ref: JobRef
+    wait_for: WaitFor
+    reporter: Reporter
+    tailer: LogTailer | None
+    clock: Clock
+    timeouts: Timeouts
+    env_values: frozenset[str]
+    updates: Updates = field(default_factory=queue.SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self._snapshot = JobSnapshot(self.ref, self.env_values, shows_output=self.tailer is not None)
         self._watches: dict[Subject, Watch] = {}
         self._event_poller: EventPoller | None = None
         self._state = ""
-        self._state_at = clock.monotonic()
+        self._state_at = self.clock.monotonic()
         self._reported: set[tuple[str, str]] = set()
-        self._rights = Rights(clock, timeouts.refusal)
+        self._rights = Rights(self.clock, self.timeouts.refusal)
         self._failing_since: float | None = None
 
     def until_decided(self) -> tuple[Result, TerminalCondition | None]:
         """Wait until the result is certain. Raises Unwatchable."""
-        self._watch(Subject.JOB, self._api.select_job(self._ref.namespace, self._ref.name))
+        self._watch(Subject.JOB, self.api.select_job(self.ref.namespace, self.ref.name))
         while True:
-            message = self._next_update(self._seconds_to_wait())
+            until_repeat = self._state_at + _REPEAT_SECONDS - self.clock.monotonic()
+            message = self._next_update(min(_CHECK_SECONDS, until_repeat))
             while message:
                 self._take(*message)
-                decision = self._snapshot.decision(self._wait_for)
+                decision = self._snapshot.decision(self.wait_for)
                 if decision:
                     self._stop()
                     return decision
@@ -286,11 +275,11 @@ class Follow:
     def last_look(self, *, explain: bool) -> View:
         """Get the pods once more, since one watch may lag behind another; to `explain` a failure, events as well."""
         if self._snapshot.pod_selector and Right.PODS not in self._rights.missing:
-            selection = self._api.select_pods(self._ref.namespace, self._snapshot.pod_selector)
-            self._ask_once(Subject.PODS, lambda: self._api.list_selected(selection)[0])
+            selection = self.api.select_pods(self.ref.namespace, self._snapshot.pod_selector)
+            self._ask_once(Subject.PODS, lambda: self.api.list_selected(selection)[0])
         if explain and Right.EVENTS not in self._rights.missing:
             for uid in (self._snapshot.uid, *self._snapshot.failed_pods):
-                self._ask_once(Subject.EVENTS, partial(self._api.list_events, self._ref.namespace, uid))
+                self._ask_once(Subject.EVENTS, partial(self.api.list_events, self.ref.namespace, uid))
         return self._snapshot.view
 
     @property
@@ -299,26 +288,23 @@ class Follow:
         return self._snapshot.view
 
     def _put(self, subject: Subject, update: Update) -> None:
-        self._updates.put((subject, update))
+        self.updates.put((subject, update))
 
     def _next_update(self, seconds: float) -> tuple[Subject, Update] | None:
         with suppress(queue.Empty):
-            return self._updates.get(timeout=max(seconds, 0))
+            return self.updates.get(timeout=max(seconds, 0))
         return None
-
-    def _seconds_to_wait(self) -> float:
-        return min(_CHECK_SECONDS, self._state_at + _REPEAT_SECONDS - self._clock.monotonic())
 
     def _take(self, subject: Subject, update: Update) -> None:
         for pod, gone in self._snapshot.update(subject, update):
-            if self._tailer:
-                self._tailer.update(pod, gone=gone)
+            if self.tailer:
+                self.tailer.update(pod, gone=gone)
         if not self._snapshot.error:
             self._failing_since = None
         elif self._failing_since is None:
-            self._failing_since = self._clock.monotonic()
+            self._failing_since = self.clock.monotonic()
         if subject in _RIGHTS and self._rights.update(_RIGHTS[subject], update):
-            self._reporter.right_missing(_RIGHTS[subject])
+            self.reporter.right_missing(_RIGHTS[subject])
         if self._event_poller:
             self._event_poller.poll(self._snapshot.unexplained)
 
@@ -327,46 +313,43 @@ class Follow:
             return
         error = self._snapshot.error.error
         is_refusal = error.status in _REFUSALS if isinstance(error, ApiError) else error.cause.is_final
-        if is_refusal and self._failing_for() >= self._timeouts.refusal:
+        if is_refusal and self._failing_for() >= self.timeouts.refusal:
             self._stop()
             raise Unwatchable(error)
 
     def _watch_pods(self) -> None:
         if Subject.PODS in self._watches:
             return
-        self._watch(Subject.PODS, self._api.select_pods(self._ref.namespace, self._snapshot.pod_selector))
-        self._event_poller = EventPoller(
-            partial(self._api.list_events, self._ref.namespace),
-            partial(self._put, Subject.EVENTS),
-            self._clock,
-        )
+        self._watch(Subject.PODS, self.api.select_pods(self.ref.namespace, self._snapshot.pod_selector))
+        ask = partial(self.api.list_events, self.ref.namespace)
+        self._event_poller = EventPoller(ask, partial(self._put, Subject.EVENTS), self.clock)
         self._event_poller.start()
 
     def _report(self) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         view = self._snapshot.view
         sentence = job_state.waiting(view, now)
         if self._snapshot.error and self._failing_for() >= _REPEAT_SECONDS:
             sentence = f"The cluster does not answer for now. The last that is known: {sentence}"
         if sentence != self._state:
-            self._reporter.state_changed(sentence)
-            self._state, self._state_at = sentence, self._clock.monotonic()
-        elif self._clock.monotonic() - self._state_at >= _REPEAT_SECONDS:
-            self._reporter.state_unchanged(sentence)
-            self._state_at = self._clock.monotonic()
+            self.reporter.state_changed(sentence)
+            self._state, self._state_at = sentence, self.clock.monotonic()
+        elif self.clock.monotonic() - self._state_at >= _REPEAT_SECONDS:
+            self.reporter.state_unchanged(sentence)
+            self._state_at = self.clock.monotonic()
         lasting = [each.problem for each in job_state.blockers(view, now) if each.lasting]
-        self._reporter.main_problem(lasting[0] if lasting else None)
+        self.reporter.main_problem(lasting[0] if lasting else None)
         for problem in lasting:
             key = (problem.reason, problem.what)
             if key not in self._reported:
                 self._reported.add(key)
-                self._reporter.problem_found(problem)
+                self.reporter.problem_found(problem)
 
     def _failing_for(self) -> float:
-        return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
+        return 0.0 if self._failing_since is None else self.clock.monotonic() - self._failing_since
 
     def _watch(self, subject: Subject, selection: Selection) -> None:
-        watch = Watch(self._api, selection, partial(self._put, subject), self._clock)
+        watch = Watch(self.api, selection, partial(self._put, subject), self.clock)
         self._watches[subject] = watch
         watch.start()
 
@@ -388,4 +371,4 @@ class Follow:
 
         threading.Thread(target=run, daemon=True).start()
         with suppress(queue.Empty):
-            self._take(subject, answers.get(timeout=self._timeouts.last_look))
+            self._take(subject, answers.get(timeout=self.timeouts.last_look))

@@ -175,15 +175,12 @@ class GapFilter:
         """The part of `new` that was not read before."""
         if self._is_over:
             return new
-        *lines, self._buffer = (self._buffer + new).split(b"\n")
-        for index, line in enumerate(lines):
+        *lines, rest = (self._buffer + new).split(b"\n")
+        for index, line in enumerate([*lines, rest] if len(rest) > _BUFFER_BYTES else lines):
             if self._is_unread(line):
                 self._is_over = True
-                return b"\n".join([*lines[index:], self._buffer])
-        if len(self._buffer) > _BUFFER_BYTES and self._is_unread(self._buffer):
-            self._is_over = True
-            return self._buffer
-        self._buffer = self._buffer[:_BUFFER_BYTES]
+                return b"\n".join([*lines[index:], rest])
+        self._buffer = rest[:_BUFFER_BYTES]
         return b""
 
     def _is_unread(self, line: bytes) -> bool:
@@ -215,8 +212,7 @@ class LineSplitter:
             rest, newline, new = new.partition(b"\n")
             self._keep(rest)
             return [*self.end(), *self.take(new)] if newline else []
-        if self._rest:
-            new = self._rest + new
+        new = self._rest + new
         end = new.rfind(b"\n")
         self._rest = b""
         self._keep(new[end + 1 :])
@@ -297,11 +293,8 @@ class Log:
 
     def resume_earlier(self) -> bool:
         """Whether there is an earlier checkpoint to resume from, after a mismatch."""
-        self._mismatches += 1
-        if self._mismatches < len(self._seen.checkpoints):
-            return True
-        self._mismatches = 0
-        return False
+        self._mismatches = (self._mismatches + 1) % len(self._seen.checkpoints)
+        return self._mismatches > 0
 
     def skip_gap(self) -> list[str]:
         """Go on after missing lines; the beginning of the line that they interrupt."""

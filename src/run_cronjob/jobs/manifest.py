@@ -28,33 +28,26 @@ def build(cronjob: Json, name: str, trigger: Trigger, request_id: str) -> Json:
 
     Labels and annotations of the template under our own prefix are left out, since they could be forged.
     """
-    template = cronjob["spec"]["jobTemplate"]
+    template, source = cronjob["spec"]["jobTemplate"], cronjob["metadata"]
     carried = template.get("metadata") or {}
-    labels = _without_ours(_labels(template)) | {f"{PREFIX}cronjob": cronjob["metadata"]["name"]}
+    labels = _without_ours(_labels(template)) | {f"{PREFIX}cronjob": source["name"]}
     annotations = (
         {"cronjob.kubernetes.io/instantiate": "manual"}
         | _without_ours(carried.get("annotations"))
         | _origin(trigger)
         | {f"{PREFIX}request-id": request_id}
     )
+    # Without blockOwnerDeletion, which would need rights on cronjobs/finalizers.
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": source["name"], "uid": source["uid"]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
-            "namespace": cronjob["metadata"]["namespace"],
+            "namespace": source["namespace"],
             "annotations": annotations,
             "labels": labels,
-            # Without blockOwnerDeletion, which would need rights on cronjobs/finalizers.
-            "ownerReferences": [
-                {
-                    "apiVersion": "batch/v1",
-                    "kind": "CronJob",
-                    "name": cronjob["metadata"]["name"],
-                    "uid": cronjob["metadata"]["uid"],
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [owner | {"controller": True}],
         },
         "spec": copy.deepcopy(template.get("spec") or {}),
     }
@@ -76,17 +69,8 @@ def _without_ours(carried: dict[str, str] | None) -> dict[str, str]:
 
 
 def _origin(trigger: Trigger) -> dict[str, str]:
-    values = {
-        "actor": trigger.actor,
-        "triggering-actor": trigger.triggering_actor,
-        "repository": trigger.repository,
-        "workflow": trigger.workflow,
-        "ref": trigger.ref,
-        "sha": trigger.sha,
-        "run-id": trigger.run_id,
-        "run-attempt": trigger.run_attempt,
-        "run-url": trigger.run_url,
-    }
+    keys = ["actor", "triggering-actor", "repository", "workflow", "ref", "sha", "run-id", "run-attempt", "run-url"]
+    values = {key: getattr(trigger, key.replace("-", "_")) for key in keys}
     return {PREFIX + key: cut(clean(value), _ANNOTATION_LENGTH) for key, value in values.items()}
 
 
@@ -157,11 +141,8 @@ def may_be_pruned_within(cronjob: Json, seconds: float) -> bool:
     """Whether a Job of `cronjob` can have ended and been deleted within `seconds` of its creation."""
     spec = cronjob["spec"]
     time_to_live = (spec["jobTemplate"].get("spec") or {}).get("ttlSecondsAfterFinished")
-    return (
-        spec.get("successfulJobsHistoryLimit") == 0
-        or spec.get("failedJobsHistoryLimit") == 0
-        or (time_to_live is not None and time_to_live <= seconds)
-    )
+    limits = [spec.get("successfulJobsHistoryLimit"), spec.get("failedJobsHistoryLimit")]
+    return 0 in limits or (time_to_live is not None and time_to_live <= seconds)
 
 
 def will_be_pruned(cronjob: Json) -> str:

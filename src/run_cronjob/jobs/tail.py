@@ -79,13 +79,12 @@ class LogTailer:
             if known is None:
                 known = self._pods[pod.uid] = _Pod(pod)
             known.is_over = gone or pod.is_over
-            running = [each for each in self._pods.values() if not each.is_over]
-            self._several_pods = self._several_pods or len(running) > 1
-            self._several_containers = self._several_containers or known.has_several
+            self._several_pods |= sum(not each.is_over for each in self._pods.values()) > 1
+            self._several_containers |= known.has_several
             for start in _starts(pod):
                 self._update_start(known, start)
             for tail in known.tails.values():
-                tail.has_ended = tail.has_ended or known.is_over
+                tail.has_ended |= known.is_over
             self.changed.notify_all()
 
     def _update_start(self, pod: _Pod, start: _Start) -> None:
@@ -101,13 +100,13 @@ class LogTailer:
             missed = start.number if all(container != start.container for container, _ in pod.tails) else 0
             tail = pod.tails[start.container, start.number] = _Tail(self, pod, start, before, missed)
             threading.Thread(target=tail.run, daemon=True).start()
-        tail.has_ended = tail.has_ended or start.has_ended
-        tail.is_previous = tail.is_previous or start.is_previous
+        tail.has_ended |= start.has_ended
+        tail.is_previous |= start.is_previous
         newest = max(number for container, number in pod.tails if container == start.container)
         for (container, number), other in pod.tails.items():
             if container == start.container and number < newest:
                 other.has_ended = other.is_previous = True
-                other.is_lost = other.is_lost or number < newest - 1
+                other.is_lost |= number < newest - 1
 
     def drain(self, seconds: float) -> bool:
         """Show the rest of all logs, until no line has come for `seconds`; whether they are complete.
@@ -123,7 +122,7 @@ class LogTailer:
                 self.changed.wait_for(lambda: not self._open(), seconds)
             unfinished = self._open()
         for tail in unfinished:
-            self.actions.line(f"! The rest of {tail.name} is left out: it could not be read in {seconds:.0f} s.")
+            self.actions.line(f"! The rest of the {tail.name} is left out: it could not be read in {seconds:.0f} s.")
         return not unfinished
 
     def last_lines(self, pod: str, container: str) -> tuple[str, ...]:
@@ -178,7 +177,7 @@ class _Tail:
         """The container was restarted twice since: the kubelet keeps no log of this start."""
         self.is_done = False
         self.last: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.name = f"the log of container {quoted(start.container)} in pod {quoted(pod.name)}"
+        self.name = f"log of container {quoted(start.container)} in pod {quoted(pod.name)}"
         self.name += f", restart {start.number}" if start.number else ""
         self._tailer = tailer
         self._pod = pod
@@ -188,14 +187,12 @@ class _Tail:
         """The number of earlier starts whose logs were never seen."""
         self._log = Log(tailer.actions.redact)
         self._backoff = Backoff(tailer.clock, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
-        self._is_announced = False
         self._has_asked = False
         self._began = 0.0
         self._tries = 0
         self._late_answers = 0
 
     def run(self) -> None:
-        """Show the log to its end."""
         try:
             self._wait(self._tailer.timeouts.log_news, lambda: all(other.is_done for other in self._before))
             self._before = ()
@@ -240,20 +237,21 @@ class _Tail:
             return False
         if self._log.overlap.kubelet_error:
             return self._is_given_up(self._log.overlap.kubelet_error)
-        if not self._log.overlap.has_caught_up:
-            self._after_short_answer()
-            return False
-        self._finish()
-        return True
-
-    def _after_short_answer(self) -> None:
-        """Go on after an answer that ended too early: it was cut behind the API server, or the log was rotated."""
-        self._tries += 1
-        if self._tries < _MOST_TRIES:
-            self._pause()
-        else:
+        if self._log.overlap.has_caught_up:
+            self._finish()
+            return True
+        # The answer ended too early: it was cut behind the API server, or the log was rotated.
+        if not self._may_try_again():
             self._tries = 0
             self._after_mismatch(is_same=True)
+        return False
+
+    def _may_try_again(self, most: int = _MOST_TRIES) -> bool:
+        """Pause before the next request, unless there were `most` of them in vain."""
+        self._tries += 1
+        if self._tries < most:
+            self._pause()
+        return self._tries < most
 
     def _read(self, *, follow: bool, previous: bool) -> bool:
         """Show the new lines of one answer; whether there were any."""
@@ -297,9 +295,7 @@ class _Tail:
 
     def _is_over_after(self, error: ApiError, *, had_ended: bool) -> bool:
         if error.status == 403 and not self._tailer.was_allowed:
-            self._tries += 1
-            if self._tries < _MOST_REFUSALS:
-                self._pause()
+            if self._may_try_again(_MOST_REFUSALS):
                 return False
             self._tailer.refuse(error)
             return True
@@ -311,9 +307,7 @@ class _Tail:
 
     def _is_given_up(self, message: str) -> bool:
         """Whether a log that seems to be gone was requested often enough."""
-        self._tries += 1
-        if self._tries < _MOST_TRIES:
-            self._pause()
+        if self._may_try_again():
             return False
         words = f"; it says {quoted(message)}" if message else ""
         self._finish(f"ends here, but lines may be missing: the cluster has no more of it{words}")
@@ -336,23 +330,18 @@ class _Tail:
         if not lines:
             return
         with self._tailer.changed:
+            is_first = not self.last
             self._tailer.shown += len(lines)
             # Secrets are masked before a line is cut: half a secret would not be recognised.
             self.last.extend(cut(self._tailer.actions.redact(line), _KEPT_LENGTH) for line in lines[-_KEPT_LINES:])
             prefix = self._tailer.prefix(self._pod, self._container)
-        if not self._is_announced:
-            self._is_announced = True
-            self._tailer.actions.line(f"▶ {self.title}:")
+        if is_first:
+            self._tailer.actions.line(f"▶ The {self.name}:")
         self._tailer.actions.container_lines(lines, prefix)
 
     def _note(self, text: str) -> None:
         if not self._tailer.is_stopped:
-            self._tailer.actions.line(f"! {self.title} {text}.")
-
-    @property
-    def title(self) -> str:
-        """The name, for the beginning of a sentence."""
-        return self.name[:1].upper() + self.name[1:]
+            self._tailer.actions.line(f"! The {self.name} {text}.")
 
     def _pause(self, at_least: float = 0.0) -> None:
         """Wait before the next request; the container's end cuts the pause short, unless it is a Retry-After."""

@@ -17,9 +17,6 @@ from run_cronjob.core.errors import ApiError, Cause, NoAnswer
 from run_cronjob.core.models import Json
 from run_cronjob.core.retry import Backoff
 
-_EXPIRED = 410
-"""HTTP status: the API server no longer has the changes since that version. Nothing is wrong: list again."""
-
 _SHORT_STREAM_SECONDS = 1.0
 """A stream that ends sooner was cut, not ended by the server's time limit; the next one may be cut as well."""
 
@@ -86,6 +83,7 @@ class Watch:
         while not self._stopped.is_set():
             began = self._clock.monotonic()
             has_listed = False
+            refusal = failure = None
             try:
                 if not version:
                     objects, version = self._api.list_selected(self._selection)
@@ -93,30 +91,23 @@ class Watch:
                     self._pass_on(Listed(tuple(objects)))
                 for event in self._api.watch(self._selection, version):
                     has_listed = False
-                    version = self._take(event) or version
+                    kind, subject = event["type"], event["object"]
+                    version = str((subject.get("metadata") or {}).get("resourceVersion") or version)
+                    if kind != "BOOKMARK":
+                        self._pass_on(Changed(subject, gone=kind == "DELETED"))
                     backoff.reset()
             except Exception as error:  # noqa: BLE001  without this thread the run would wait until its time-out
                 version = ""
-                if self._clock.monotonic() - began >= _SHORT_STREAM_SECONDS:
-                    backoff.reset()
                 failure = WatchError.of(error, after_listing=has_listed)
-                refusal = failure.error if isinstance(failure.error, ApiError) else None
-                if not (refusal and refusal.status == _EXPIRED):
+                refusal = error if isinstance(error, ApiError) else None
+                if not (refusal and refusal.status == 410):  # it has expired, and nothing is wrong: list again
                     self._pass_on(failure)
-                retry_after = refusal.retry_after if refusal else None
-                self._clock.sleep(min(backoff.next(retry_after), _LONGEST_PAUSE_SECONDS))
-            else:
-                if self._clock.monotonic() - began >= _SHORT_STREAM_SECONDS:
-                    backoff.reset()
-                else:
-                    self._clock.sleep(backoff.next())
-
-    def _take(self, event: Json) -> str:
-        """Pass on a watch event; its resource version."""
-        kind, subject = event["type"], event["object"]
-        if kind != "BOOKMARK":
-            self._pass_on(Changed(subject, gone=kind == "DELETED"))
-        return str((subject.get("metadata") or {}).get("resourceVersion") or "")
+            is_long = self._clock.monotonic() - began >= _SHORT_STREAM_SECONDS
+            if is_long:
+                backoff.reset()
+            if failure or not is_long:
+                pause = backoff.next(refusal.retry_after if refusal else None)
+                self._clock.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
 
     def _pass_on(self, update: Update) -> None:
         if not self._stopped.is_set():
