@@ -55,6 +55,10 @@ def api(status: int, message: str = "", reason: str = "AsInItsStatus", *, is_sta
     return ApiError(status, reason, message, is_status)
 
 
+def no_answer(cause: Cause, service: str, foreign: str) -> NoAnswer:
+    return NoAnswer(service, foreign, cause, foreign)
+
+
 def problems(foreign: str) -> dict[str, Problem]:
     """One of each error and failure of the run, with `foreign` in each text that another program decides."""
     at = ErrorContext(
@@ -65,26 +69,59 @@ def problems(foreign: str) -> dict[str, Problem]:
         caller=foreign,
         env_values=frozenset({SECRET}),
     )
-    by_kubeconfig = replace(at, inputs=inputs(cluster="", role_to_assume="", aws_region="", kubeconfig="k.yaml"))
-    by_environment = replace(at, inputs=inputs(role_to_assume=""))
+    return {
+        **_problems_of_run(foreign, at),
+        **_problems_with_github(foreign, at),
+        **_problems_with_aws(foreign, at),
+        **_problems_with_api(foreign, at),
+        **_problems_of_admission(foreign, at),
+    }
+
+
+def _problems_of_run(foreign: str, at: ErrorContext) -> dict[str, Problem]:
     running = (RunningJob(foreign, foreign, foreign), RunningJob("plain"))
-
-    def silence(cause: Cause, service: str) -> NoAnswer:
-        return NoAnswer(service, foreign, cause, foreign)
-
-    kubernetes, github = "the Kubernetes API", "GitHub's OIDC endpoint"
     return {
         "invalid input": run.invalid_inputs(["Input `cronjob` is missing."]),
         "invalid inputs": run.invalid_inputs(["Input `cronjob` is missing.", "Input `cluster` is missing."]),
         "no id-token permission": run.no_id_token_permission(),
         "kubeconfig unreadable": run.kubeconfig_unreadable(foreign),
         "ca bundle unreadable": run.ca_bundle_unreadable(foreign, foreign),
-        "github: no answer": explain(silence(Cause.CONNECT_TIMEOUT, github), at),
-        "github: proxy": explain(silence(Cause.PROXY, github), at),
-        "github: tls": explain(silence(Cause.TLS, github), at),
+        "already running": run.already_running(foreign, "staging", running, "Because."),
+        "guard is blind": run.cannot_list_jobs("staging", "refuse"),
+        "cannot follow": run.cannot_follow("staging", ["get", "watch"], "completed"),
+        "still running": run.timed_out(outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")),
+        "still running, in trouble": run.timed_out(
+            outcome(job_name=foreign, timeout=90, trouble=run.name_taken("staging", foreign, fixed=True))
+        ),
+        "deleted": run.job_deleted("staging", foreign),
+        "not deleted": run.not_deleted("staging", foreign),
+        "lost sight": run.lost_sight("staging", foreign, explain(api(403, foreign), at)),
+        "lost sight, nothing to paste": run.lost_sight("staging", foreign, explain(api(429, foreign), at)),
+        "name taken": run.name_taken("staging", foreign, fixed=False),
+        "fixed name taken": run.name_taken("staging", foreign, fixed=True),
+        "uncertain": run.creation_uncertain("staging", foreign, foreign),
+        "uncertain, pruned": run.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
+        "cancelled": run.cancelled(),
+        "too long": run.took_too_long("reading the CronJob", 110),
+        "unexpected": raised(ValueError(foreign)),
+    }
+
+
+def _problems_with_github(foreign: str, at: ErrorContext) -> dict[str, Problem]:
+    github = "GitHub's OIDC endpoint"
+    return {
+        "github: no answer": explain(no_answer(Cause.CONNECT_TIMEOUT, github, foreign), at),
+        "github: proxy": explain(no_answer(Cause.PROXY, github, foreign), at),
+        "github: tls": explain(no_answer(Cause.TLS, github, foreign), at),
         "github: 500": explain(GitHubError(500, foreign), at),
-        "aws: no name": explain(silence(Cause.NAME, "AWS STS"), at),
-        "aws: no answer": explain(silence(Cause.READ_TIMEOUT, "AWS EKS"), at),
+    }
+
+
+def _problems_with_aws(foreign: str, at: ErrorContext) -> dict[str, Problem]:
+    by_environment = replace(at, inputs=inputs(role_to_assume=""))
+    return {
+        "aws: no name": explain(no_answer(Cause.NAME, "AWS STS", foreign), at),
+        "aws: no answer": explain(no_answer(Cause.READ_TIMEOUT, "AWS EKS", foreign), at),
         "aws: no credentials": explain(aws_error("DescribeCluster", "NoCredentials", foreign), by_environment),
         "aws: throttled": explain(aws_error(ASSUME, "ThrottlingException", foreign), at),
         "aws: trust policy": explain(aws_error(ASSUME, "AccessDenied", foreign), at),
@@ -110,9 +147,16 @@ def problems(foreign: str) -> dict[str, Problem]:
         ),
         "aws: unknown error": explain(aws_error("DescribeCluster", foreign, foreign), at),
         "cluster not ready": cluster_not_ready(at, foreign),
-        "api: no answer": explain(silence(Cause.CONNECT_TIMEOUT, kubernetes), at),
-        "api: no answer, kubeconfig": explain(silence(Cause.NAME, kubernetes), by_kubeconfig),
-        "api: an answer cut off": explain(silence(Cause.READ_TIMEOUT, kubernetes), at),
+    }
+
+
+def _problems_with_api(foreign: str, at: ErrorContext) -> dict[str, Problem]:
+    kubernetes = "the Kubernetes API"
+    by_kubeconfig = replace(at, inputs=inputs(cluster="", role_to_assume="", aws_region="", kubeconfig="k.yaml"))
+    return {
+        "api: no answer": explain(no_answer(Cause.CONNECT_TIMEOUT, kubernetes, foreign), at),
+        "api: no answer, kubeconfig": explain(no_answer(Cause.NAME, kubernetes, foreign), by_kubeconfig),
+        "api: an answer cut off": explain(no_answer(Cause.READ_TIMEOUT, kubernetes, foreign), at),
         "api: no Kubernetes": explain(api(404, foreign, reason="", is_status=False), by_kubeconfig),
         "api: 401": explain(api(401, foreign), at),
         "api: 401, nobody known": explain(api(401, foreign), replace(at, caller="")),
@@ -132,6 +176,12 @@ def problems(foreign: str) -> dict[str, Problem]:
         "api: 400": explain(api(400, foreign), at),
         "api: 429": explain(api(429, foreign), at),
         "api: 500": explain(api(500, foreign), at),
+        "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
+    }
+
+
+def _problems_of_admission(foreign: str, at: ErrorContext) -> dict[str, Problem]:
+    return {
         "api: quota": explain(api(403, f'jobs.batch "x" is forbidden: exceeded quota: {foreign}'), at),
         "api: no dry run": explain(api(400, f'admission webhook "{foreign}" does not support dry run'), at),
         "api: webhook fails": explain(api(500, f'Internal error occurred: failed calling webhook "{foreign}"'), at),
@@ -147,25 +197,6 @@ def problems(foreign: str) -> dict[str, Problem]:
             api(422, f"ValidatingAdmissionPolicy 'run-cronjob-template' denied request: {foreign}"), at
         ),
         "api: terminating": explain(api(403, f"namespace {foreign} because it is being terminated"), at),
-        "kubeconfig unusable": explain(UnusableKubeconfig(foreign), at),
-        "already running": run.already_running(foreign, "staging", running, "Because."),
-        "guard is blind": run.cannot_list_jobs("staging", "refuse"),
-        "cannot follow": run.cannot_follow("staging", ["get", "watch"], "completed"),
-        "still running": run.timed_out(outcome(job_name=foreign, timeout=90, state=f"It waits for {quoted(foreign)}.")),
-        "still running, in trouble": run.timed_out(
-            outcome(job_name=foreign, timeout=90, trouble=run.name_taken("staging", foreign, fixed=True))
-        ),
-        "deleted": run.job_deleted("staging", foreign),
-        "not deleted": run.not_deleted("staging", foreign),
-        "lost sight": run.lost_sight("staging", foreign, explain(api(403, foreign), at)),
-        "lost sight, nothing to paste": run.lost_sight("staging", foreign, explain(api(429, foreign), at)),
-        "name taken": run.name_taken("staging", foreign, fixed=False),
-        "fixed name taken": run.name_taken("staging", foreign, fixed=True),
-        "uncertain": run.creation_uncertain("staging", foreign, foreign),
-        "uncertain, pruned": run.creation_uncertain("staging", foreign, foreign, may_be_gone=True),
-        "cancelled": run.cancelled(),
-        "too long": run.took_too_long("reading the CronJob", 110),
-        "unexpected": raised(ValueError(foreign)),
     }
 
 

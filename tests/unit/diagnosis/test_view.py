@@ -169,10 +169,17 @@ CONFIG_ERRORS = ("CreateContainerConfigError", "CreateContainerError", "RunConta
 
 def cases(foreign: str) -> list[View]:
     """Views with `foreign` in every place that a sentence may quote."""
+    return [*_pending_cases(foreign), *_failed_cases(foreign), *_refused_cases(foreign)]
+
+
+def _specs(foreign: str) -> Raw:
     described = {"image": foreign, "resources": {"limits": {"memory": foreign}, "requests": {foreign: foreign}}}
-    specs = {"report": described, foreign: described}
+    return {"report": described, foreign: described}
+
+
+def _pending_cases(foreign: str) -> list[View]:
+    pending: Raw = {"phase": "Pending", "container_specs": _specs(foreign)}
     taint = f"0/3 nodes are available: 3 node(s) had untolerated taint {{{foreign}: {foreign}}}."
-    pending: Raw = {"phase": "Pending", "container_specs": specs}
     pulls = [
         waits("ErrImagePull", why)
         for why in (": not found", "no such host", "403 Forbidden", "toomanyrequests", "no match for platform", "")
@@ -182,10 +189,27 @@ def cases(foreign: str) -> list[View]:
         waits("InvalidImageName", foreign),
         *(waits(reason, f"{foreign} runAsNonRoot", foreign) for reason in CONFIG_ERRORS),
     ]
+    return [
+        *(view(job(), pod(foreign, containers=[each], **pending)) for each in [*pulls, *starts]),
+        view(
+            job(), pod(containers=[waits("ImagePullBackOff", foreign)], **pending), events=[event("Pulling", foreign)]
+        ),
+        view(job(), pod(containers=[waits(foreign, foreign, foreign)], **pending)),
+        view(job(), pod(containers=[waits("CreateContainerConfigError", f'secret "{foreign}" not found')], **pending)),
+        view(
+            job(),
+            pod(containers=[waits("CreateContainerError", f"find key {foreign} in Secret a/{foreign}")], **pending),
+        ),
+        view(job(), unplaced(f"0/3 nodes are available: 3 {foreign}, 1 Insufficient {foreign}.")),
+        view(job(), unplaced(taint, nodeSelector={foreign: foreign})),
+        view(job(), unplaced(f'persistentvolumeclaim "{foreign}" not found', schedulingGates=[{"name": foreign}])),
+    ]
+
+
+def _failed_cases(foreign: str) -> list[View]:
     ends = [ended(1), ended(137), ended(128, "StartError", message=foreign), ended(137, "ContainerStatusUnknown")]
     leaving = ["PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByPodGC", foreign]
     return [
-        *(view(job(), pod(foreign, containers=[each], **pending)) for each in [*pulls, *starts]),
         *(
             view(
                 failed(*BACKOFF),
@@ -201,29 +225,22 @@ def cases(foreign: str) -> list[View]:
             for by in leaving
         ),
         view(failed(*BACKOFF), lost(init=[ended(1, name=foreign)])),
+        view(failed(*BACKOFF), lost(ended(137, "OOMKilled", foreign), container_specs=_specs(foreign))),
+        view(failed(foreign, foreign), lost(ended(3, foreign, foreign, message=foreign))),
+        view(failed(*BACKOFF), lost(status={"reason": foreign, "message": foreign}, spec={"nodeName": foreign})),
+        view(failed("FailedIndexes", status={"failedIndexes": foreign})),
+        view(failed("PodFailurePolicy", POLICY_MET.replace("report", foreign).replace("nightly-abcde", foreign))),
+    ]
+
+
+def _refused_cases(foreign: str) -> list[View]:
+    return [
         *(
             refused(said)
             for said in (f"no PriorityClass with name {foreign} was found", f'RuntimeClass "{foreign}" not found')
         ),
         refused(f'failed calling webhook "{foreign}"'),
         refused(f"failed quota: {foreign}: must specify {foreign} for: {foreign}"),
-        view(
-            job(), pod(containers=[waits("ImagePullBackOff", foreign)], **pending), events=[event("Pulling", foreign)]
-        ),
-        view(job(), pod(containers=[waits(foreign, foreign, foreign)], **pending)),
-        view(job(), pod(containers=[waits("CreateContainerConfigError", f'secret "{foreign}" not found')], **pending)),
-        view(
-            job(),
-            pod(containers=[waits("CreateContainerError", f"find key {foreign} in Secret a/{foreign}")], **pending),
-        ),
-        view(job(), unplaced(f"0/3 nodes are available: 3 {foreign}, 1 Insufficient {foreign}.")),
-        view(job(), unplaced(taint, nodeSelector={foreign: foreign})),
-        view(job(), unplaced(f'persistentvolumeclaim "{foreign}" not found', schedulingGates=[{"name": foreign}])),
-        view(failed(*BACKOFF), lost(ended(137, "OOMKilled", foreign), container_specs=specs)),
-        view(failed(foreign, foreign), lost(ended(3, foreign, foreign, message=foreign))),
-        view(failed(*BACKOFF), lost(status={"reason": foreign, "message": foreign}, spec={"nodeName": foreign})),
-        view(failed("FailedIndexes", status={"failedIndexes": foreign})),
-        view(failed("PodFailurePolicy", POLICY_MET.replace("report", foreign).replace("nightly-abcde", foreign))),
         refused(f"exceeded quota: {foreign}, requested: {foreign}=1, used: {foreign}=1, limited: {foreign}=1"),
         refused(f'error looking up service account a/{foreign}: or violates PodSecurity "{foreign}:latest"'),
         refused(f'admission webhook "{foreign}" denied the request: {foreign}'),

@@ -85,11 +85,17 @@ def every_outcome(foreign: str) -> dict[str, Outcome]:
         job_uid=foreign,
         remarks=(f"The API server warns: {quoted(foreign)}.",),
     )
-    running = [RunningJob(foreign, foreign, foreign)]
     refused = explain(ApiError(422, foreign, foreign), ErrorContext(inputs(), namespace=foreign, cluster=foreign))
     claims = dict.fromkeys(aws.SHOWN_CLAIMS, foreign)
-    held_up = replace(known, result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=refused)
     statement = Problem(Reason.ROLE_REFUSED, aws.shown_claims(claims), "Why.", "Fix:", paste=foreign, said=foreign)
+    return {
+        **_while_creating(foreign, known, refused, statement),
+        **_after_creation(foreign, known, refused, statement),
+    }
+
+
+def _while_creating(foreign: str, known: Outcome, refused: Problem, statement: Problem) -> dict[str, Outcome]:
+    running = [RunningJob(foreign, foreign, foreign)]
     return {
         "created": replace(known, result=Result.CREATED, creation=Creation.DONE),
         "created, of an unknown kind": replace(known, result=Result.CREATED, creation=Creation.DONE, facts=None),
@@ -105,6 +111,14 @@ def every_outcome(foreign: str) -> dict[str, Outcome]:
         ),
         "refused by the API": replace(known, problem=refused),
         "refused by AWS": replace(known, problem=statement),
+        "invalid": Outcome(cronjob=foreign, problem=run.invalid_inputs([f"It is {quoted(foreign)}."])),
+        "nothing known": Outcome(problem=run.cancelled()),
+    }
+
+
+def _after_creation(foreign: str, known: Outcome, refused: Problem, statement: Problem) -> dict[str, Outcome]:
+    held_up = replace(known, result=Result.TIMED_OUT, creation=Creation.DONE, timeout=60, trouble=refused)
+    return {
         "started": replace(known, result=Result.STARTED, creation=Creation.DONE, seconds=3),
         "succeeded": replace(known, result=Result.SUCCEEDED, creation=Creation.DONE, seconds=3700, exit_code=0),
         "failed": replace(
@@ -140,8 +154,6 @@ def every_outcome(foreign: str) -> dict[str, Outcome]:
             )
             for deletion in Deletion
         },
-        "invalid": Outcome(cronjob=foreign, problem=run.invalid_inputs([f"It is {quoted(foreign)}."])),
-        "nothing known": Outcome(problem=run.cancelled()),
     }
 
 
