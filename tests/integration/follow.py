@@ -1,4 +1,4 @@
-"""What the tests of following a Job share."""
+"""Helpers of the tests that follow a Job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
 
-def said(run: StepResult) -> str:
+def log_text(run: StepResult) -> str:
     return "\n".join(run.log.shown)
 
 
 def follow(sandbox: Sandbox, inputs: dict[str, str] | None = None) -> tuple[Step, JobScript]:
-    """Start the action; the step, and the Job that it follows by now."""
+    """Start the action, and return the step and the Job once the action watches it."""
     step = sandbox.start(COMPLETED | (inputs or {}))
     script = JobScript(sandbox.cluster, NAMESPACE, step=step)
     until(lambda: any(each.path == JOBS and each.query.get("watch") for each in sandbox.cluster.journal))

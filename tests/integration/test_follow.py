@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import CRONJOB_MANIFEST, NAMESPACE
 from sandbox.job_script import JobScript
-from tests.integration.follow import COMPLETED, JOBS, STARTED, follow, said
+from tests.integration.follow import COMPLETED, JOBS, STARTED, follow, log_text
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # --- the result --------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
+def test_a_job_that_succeeds_is_reported_as_succeeded(sandbox: Sandbox):
     step, script = follow(sandbox)
     pod = script.pod()
     pod.run()
@@ -34,7 +34,7 @@ def test_a_job_that_succeeds_is_told_as_succeeded(sandbox: Sandbox):
     assert [each.level for each in run.log.annotations] == ["notice"]
 
 
-def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(sandbox: Sandbox):
+def test_a_job_that_fails_is_reported_with_its_reason_exit_code_and_fix(sandbox: Sandbox):
     step, script = follow(sandbox)
     pod = script.pod()
     pod.run()
@@ -55,7 +55,7 @@ def test_a_job_that_fails_is_told_with_its_reason_exit_code_and_fix(sandbox: San
 
 
 @pytest.mark.parametrize("reason", ["DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded", "FromTomorrow"])
-def test_the_controllers_reason_and_words_are_told(sandbox: Sandbox, reason: str):
+def test_the_controllers_reason_and_message_are_reported(sandbox: Sandbox, reason: str):
     step, script = follow(sandbox)
     script.fail(reason, "its very own words")
 
@@ -131,7 +131,7 @@ def test_another_job_of_the_same_name_does_not_count(sandbox: Sandbox):
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "expected"),
     [
         ({}, "as soon as another one fails"),
         ({"failedJobsHistoryLimit": 0}, "at once (the CronJob's `failedJobsHistoryLimit` is 0)"),
@@ -140,7 +140,7 @@ def test_another_job_of_the_same_name_does_not_count(sandbox: Sandbox):
     ],
 )
 def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(
-    sandbox: Sandbox, limits: dict[str, int], told: str
+    sandbox: Sandbox, limits: dict[str, int], expected: str
 ):
     manifest = copy.deepcopy(CRONJOB_MANIFEST)
     spec = dict(limits)
@@ -153,11 +153,11 @@ def test_a_failed_job_that_will_be_pruned_soon_is_announced_as_such(
 
     run = step.finish()
 
-    assert ("The cluster removes the failed Job" in run.summary) == bool(told)
-    assert told in run.summary
+    assert ("The cluster removes the failed Job" in run.summary) == bool(expected)
+    assert expected in run.summary
 
 
-def test_a_job_that_ended_before_anyone_looked_is_told_all_the_same(sandbox: Sandbox):
+def test_a_job_that_ended_before_it_was_first_read_is_reported(sandbox: Sandbox):
     proxy = sandbox.before_cluster()
     proxy.on(method="GET", path_contains=f"{JOBS}?fieldSelector").delay(1)
     step = sandbox.start(COMPLETED)
@@ -232,7 +232,7 @@ def test_timed_out_says_that_the_job_goes_on_and_how_to_watch_it(sandbox: Sandbo
 # --- reports while the Job runs ---------------------------------------------------------------------------------
 
 
-def test_each_change_of_state_is_told_once(sandbox: Sandbox):
+def test_each_change_of_state_is_reported_once(sandbox: Sandbox):
     step, script = follow(sandbox)
     pod = script.pod()
     pod.unschedulable("0/3 nodes are available: 3 Insufficient memory.")
@@ -282,7 +282,7 @@ def test_the_output_is_shown_and_its_last_lines_are_in_the_summary_of_a_failure(
     run = step.finish()
 
     assert [line for line in run.log.shown if line.startswith("line ")] == [f"line {n}" for n in range(50)]
-    assert "Traceback: no such table `reports`" in said(run)
+    assert "Traceback: no such table `reports`" in log_text(run)
     assert "Traceback: no such table `reports`" in run.summary
     assert "line 49" in run.summary
     assert "line 3\n" not in run.summary
@@ -296,7 +296,7 @@ def test_the_last_line_of_a_job_that_ended_at_once_is_not_missing(sandbox: Sandb
     pod.end(0)
     script.complete()
 
-    assert "the only line" in said(step.finish())
+    assert "the only line" in log_text(step.finish())
 
 
 HOSTILE = b"""::error::no
@@ -356,7 +356,7 @@ def test_a_public_repositorys_page_is_kept_free_of_the_output(
 
     run = step.finish()
 
-    assert ("customer 4711" in said(run)) == shown
+    assert ("customer 4711" in log_text(run)) == shown
     assert ("customer 4711" in run.summary) == shown
     assert ("is not shown here" in run.summary) == (not shown)
     assert not [each for each in sandbox.cluster.journal if each.path.endswith("/log")] or shown

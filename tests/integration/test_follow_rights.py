@@ -9,7 +9,7 @@ import pytest
 from sandbox import NAMESPACE
 from sandbox.names import ROOT
 from sandbox.tools.wait import until
-from tests.integration.follow import COMPLETED, PODS, follow, said
+from tests.integration.follow import COMPLETED, PODS, follow, log_text
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -27,7 +27,7 @@ def without(sandbox: Sandbox, resource: str, *verbs: str) -> None:
     sandbox.cluster.patch("ClusterRole", "", "run-cronjob", take)
 
 
-def asked(sandbox: Sandbox) -> list[str]:
+def requested(sandbox: Sandbox) -> list[str]:
     """The paths of the requests so far, followed by `watch` where they are one."""
     return [f"{each.path}{' watch' if each.query.get('watch') else ''}" for each in sandbox.cluster.journal]
 
@@ -62,14 +62,14 @@ def test_any_other_missing_right_takes_that_part_only_with_one_notice(
     pod.run()
     # The second attempt comes after the first refusal has arrived.
     wanted = {"list": PODS, "watch": f"{PODS} watch"}.get(verbs) if resource == "pods" else None
-    until(lambda: wanted is None or asked(sandbox).count(wanted) > 1)
+    until(lambda: wanted is None or requested(sandbox).count(wanted) > 1)
     pod.end(3)
     script.fail()
 
     run = step.finish()
 
     assert run.outputs["result"] == "failed"
-    assert sum(rule in each.message for each in run.log.annotations) == 1, said(run)
+    assert sum(rule in each.message for each in run.log.annotations) == 1, log_text(run)
     assert rule in run.summary
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Raw = dict[str, Any]
 
 
-def everything_said(known: View) -> tuple[list[str], list[Problem]]:
+def all_sentences(known: View) -> tuple[list[str], list[Problem]]:
     """Every sentence about `known`, and every problem."""
     problems = [each.problem for each in blockers(known, LATER)] + [job_failure(known).problem]
     sentences = [waiting(known, LATER)]
@@ -130,7 +130,7 @@ def objects(draw: Any, samples: list[Raw]) -> Raw:
     secrets=st.sets(st.sampled_from(["report", "1", "nightly"])),
 )
 def test_no_shape_of_a_status_breaks_anything(a_job: Raw, pods: list[Raw], events: list[Raw], secrets: set[str]):
-    sentences, problems = everything_said(view(a_job, *pods, events=events, env_values=frozenset(secrets)))
+    sentences, problems = all_sentences(view(a_job, *pods, events=events, env_values=frozenset(secrets)))
 
     for sentence in sentences:
         assert sentence.endswith((".", ":", "?", ")."))
@@ -147,7 +147,7 @@ def test_no_shape_of_a_status_breaks_anything(a_job: Raw, pods: list[Raw], event
 def test_each_part_of_a_status_may_be_anything(sample: Raw, odd: Any):
     for path in places(sample)[1:]:
         broken = with_odd(sample, path, odd)
-        everything_said(view(broken, broken, PODS[0], events=[broken, EVENTS[0]]))
+        all_sentences(view(broken, broken, PODS[0], events=[broken, EVENTS[0]]))
 
 
 def test_nothing_at_all_is_a_job_without_a_pod():
@@ -236,8 +236,8 @@ def _failed_cases(foreign: str) -> list[View]:
 def _refused_cases(foreign: str) -> list[View]:
     return [
         *(
-            refused(said)
-            for said in (f"no PriorityClass with name {foreign} was found", f'RuntimeClass "{foreign}" not found')
+            refused(message)
+            for message in (f"no PriorityClass with name {foreign} was found", f'RuntimeClass "{foreign}" not found')
         ),
         refused(f'failed calling webhook "{foreign}"'),
         refused(f"failed quota: {foreign}: must specify {foreign} for: {foreign}"),
@@ -251,8 +251,8 @@ def _refused_cases(foreign: str) -> list[View]:
 @pytest.mark.parametrize("case", range(len(cases("x"))))
 @given(text=st.one_of(st.text(max_size=20), st.sampled_from(HOSTILE)))
 @settings(max_examples=15)
-def test_foreign_text_stands_in_code_spans_or_among_what_was_said(case: int, text: str):
-    sentences, _ = everything_said(cases(f"\x07{text}::error::<b>[x](y)")[case])
+def test_foreign_text_is_in_code_spans_or_in_quoted_messages(case: int, text: str):
+    sentences, _ = all_sentences(cases(f"\x07{text}::error::<b>[x](y)")[case])
 
     for sentence in sentences:
         assert sentence.count("`") % 2 == 0

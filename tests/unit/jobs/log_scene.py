@@ -32,12 +32,12 @@ class Kubelet:
 
     def __init__(self, **answers: list[Answer]) -> None:
         self._answers = answers
-        self.asked: list[Raw] = []
+        self.requests: list[Raw] = []
         self._lock = threading.Lock()
 
     def pod_log(self, _: str, pod: str, container: str, **options: Any) -> Iterator[bytes]:
         with self._lock:
-            self.asked.append({"pod": pod, "container": container, **options})
+            self.requests.append({"pod": pod, "container": container, **options})
             name = container + ("_before" if options["previous"] else "")
             answers = self._answers[name]
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -79,7 +79,7 @@ def pod(name: str = "nightly-1-abcde", *, phase: str = "Running", index: int | N
 
 
 class Scene:
-    """A LogTailer between a kubelet that a test plays and a writer that remembers."""
+    """A LogTailer with a scripted kubelet and a fake writer."""
 
     def __init__(self, *, log_news: float = 0.01, **answers: list[Answer]) -> None:
         self.kubelet = Kubelet(**answers)

@@ -53,11 +53,11 @@ Answer = type[Reply] | Exception
 
 
 class ScriptedApi:
-    """Answers in the order of the script, and remembers the requests."""
+    """Answers in the order of the script and records the requests."""
 
     def __init__(self, *script: Answer) -> None:
         self._script = deque(script)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.manifests: list[Json] = []
         self.dry_runs: list[bool] = []
 
@@ -68,14 +68,14 @@ class ScriptedApi:
         return answer
 
     def create_job(self, manifest: Json, *, dry_run: bool) -> tuple[Json, tuple[str, ...]]:
-        self.asked.append(f"POST {manifest['metadata']['name']}")
+        self.requests.append(f"POST {manifest['metadata']['name']}")
         self.manifests.append(manifest)
         self.dry_runs.append(dry_run)
         assert self._next() is Accepted
         return {**manifest, "metadata": {**manifest["metadata"], "uid": "job-uid"}}, ("a warning",)
 
     def get_job(self, namespace: str, name: str) -> Json:
-        self.asked.append(f"GET {name}")
+        self.requests.append(f"GET {name}")
         assert namespace == "staging"
         whose = REQUEST if self._next() is Ours else "request-2"
         found = manifest.build(cronjob(), name, TRIGGER, whose)
@@ -118,7 +118,7 @@ def attempt(*script: Answer, record: FakeRecord | None = None, what: Plan | None
 def test_the_usual_case_is_one_request() -> None:
     seen = attempt(Accepted)
 
-    assert seen.api.asked == [f"POST {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}"]
     assert seen.made is not None
     assert (seen.made.name, seen.made.uid, seen.made.warnings) == (NAME, "job-uid", ("a warning",))
     assert seen.made.ground == ""
@@ -137,7 +137,7 @@ def test_while_the_answer_is_awaited_a_job_may_exist() -> None:
 def test_after_a_lost_answer_a_look_finds_our_job(lost: Exception) -> None:
     seen = attempt(lost, Ours)
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}"]
     assert seen.made is not None
     assert (seen.made.uid, seen.made.ground) == ("job-uid", "it carries this request's id")
 
@@ -145,7 +145,7 @@ def test_after_a_lost_answer_a_look_finds_our_job(lost: Exception) -> None:
 def test_after_a_lost_answer_the_same_post_is_repeated_only_when_the_job_is_certainly_absent() -> None:
     seen = attempt(LOST, NOT_FOUND, Accepted)
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}"]
     assert seen.api.manifests[0] == seen.api.manifests[1]
     assert seen.made is not None
 
@@ -165,15 +165,15 @@ def test_between_a_lost_answer_and_its_repetition_a_job_may_still_exist() -> Non
     ids=["ttl 0", "ttl within the budget", "no successes kept", "no failures kept"],
 )
 @pytest.mark.parametrize("look", [NOT_FOUND, FORBIDDEN], ids=["absent", "hidden"])
-def test_a_job_that_may_have_run_and_been_pruned_is_never_asked_for_again(owner: Json, look: ApiError) -> None:
+def test_a_job_that_may_have_run_and_been_pruned_is_never_requested_again(owner: Json, look: ApiError) -> None:
     seen = attempt(LOST, look, what=plan(owner))
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}"]
     assert seen.reason == "CreationUncertain"
     assert seen.record.creation is Creation.OPEN
 
 
-def test_a_job_kept_longer_than_the_budget_can_be_asked_for_again() -> None:
+def test_a_job_kept_longer_than_the_budget_can_be_requested_again() -> None:
     owner = cronjob(ttlSecondsAfterFinished=CREATE_SECONDS + 1)
 
     assert attempt(LOST, NOT_FOUND, Accepted, what=plan(owner)).made is not None
@@ -190,7 +190,7 @@ def test_a_look_that_fails_proves_nothing(look: Exception) -> None:
 def test_without_the_right_to_look_a_conflict_right_after_our_lost_answer_counts_as_ours() -> None:
     seen = attempt(LOST, FORBIDDEN, CONFLICT, FORBIDDEN)
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}", f"GET {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}", f"GET {NAME}"]
     assert seen.made is not None
     assert (seen.made.name, seen.made.ground) == (NAME, "its name was taken when the request was repeated")
 
@@ -217,7 +217,7 @@ def test_a_conflict_with_a_job_that_is_gone_by_now_stays_uncertain() -> None:
 def test_another_requests_conflict_gets_another_name(look: type[Others] | Exception) -> None:
     seen = attempt(CONFLICT, look, Accepted)
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
     assert seen.made is not None
     assert seen.made.name == f"{NAME}-2"
 
@@ -225,7 +225,7 @@ def test_another_requests_conflict_gets_another_name(look: type[Others] | Except
 def test_another_request_that_took_the_name_while_our_answer_was_lost_keeps_it() -> None:
     seen = attempt(LOST, Others, Accepted)
 
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}", f"POST {NAME}-2"]
 
 
 def test_a_new_name_starts_with_nothing_open() -> None:
@@ -267,7 +267,7 @@ def test_names_that_are_all_taken_come_to_an_end() -> None:
 def test_what_never_reached_the_cluster_or_had_no_effect_is_simply_repeated(passing: Exception) -> None:
     seen = attempt(passing, Accepted)
 
-    assert seen.api.asked == [f"POST {NAME}", f"POST {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"POST {NAME}"]
     assert seen.record.history == [Creation.OPEN, Creation.NONE, Creation.OPEN]
 
 
@@ -294,7 +294,7 @@ def test_repeating_ends_with_the_budget_and_the_last_error() -> None:
 
     assert seen.error is busy
     assert seen.clock.elapsed < CREATE_SECONDS
-    assert len(seen.api.asked) > 5
+    assert len(seen.api.requests) > 5
     assert seen.record.creation is Creation.NONE
 
 
@@ -323,7 +323,7 @@ def test_a_refusal_is_final_and_leaves_no_job(refusal: Exception) -> None:
     seen = attempt(refusal)
 
     assert seen.error is refusal
-    assert seen.api.asked == [f"POST {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}"]
     assert seen.record.creation is Creation.NONE
 
 
@@ -340,7 +340,7 @@ def test_our_own_conflict_is_not_believed_for_a_name_that_an_earlier_run_may_hav
     assert attempt(LOST, FORBIDDEN, CONFLICT, FORBIDDEN, what=plan(fixed=True)).reason == "CreationUncertain"
 
 
-def test_what_the_api_says_of_an_uncertain_job_holds_no_env_value() -> None:
+def test_the_apis_message_about_an_uncertain_job_contains_no_env_value() -> None:
     template = {"spec": {"containers": [{"name": "c", "env": [{"name": "PASSWORD", "value": "s3cret&more"}]}]}}
     quoting = status(422, "Invalid", r'denied: {"value":"s3cret\u0026more"} s3cret&more of nightly-report')
 
@@ -353,7 +353,7 @@ def test_what_the_api_says_of_an_uncertain_job_holds_no_env_value() -> None:
 def test_a_dry_run_creates_nothing_so_that_no_answer_leaves_a_doubt() -> None:
     seen = attempt(LOST, status(500), Accepted, what=plan(dry_run=True))
 
-    assert seen.api.asked == [f"POST {NAME}"] * 3
+    assert seen.api.requests == [f"POST {NAME}"] * 3
     assert seen.api.dry_runs == [True] * 3
     assert seen.made is not None
 
@@ -362,9 +362,9 @@ def test_a_dry_run_that_gets_no_answer_ends_with_that() -> None:
     assert isinstance(attempt(*[LOST] * 100, what=plan(dry_run=True)).error, NoAnswer)
 
 
-def test_once_told_to_stop_no_further_post_is_sent() -> None:
+def test_after_an_interrupt_no_further_post_is_sent() -> None:
     seen = attempt(LOST, NOT_FOUND, record=FakeRecord(allowed_posts=1))
 
     assert isinstance(seen.error, Interrupted)
-    assert seen.api.asked == [f"POST {NAME}", f"GET {NAME}"]
+    assert seen.api.requests == [f"POST {NAME}", f"GET {NAME}"]
     assert seen.record.creation is Creation.OPEN

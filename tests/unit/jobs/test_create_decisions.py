@@ -18,7 +18,7 @@ BOTH = (False, True)
 
 # POST, what a look finds, an earlier POST is open, a Job may have been pruned -> what to do.
 TABLE: list[tuple[PostResult, Iterable[LookUp], Iterable[bool], Iterable[bool], NextStep]] = [
-    # No effect, and another may have one: ask again.
+    # No effect, and another POST may have one: send it again.
     (PostResult.UNREAD, ANY, BOTH, BOTH, NextStep.REPEAT),
     # The Job is there, and its request id says whose it is.
     (PostResult.LOST, [LookUp.OURS], BOTH, BOTH, NextStep.ACCEPT),
@@ -60,7 +60,7 @@ def test_what_follows_is_as_in_the_table(
 
 
 @pytest.mark.parametrize(("post", "lost", "gone"), list(product(PostResult, BOTH, BOTH)))
-def test_a_look_is_taken_exactly_where_something_honest_depends_on_it(post: PostResult, lost: bool, gone: bool) -> None:
+def test_a_look_up_is_made_exactly_where_the_decision_depends_on_it(post: PostResult, lost: bool, gone: bool) -> None:
     answers = {decide(post, seen, lost=lost, may_be_gone=gone) for seen in LookUp}
     if post is PostResult.REFUSED and not lost:
         # Nothing of ours can be there: another request's Job of that name does not cause a refusal.

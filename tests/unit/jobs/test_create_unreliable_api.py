@@ -130,7 +130,9 @@ OWNERS = [
 
 @settings(max_examples=400)
 @given(st.data())
-def test_whatever_the_network_does_there_is_one_job_at_most_and_the_word_about_it_is_true(data: st.DataObject) -> None:
+def test_whatever_the_network_does_there_is_one_job_at_most_and_the_report_about_it_is_true(
+    data: st.DataObject,
+) -> None:
     clock = FakeClock()
     owner = data.draw(st.sampled_from(OWNERS))
     api = UnreliableApi(data.draw, clock, owner)

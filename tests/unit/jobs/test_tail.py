@@ -38,13 +38,13 @@ def test_a_short_job_is_shown_from_its_first_line_to_its_last() -> None:
     ]
 
 
-def test_nothing_is_asked_for_before_a_container_starts() -> None:
+def test_no_log_is_requested_before_a_container_starts() -> None:
     scene = Scene(main=[[]])
     scene.see(pod(phase="Pending", main={"state": {"waiting": {"reason": "ContainerCreating"}}}))
     scene.see(pod(phase="Failed", main={"state": {"terminated": {"exitCode": 137, "startedAt": None}}}))
     scene.finish()
 
-    assert not scene.kubelet.asked
+    assert not scene.kubelet.requests
 
 
 def test_the_end_of_a_stream_is_not_the_end_of_a_log() -> None:
@@ -52,7 +52,7 @@ def test_the_end_of_a_stream_is_not_the_end_of_a_log() -> None:
     whole = [at(1, "one"), at(2, "two"), at(3, "three"), at(4, "four")]
     scene = Scene(main=[whole[:1], cut(*whole[:2]), whole[:3], [], whole])
     scene.see(pod(main=running()))
-    scene.until(lambda: len(scene.kubelet.asked) > 3)
+    scene.until(lambda: len(scene.kubelet.requests) > 3)
     scene.see(pod(phase="Succeeded", main=terminated()))
     scene.finish()
 
@@ -66,7 +66,7 @@ def test_what_comes_between_the_last_answer_and_the_end_is_not_lost() -> None:
     scene.finish()
 
     assert scene.writer.output == ["one", "last"]
-    assert scene.kubelet.asked[-1] == {
+    assert scene.kubelet.requests[-1] == {
         "pod": "nightly-1-abcde", "container": "main", "since": "", "previous": False, "follow": False,
     }  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_a_last_line_without_an_end_is_shown() -> None:
     ],
     ids=["refused", "stalled", "500", "429", "401", "503", "400", "404"],
 )
-def test_what_passes_is_survived_in_silence(error: Exception) -> None:
+def test_temporary_errors_leave_no_gap_and_no_note(error: Exception) -> None:
     scene = Scene(main=[error, error, cut(at(1, "one")), error, error, error, [at(1, "one"), at(2, "two")]])
     scene.see(pod(main=running()))
     scene.until(lambda: scene.writer.output == ["one", "two"])
@@ -113,7 +113,7 @@ def test_what_passes_is_survived_in_silence(error: Exception) -> None:
     assert not scene.notes
 
 
-def test_without_the_right_that_is_told_once_and_nothing_is_asked_any_more() -> None:
+def test_a_missing_right_is_reported_once_and_ends_all_requests() -> None:
     scene = Scene(a=[ApiError(403, "Forbidden", "no")], b=[ApiError(403, "Forbidden", "no")])
     scene.see(pod(a=running(), b=running()))
     scene.until(lambda: bool(scene.refusals))
@@ -121,7 +121,7 @@ def test_without_the_right_that_is_told_once_and_nothing_is_asked_any_more() -> 
     scene.finish()
 
     assert [refusal.status for refusal in scene.refusals] == [403]
-    assert len(scene.kubelet.asked) <= 12
+    assert len(scene.kubelet.requests) <= 12
     assert not scene.writer.lines
 
 
@@ -256,7 +256,7 @@ def test_the_log_of_the_next_start_is_not_taken_for_the_first_ones(first: list[b
     second = [at(5, "second")]
     scene = Scene(log_news=TIMEOUT_SECONDS, main=[cut(*first), second], main_before=[first])
     scene.see(pod(main=running()))
-    scene.until(lambda: len(scene.kubelet.asked) == 2)
+    scene.until(lambda: len(scene.kubelet.requests) == 2)
     scene.see(pod(main=running() | {"lastState": terminated(1)["state"]}, restarts=1))
     scene.see(pod(phase="Succeeded", main=terminated() | {"lastState": terminated(1)["state"]}, restarts=1))
     scene.finish()
@@ -268,7 +268,7 @@ def test_the_log_of_the_next_start_is_not_taken_for_the_first_ones(first: list[b
 # --- several ------------------------------------------------------------------------------------------------
 
 
-def test_only_where_there_are_several_containers_lines_bear_a_name() -> None:
+def test_lines_have_a_containers_name_only_if_there_are_several() -> None:
     scene = Scene(copy=[[at(1, "x")]], report=[[at(2, "y")]])
     scene.see(pod(phase="Succeeded", copy=terminated(), report=terminated()))
     scene.finish()
@@ -332,7 +332,7 @@ def test_an_unexpected_error_is_noted_and_ends_one_log_only() -> None:
     ]
 
 
-def test_a_container_that_outlives_its_job_does_not_keep_us() -> None:
+def test_a_container_that_outlives_its_job_does_not_delay_the_end() -> None:
     answers: list[int] = []
 
     def printing() -> Iterator[bytes]:
