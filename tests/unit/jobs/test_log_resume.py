@@ -170,7 +170,9 @@ def test_after_a_rotation_nothing_comes_twice_and_nothing_that_is_left_is_lost(
         printed += more
         reader.read(file[:printed], until=until, step=step)
     begins = data.draw(st.integers(0, len(file)))
-    seen = len(reader.shown)
+    # A line of which only the line feed is missing is shown as well when its log is gone.
+    pending = log_resume._without_timestamps(reader.log._splitter._rest.decode(errors="replace"))
+    seen = len(reader.shown) + (pending == lines_of(file)[len(reader.shown) :][:1])
     nothing_seen = reader.log.is_empty
 
     rest = file[begins:]

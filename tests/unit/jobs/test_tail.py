@@ -36,6 +36,7 @@ def test_a_short_job_is_shown_from_its_first_line_to_its_last() -> None:
         "one",
         "two",
     ]
+    assert scene.writer.output == ["one", "two"]
 
 
 def test_no_log_is_requested_before_a_container_starts() -> None:
