@@ -214,7 +214,7 @@ def test_what_could_not_be_read_in_time_is_noted() -> None:
 
 def test_each_start_of_a_container_is_shown_once() -> None:
     first, second = [at(1, "first")], [at(5, "second")]
-    scene = Scene(main=[first, second], main_before=[first])
+    scene = Scene(log_news=TIMEOUT_SECONDS, main=[first, second], main_before=[first])
     scene.see(pod(main=running()))
     scene.until(lambda: scene.writer.output == ["first"])
     scene.see(pod(main=waiting(after=1)))
@@ -231,7 +231,7 @@ def test_each_start_of_a_container_is_shown_once() -> None:
 
 
 def test_a_start_that_was_never_seen_running_is_shown_too() -> None:
-    scene = Scene(main=[[at(5, "second")]], main_before=[[at(1, "first")]])
+    scene = Scene(log_news=TIMEOUT_SECONDS, main=[[at(5, "second")]], main_before=[[at(1, "first")]])
     state = {**terminated(), "lastState": terminated(1)["state"]}
     scene.see(pod(phase="Succeeded", main=state, restarts=1))
     scene.finish()
@@ -240,7 +240,7 @@ def test_a_start_that_was_never_seen_running_is_shown_too() -> None:
 
 
 def test_starts_whose_logs_are_not_kept_are_noted() -> None:
-    scene = Scene(main=[[at(5, "third")]], main_before=[[at(3, "second")]])
+    scene = Scene(log_news=TIMEOUT_SECONDS, main=[[at(5, "third")]], main_before=[[at(3, "second")]])
     state = {**terminated(), "lastState": terminated(1)["state"]}
     scene.see(pod(phase="Succeeded", main=state, restarts=2))
     scene.finish()
