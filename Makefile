@@ -6,7 +6,8 @@ READY := $(VENV)/ready
 BENCH := .venv-bench
 KUBECTLS := $(VENV)/kubectls
 # Splits identifiers too: a refused word is found in snake_case, CamelCase and CAPITALS.
-PLAIN_WORDS := --dictionary .github/plain-words.txt --regex '[A-Z]?[a-z]+|[A-Z]+(?![a-z])' --skip '*.sum,requirements/*.txt,.github/plain-words.txt,tests/docs/test_words.py'
+PLAIN_WORDS := --dictionary .github/plain-words.txt --regex '[A-Z]?[a-z]+|[A-Z]+(?![a-z])' --check-hidden \
+  --skip '.git,.venv,.venv-bench,build,.*_cache,.hypothesis,*.sum,requirements/*.txt,*/plain-words.txt,*/test_words.py'
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override overrides.txt
 
 .DEFAULT_GOAL := help
