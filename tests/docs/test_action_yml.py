@@ -97,6 +97,19 @@ def test_the_job_of_a_cancelled_run_is_cleaned_up_by_an_executable_of_its_own() 
     assert re.fullmatch(r"#!/\S+/python3 -I", (ROOT / "post.py").read_text().splitlines()[0])
 
 
+LATE = [
+    *("wait", "core.status"),
+    *(f"jobs.{name}" for name in ("follow", "watch", "events", "tail", "log_resume")),
+    *(
+        f"clients.{name}"
+        for name in ("aws", "kube_api", "kube_transport", "kubernetes_parts", "token_refresh", "chunked")
+    ),
+    *(f"diagnosis.{name}" for name in ("view", "blocker", "pod_creation", "scheduling", "image_pull", "startup")),
+    *(f"diagnosis.{name}" for name in ("pod_state", "job_state", "pod_failure", "job_failure")),
+]
+"""The modules that are imported only once the step needs them."""
+
+
 def test_a_run_that_does_not_follow_the_job_does_not_import_the_modules_for_it() -> None:
     code = "import sys, run_cronjob.main, run_cronjob.steps; print(*sys.modules, sep='\\n')"
     done = subprocess.run(
@@ -104,11 +117,7 @@ def test_a_run_that_does_not_follow_the_job_does_not_import_the_modules_for_it()
     )
 
     loaded = set(done.stdout.split())
-    late = ["wait", "jobs.follow", "jobs.watch", "jobs.tail", "jobs.log_resume", "diagnosis.job_state"]
-    modules = {
-        f"run_cronjob.{name}"
-        for name in (*late, "diagnosis.pod_creation", "clients.aws", "clients.kube_api", "clients.kube_transport")
-    }
+    modules = {f"run_cronjob.{name}" for name in LATE}
     assert all(importlib.util.find_spec(name) for name in modules)
     assert not loaded & modules
     assert not {"boto3", "kubernetes"} & loaded
