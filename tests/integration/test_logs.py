@@ -60,6 +60,7 @@ class Stage:
         self.network = proxy
         self._capture = capture
         self._written = b""
+        self._actions = Actions()
         self.refusals: list[ApiError] = []
         self._ca_pem = ca_pem
         self.tailer = self.tail(emulator.user("ci"))
@@ -74,7 +75,7 @@ class Stage:
             "users": [{"name": "u", "user": {"token": token}}],
         }
         source = KubeApi(KubeTransport(Access(kubeconfig, "c", "batch"), SystemClock(), timeouts))
-        return LogTailer(source, Actions(), SystemClock(), timeouts, self.refusals.append)
+        return LogTailer(source, self._actions, SystemClock(), timeouts, self.refusals.append)
 
     def pod(self, name: str = "nightly-1-abcde", *, init: tuple[str, ...] = (), policy: str = "Never") -> Pod:
         return Pod(self, name, init, policy)
@@ -97,8 +98,10 @@ class Stage:
         return tuple(line for line in self._read().decode().splitlines() if line.startswith("! "))
 
     def _read(self) -> bytes:
-        sys.stdout.flush()
-        self._written += self._capture.readouterr().out
+        # pytest reads and then truncates: what a thread of the tailer writes in between would be lost.
+        with self._actions._log_lock:
+            sys.stdout.flush()
+            self._written += self._capture.readouterr().out
         return self._written
 
     def until(self, condition: Callable[[], object]) -> None:
