@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from run_cronjob.core.errors import ActionError
-from run_cronjob.core.models import Access, Concerns, Endpoint, Json, Problem
+from run_cronjob.core.models import Access, Endpoint, Json, Problem
 from run_cronjob.core.reasons import Reason
 from run_cronjob.core.text import quoted
 
@@ -152,6 +152,5 @@ def _invalid(what: str, fix: str) -> ActionError:
             why="This action reads a kubeconfig with a token or a client certificate and checks the cluster's "
             "certificate. It runs no program that a kubeconfig names.",
             fix=fix,
-            concerns=Concerns.PLATFORM,
         )
     )

@@ -321,7 +321,7 @@ def _ended(raw: object, *, silent: bool) -> Ended | None:
     return Ended(
         exit_code=_number(raw.get("exitCode"), 0),
         reason=reason,
-        message="" if silent and reason not in _NEVER_STARTED else _text(raw.get("message")),
+        message="" if silent and reason not in NEVER_STARTED else _text(raw.get("message")),
         signal=_number(raw.get("signal"), 0),
         at=_time(raw.get("finishedAt")),
         has_started=has_started,
@@ -329,7 +329,7 @@ def _ended(raw: object, *, silent: bool) -> Ended | None:
     )
 
 
-_NEVER_STARTED = {"StartError", "ContainerCannotRun"}
+NEVER_STARTED = {"StartError", "ContainerCannotRun"}
 """With these reasons the process never ran: the message is the container runtime's, not the log's."""
 
 

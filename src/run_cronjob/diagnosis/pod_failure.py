@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from run_cronjob.core.models import Problem, developer_problem
 from run_cronjob.core.reasons import Reason
-from run_cronjob.core.status import Container, Ended, Job, Pod, Role
+from run_cronjob.core.status import NEVER_STARTED, Container, Ended, Job, Pod, Role
 from run_cronjob.core.text import kubectl, quoted
 from run_cronjob.diagnosis import startup
 from run_cronjob.diagnosis.blocker import Blocker
@@ -70,7 +70,7 @@ def of_container(job: Job, pod: Pod, container: Container) -> Failure | None:
     code = end.exit_code or 128 + end.signal
     if container.is_lost:
         problem = _node_lost(pod.node)
-    elif end.reason in {"StartError", "ContainerCannotRun"}:
+    elif end.reason in NEVER_STARTED:
         problem = startup.start_failed(container, end.message)
     elif end.reason == "OOMKilled":
         problem = _oom_killed(container)
